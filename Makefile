@@ -1,0 +1,67 @@
+# make demo · make test · make lint · make bench · make up
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+HERE := .stagedoor
+UV := $(HERE)/uv/bin/uv
+RUN := .venv/bin
+
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.PHONY: help setup demo up test lint format bench bench-webhooks clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit("stagedoor needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(HERE)/uv
+	@$(HERE)/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.made: uv.lock pyproject.toml | $(UV)
+	@$(UV) sync --quiet --locked --extra service --python $(PYTHON)
+	@touch $@
+
+$(HERE)/ministack/.made: demo/aws/requirements.txt | $(UV)
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(HERE)/ministack
+	@$(UV) pip sync --quiet --require-hashes --python $(HERE)/ministack/bin/python demo/aws/requirements.txt
+	@touch $@
+
+demo/github/node_modules/.made: demo/github/package-lock.json
+	@cd demo/github && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+tests/node/node_modules/.made: tests/node/package-lock.json
+	@cd tests/node && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+setup: .venv/.made $(HERE)/ministack/.made demo/github/node_modules/.made ## install everything into the checkout
+
+demo: setup ## the whole story of a pull request, on this machine
+	@$(RUN)/python -m demo
+
+up: setup ## start the same and stay
+	@$(RUN)/python -m demo up
+
+test: setup tests/node/node_modules/.made ## every test
+	@$(RUN)/pytest -n 2 --dist loadgroup
+
+lint: setup ## style, types, import arrows, workflows
+	@$(RUN)/ruff check .
+	@$(RUN)/ruff format --check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports
+
+format: setup ## put the style right
+	@$(RUN)/ruff check --fix --quiet .
+	@$(RUN)/ruff format .
+
+bench: bench-webhooks ## every benchmark
+
+bench-webhooks: setup ## what a webhook costs beside a bare INSERT
+	@$(RUN)/python -m bench.webhooks
+
+clean: ## what is installed and cached in the checkout
+	rm -rf .venv $(HERE) demo/github/node_modules tests/node/node_modules

@@ -1,0 +1,1 @@
+"""The local AWS: ministack, as a process of its own."""

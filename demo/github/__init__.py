@@ -1,0 +1,1 @@
+"""The local GitHub: emulate, an overlay for what it lacks, and git over HTTP."""

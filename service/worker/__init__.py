@@ -1,0 +1,1 @@
+"""RQ jobs: thin; they call stages/ and stagedoor."""

@@ -1,0 +1,112 @@
+"""A cloud assembly as data.
+
+Source of the format: https://github.com/aws/aws-cdk-cli/tree/main/packages/%40aws-cdk/cloud-assembly-schema
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+Template = dict[str, Any]
+"""A CloudFormation template as parsed JSON."""
+
+
+class Packaging(StrEnum):
+    """How a file asset's source becomes the bytes that are published."""
+
+    FILE = "file"
+    ZIP = "zip"
+
+
+@dataclass(frozen=True, slots=True)
+class FileAsset:
+    """A file or directory that must be in the target's bucket before a stack can use it.
+
+    `source` is absolute and inside the assembly. `bucket` and `key` may hold the placeholders that CDK writes
+    (`${AWS::AccountId}`, `${AWS::Region}`, `${AWS::Partition}`) until the assembly was rewritten; then they are plain.
+    `claimed_hash` is what the assembly says; it is never trusted as an address.
+    """
+
+    claimed_hash: str
+    source: Path
+    packaging: Packaging
+    bucket: str
+    key: str
+    display_name: str = ""
+    is_template: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DockerImageAsset:
+    """A container image that must be in the target's repository. `source` is the build context."""
+
+    claimed_hash: str
+    source: Path
+    repository: str
+    tag: str
+    display_name: str = ""
+    build: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One CloudFormation stack of the assembly.
+
+    `id` is the artifact's id in its manifest (with the ids of the nested assemblies before it, joined by `/`);
+    `own_name` is the name that the app gave the stack and `name` the one it is deployed under (equal until rewritten).
+    `dependencies` are ids of other stacks of the assembly. `construct_paths` maps logical ids to construct paths.
+    `assets` are those that this stack needs, its own template excepted.
+    """
+
+    id: str
+    own_name: str
+    name: str
+    template_path: Path
+    account: str
+    region: str
+    dependencies: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    termination_protection: bool = False
+    assets: tuple[FileAsset | DockerImageAsset, ...] = ()
+    construct_paths: Mapping[str, str] = field(default_factory=dict)
+    display_name: str = ""
+    bootstrap_version: int = 0
+    notification_arns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """All stacks of a cloud assembly, in an order in which each comes after those it depends on."""
+
+    directory: Path
+    stacks: tuple[Stack, ...]
+    missing_context: tuple[Mapping[str, Any], ...] = ()
+
+    def stack(self, stack_id: str) -> Stack:
+        """Return the stack with this id; `KeyError` when there is none."""
+        for stack in self.stacks:
+            if stack.id == stack_id:
+                return stack
+        raise KeyError(stack_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in an assembly that rewriting cannot make safe for a stage, with the remedy in one line."""
+
+    stack: str
+    logical_id: str
+    construct_path: str
+    what: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A stage's own assembly and what could not be made safe in it (warnings; what would collide is an error)."""
+
+    assembly: Assembly
+    findings: tuple[Finding, ...] = ()

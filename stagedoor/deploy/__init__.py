@@ -1,0 +1,6 @@
+"""From a rewritten assembly to a live stage, and from a stage back to nothing.
+
+In comes an `Assembly` and a `Target`; out go stacks, their outputs, and a line in the ledger for each step, written
+down before the call and after it, so that a run whose process died is joined and not repeated. Read `plan.py` first
+(what would be done, as data), then `publish.py`, `apply.py`, `remove.py`; `ledger.py` says what is written down.
+"""
