@@ -145,6 +145,16 @@ class Delivery(Base):
     outcome: Mapped[str] = mapped_column(String(255), default="")
 
 
+class ServiceIdentity(Base):
+    """This service's own id, one row: it is in the tags of every stack, and a sweep removes nothing without it."""
+
+    __tablename__ = "service_identity"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    uid: Mapped[str] = mapped_column(String(32), unique=True)
+    created_at: Mapped[datetime]
+
+
 # --- Operators: where a stage may live --------------------------------------------------------------------------------
 
 
@@ -238,6 +248,7 @@ class Source(Base):
     read_written: Mapped[int] = mapped_column(BigInteger, default=0)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     not_before: Mapped[datetime | None]
+    rung_generation: Mapped[int] = mapped_column(BigInteger, default=0)
     rung_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -294,6 +305,7 @@ class Stage(Base):
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     not_before: Mapped[datetime | None]
+    rung_generation: Mapped[int] = mapped_column(BigInteger, default=0)
     rung_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 

@@ -1,0 +1,51 @@
+"""The Flask application: webhooks, pages, health and metrics. Long-lived connections are in `asgi.py`."""
+
+from flask import Flask, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import text
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from service.console.views import blueprint as console
+from service.metrics import render_metrics
+from service.parts import EXTENSION, Parts, make_parts
+from service.settings import Settings
+from service.webhooks.views import blueprint as webhooks
+
+MAX_BODY_BYTES = 25 * 1024 * 1024  # https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap
+
+
+def create_app(settings: Settings | None = None, parts: Parts | None = None) -> Flask:
+    """Return the application. Raises `SettingsInvalid` when it must not start as it is configured."""
+    parts = parts or make_parts(settings or Settings())
+    parts.settings.check()
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.extensions[EXTENSION] = parts
+    if not parts.settings.on_loopback:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    app.register_blueprint(webhooks)
+    app.register_blueprint(console)
+    _add_health(app, parts)
+    return app
+
+
+def _add_health(app: Flask, parts: Parts) -> None:
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Answer as long as the process can; touches nothing else, so that a slow database restarts nobody."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> tuple[dict[str, str], int]:
+        """Answer 200 when a webhook could be committed now."""
+        try:
+            with parts.engine.connect() as connection:
+                connection.execute(text("SELECT 1 FROM alembic_version"))
+        except Exception as error:
+            return {"status": "unready", "database": type(error).__name__}, 503
+        return {"status": "ready"}, 200
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        """Give Prometheus its numbers."""
+        return Response(render_metrics(parts), content_type=CONTENT_TYPE_LATEST)

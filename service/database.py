@@ -1,0 +1,91 @@
+"""The engine, the sessions and the clock of the database.
+
+PostgreSQL serves many processes on many machines; SQLite serves a laptop. Both are spoken to in one way: short
+transactions that begin by writing, or by taking the lock that a writer will need.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+MIGRATION_LOCK = 0x57A6ED00  # any number that no other program locks in this database
+SQLITE_BUSY_SECONDS = 30
+
+Sessions = sessionmaker[Session]
+
+
+def make_engine(url: str) -> Engine:
+    """Return an engine for `url`. It connects at first use, so it can be made before a fork and used after it."""
+    if url.startswith("sqlite:"):
+        return _sqlite_engine(url)
+    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+
+
+def _sqlite_engine(url: str) -> Engine:
+    path = url.removeprefix("sqlite:///")
+    if path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # sqlite3 would begin transactions by itself, deferred; we begin them below.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that reads and then writes fails at once when another wrote in between; an immediate
+        # one waits its turn. https://www.sqlite.org/lang_transaction.html
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def make_sessions(engine: Engine) -> Sessions:
+    """Return the factory of sessions; objects stay readable after a commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def now(session: Session) -> datetime:
+    """Return the time by the database's clock, which is the same for every process on every machine.
+
+    On PostgreSQL that is the clock of the server, not the start of the transaction; SQLite has no other machine.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        moment: Any = session.execute(select(func.clock_timestamp())).scalar_one()
+        return moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))
+    return datetime.now(UTC)
+
+
+def alembic_config(engine: Engine) -> Config:
+    """Return Alembic's configuration for this engine; there is no ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["engine"] = engine
+    return config
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database to the newest revision. Safe when several processes start at once."""
+    config = alembic_config(engine)
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            connection.commit()

@@ -1,0 +1,54 @@
+"""Numbers for Prometheus. What several processes count is read from the database, so every process says the same."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+
+from service.models import Delivery, Run, Source, Stage
+from service.parts import Parts
+
+REGISTRY = CollectorRegistry()
+WEBHOOK_SECONDS = Histogram(
+    "stagedoor_webhook_seconds",
+    "Seconds until a webhook was answered, in this process.",
+    registry=REGISTRY,
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+
+class _Counts(Collector):
+    """Deliveries, runs and stages, counted in the database when they are asked for."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        with self._parts.sessions() as session:
+            deliveries = CounterMetricFamily("stagedoor_deliveries", "Webhooks received.", labels=["event"])
+            for event, count in session.execute(select(Delivery.event, func.count()).group_by(Delivery.event)):
+                deliveries.add_metric([event], count)
+            yield deliveries
+            runs = CounterMetricFamily("stagedoor_runs", "Runs by kind and outcome.", labels=["kind", "outcome"])
+            for kind, outcome, count in session.execute(
+                select(Run.kind, Run.outcome, func.count()).group_by(Run.kind, Run.outcome)
+            ):
+                runs.add_metric([kind.value, outcome.value if outcome else "under way"], count)
+            yield runs
+            behind = GaugeMetricFamily("stagedoor_behind", "What is not yet as it is wanted.", labels=["what"])
+            for what, table, wanted in (
+                ("stages", Stage, Stage.wanted_generation),
+                ("sources", Source, Source.generation),
+            ):
+                count = session.scalar(select(func.count()).select_from(table).where(wanted > table.done_generation))
+                behind.add_metric([what], count or 0)
+            yield behind
+
+
+def render_metrics(parts: Parts) -> bytes:
+    """Return all metrics in Prometheus' text format."""
+    counted = CollectorRegistry()
+    counted.register(_Counts(parts))
+    return generate_latest(REGISTRY) + generate_latest(counted)

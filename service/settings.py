@@ -1,0 +1,119 @@
+"""The service's settings, typed, from the environment (prefix `STAGEDOOR_`).
+
+Everything has a default that serves on a laptop, except what must never have one: the webhook's secret.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from stagedoor.errors import UserError
+
+MIN_WEBHOOK_SECRET = 16
+
+
+class SettingsInvalid(UserError):
+    """The service cannot start with the settings that it was given."""
+
+    id = "settings-invalid"
+
+
+class Settings(BaseSettings):
+    """What an operator sets. Durations are in seconds.
+
+    `github_webhook_secrets` holds one secret or, while it is being changed, two, parted by a comma: both are valid.
+    `data_dir` is where SQLite, the embedded queue, blobs and working trees live when no other place is named.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="STAGEDOOR_", extra="ignore", frozen=True)
+
+    data_dir: Path = Path(".stagedoor/service")
+    database_url: str = ""
+    redis_url: str = ""
+    blob_url: str = ""  # s3://bucket/prefix; empty: a folder in data_dir
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = ""
+    console_password: SecretStr = SecretStr("")  # needed to read pages and logs when not on loopback
+
+    github_app_id: int = 0
+    github_private_key: SecretStr = SecretStr("")
+    github_private_key_file: Path | None = None
+    github_webhook_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        validation_alias=AliasChoices("STAGEDOOR_GITHUB_WEBHOOK_SECRETS", "STAGEDOOR_GITHUB_WEBHOOK_SECRET"),
+    )
+    github_api_url: str = "https://api.github.com"
+    github_web_url: str = "https://github.com"
+
+    targets_file: Path | None = None
+    synth_user: str = ""  # an account of the machine that repository code runs as; needs root
+    synth_seconds: float = 600
+    synth_memory_mb: int = 4096
+
+    lease_seconds: float = 30
+    heartbeat_seconds: float = 5
+    ring_seconds: float = 0.2  # how often the ringer looks for stages that are behind
+    ring_again_seconds: float = 5  # after which a ring that nobody answered is repeated
+    retry_seconds: float = 5  # before the first retry of an error of ours; doubles up to ten minutes
+    verify_seconds: float = 900  # how often what GitHub last said is read again, as webhooks get lost
+
+    @field_validator("github_webhook_secrets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @cached_property
+    def database(self) -> str:
+        """Return the database's URL; PostgreSQL's is made to name its driver."""
+        url = self.database_url or f"sqlite:///{self.data_dir.absolute()}/stagedoor.sqlite"
+        for short in ("postgres://", "postgresql://"):
+            if url.startswith(short):
+                return "postgresql+psycopg://" + url.removeprefix(short)
+        return url
+
+    @cached_property
+    def url(self) -> str:
+        """Return the URL under which people and GitHub reach the service, without a slash at its end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @cached_property
+    def private_key(self) -> str:
+        """Return the GitHub App's private key in PEM."""
+        if self.github_private_key_file:
+            return self.github_private_key_file.read_text()
+        return self.github_private_key.get_secret_value().replace("\\n", "\n")
+
+    @cached_property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """Return the secrets with which a delivery may be signed."""
+        return tuple(secret.get_secret_value() for secret in self.github_webhook_secrets)
+
+    @cached_property
+    def on_loopback(self) -> bool:
+        """Tell whether only this machine can reach the service."""
+        return self.host in {"127.0.0.1", "::1", "localhost"} and (
+            urlsplit(self.url).hostname in {"127.0.0.1", "::1", "localhost"}
+        )
+
+    def check(self) -> None:
+        """Raise `SettingsInvalid` when the service must not start with these settings."""
+        if not self.webhook_secrets or any(len(secret) < MIN_WEBHOOK_SECRET for secret in self.webhook_secrets):
+            raise SettingsInvalid(
+                f"The webhook's secret is missing or shorter than {MIN_WEBHOOK_SECRET} characters.",
+                "Set STAGEDOOR_GITHUB_WEBHOOK_SECRETS to the GitHub App's secret; `openssl rand -hex 32` makes one.",
+            )
+        if not self.github_app_id or not self.private_key:
+            raise SettingsInvalid(
+                "The GitHub App's id or its private key is missing.",
+                "Set STAGEDOOR_GITHUB_APP_ID and STAGEDOOR_GITHUB_PRIVATE_KEY_FILE from the App's page on GitHub.",
+            )
+        if self.heartbeat_seconds * 3 > self.lease_seconds:
+            raise SettingsInvalid(
+                f"A lease of {self.lease_seconds} s is too short for a heartbeat every {self.heartbeat_seconds} s.",
+                "Set STAGEDOOR_LEASE_SECONDS to at least three heartbeats.",
+            )

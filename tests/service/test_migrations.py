@@ -1,0 +1,34 @@
+"""The migrations make exactly the tables that the models describe, on both databases, and can be taken back."""
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect
+
+from service.database import alembic_config, make_engine, migrate
+from service.models import Base
+
+
+def test_migrated_database_has_no_drift_from_the_models(database_url):
+    engine = make_engine(database_url)
+    migrate(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
+
+
+def test_migrating_twice_changes_nothing(database_url):
+    engine = make_engine(database_url)
+    migrate(engine)
+    migrate(engine)
+    assert set(Base.metadata.tables) < set(inspect(engine).get_table_names())
+    engine.dispose()
+
+
+def test_migrations_can_be_taken_back(database_url):
+    engine = make_engine(database_url)
+    migrate(engine)
+    command.downgrade(alembic_config(engine), "base")
+    assert set(inspect(engine).get_table_names()) == {"alembic_version"}
+    engine.dispose()
