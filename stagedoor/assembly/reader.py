@@ -1,0 +1,264 @@
+"""Read a cloud assembly: manifests, nested assemblies and asset manifests in, an `Assembly` out.
+
+What the model cannot hold is refused here by name (an asset that is made by running a program, an artifact of a type
+that nobody knows), so that nothing is lost in silence. Everything else about a hostile assembly is `inspection.py`'s.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stagedoor.assembly.asset_manifest import Assets, read_asset_manifest
+from stagedoor.assembly.documents import (
+    SYNTH_AGAIN,
+    MalformedAssembly,
+    path_inside,
+    read_document,
+)
+from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Stack
+from stagedoor.assembly.schema import (
+    ArtifactType,
+    MetadataEntry,
+    RawArtifact,
+    RawAssetManifestProperties,
+    RawManifest,
+    RawNestedProperties,
+    RawStackProperties,
+    UnknownArtifact,
+    check_version,
+    parse,
+)
+from stagedoor.assembly.template import construct_paths_of
+from stagedoor.errors import UserError
+
+MANIFEST = "manifest.json"
+NESTING = 10
+"""Assemblies within assemblies; CDK writes one level for each `cdk.Stage`."""
+
+
+class NoAssembly(UserError):
+    """The directory holds no cloud assembly."""
+
+    id = "no-assembly"
+
+
+class LegacySynthesizer(UserError):
+    """A stack of CDK's old `LegacyStackSynthesizer`, which hands its assets over as template parameters."""
+
+    id = "legacy-synthesizer"
+
+
+class DependencyCycle(UserError):
+    """Stacks of the assembly that each wait for the other."""
+
+    id = "dependency-cycle"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A manifest that is being read: its directory, and the ids of the assemblies around it as a prefix."""
+
+    root: Path
+    directory: Path
+    prefix: str = ""
+
+    @property
+    def name(self) -> str:
+        """What errors call the manifest."""
+        return (self.directory / MANIFEST).relative_to(self.root).as_posix()
+
+
+def read_assembly(directory: Path) -> Assembly:
+    """Return the assembly in `directory`, its stacks ordered so that each comes after those it depends on.
+
+    Raises a `UserError`, and nothing else, whatever the directory holds.
+    """
+    root = Path(os.path.realpath(directory))
+    if not (root / MANIFEST).is_file():
+        raise NoAssembly(
+            f"There is no {MANIFEST} in {directory.name or directory}.",
+            "Point at the directory that the app's synth wrote (`cdk.out`).",
+        )
+    missing: list[Mapping[str, object]] = []
+    stacks = _read_manifest(_Place(root, root), missing)
+    return Assembly(root, tuple(_ordered(stacks)), tuple(missing))
+
+
+def _read_manifest(place: _Place, missing: list[Mapping[str, object]]) -> dict[str, Stack]:
+    if place.prefix.count("/") > NESTING:
+        raise MalformedAssembly(f"Assemblies are nested deeper than {NESTING} levels.", SYNTH_AGAIN)
+    manifest = parse(RawManifest, read_document(place.root, place.directory, MANIFEST), place.name)
+    check_version(manifest.version, place.name)
+    missing.extend(manifest.missing)
+    assets = {
+        artifact_id: _read_assets(place, artifact)
+        for artifact_id, artifact in manifest.artifacts.items()
+        if _type(place, artifact_id, artifact) is ArtifactType.ASSETS
+    }
+    stacks: dict[str, Stack] = {}
+    members: dict[str, tuple[str, ...]] = {}
+    for artifact_id, artifact in manifest.artifacts.items():
+        inner: dict[str, Stack] = {}
+        match _type(place, artifact_id, artifact):
+            case ArtifactType.STACK:
+                stack = _read_stack(place, artifact_id, artifact, assets)
+                inner = {stack.id: stack}
+            case ArtifactType.NESTED:
+                inner = _read_manifest(_nested_place(place, artifact_id, artifact), missing)
+        members[artifact_id] = tuple(inner)
+        stacks |= inner
+    for artifact_id, artifact in manifest.artifacts.items():
+        waits_for = tuple(_dependencies(place, artifact_id, artifact, manifest, members))
+        for stack_id in members[artifact_id]:
+            known = stacks[stack_id].dependencies
+            stacks[stack_id] = replace(stacks[stack_id], dependencies=tuple(dict.fromkeys(known + waits_for)))
+    return stacks
+
+
+def _type(place: _Place, artifact_id: str, artifact: RawArtifact) -> ArtifactType:
+    try:
+        return ArtifactType(artifact.type)
+    except ValueError:
+        raise UnknownArtifact(
+            f"{place.name} holds {artifact_id!a} of the unknown type {artifact.type!a}.",
+            "Update Stagedoor, or pin aws-cdk-lib to 2.275.0 or older.",
+        ) from None
+
+
+def _dependencies(
+    place: _Place,
+    artifact_id: str,
+    artifact: RawArtifact,
+    manifest: RawManifest,
+    members: Mapping[str, tuple[str, ...]],
+) -> Iterator[str]:
+    """Yield the ids of the stacks that an artifact waits for, be it directly or through its asset manifests."""
+    pending, seen = list(artifact.dependencies), {artifact_id}
+    while pending:
+        dependency = pending.pop(0)
+        if dependency in seen:
+            continue
+        seen.add(dependency)
+        if dependency not in manifest.artifacts:
+            raise MalformedAssembly(
+                f"{place.name}: {artifact_id!a} depends on {dependency!a}, which is not there.", SYNTH_AGAIN
+            )
+        yield from members[dependency]
+        if manifest.artifacts[dependency].type == ArtifactType.ASSETS:
+            pending.extend(manifest.artifacts[dependency].dependencies)
+
+
+def _nested_place(place: _Place, artifact_id: str, artifact: RawArtifact) -> _Place:
+    properties = parse(RawNestedProperties, artifact.properties, f"{place.name}: {artifact_id}")
+    directory = path_inside(place.root, place.directory, properties.directory)
+    # An assembly that names itself, or one around it, would be read for ever.
+    if not directory.is_dir() or place.directory.is_relative_to(directory):
+        raise MalformedAssembly(f"{place.name}: {artifact_id!a} is not an assembly within this one.", SYNTH_AGAIN)
+    return _Place(place.root, directory, f"{place.prefix}{artifact_id}/")
+
+
+def _read_assets(place: _Place, artifact: RawArtifact) -> Assets:
+    properties = parse(RawAssetManifestProperties, artifact.properties, place.name)
+    return read_asset_manifest(place.root, place.directory, properties.file, properties.bootstrap_version)
+
+
+def _read_stack(place: _Place, artifact_id: str, artifact: RawArtifact, assets: Mapping[str, Assets]) -> Stack:
+    properties = parse(RawStackProperties, artifact.properties, f"{place.name}: {artifact_id}")
+    template_path = path_inside(place.root, place.directory, properties.template_file)
+    template = read_document(place.root, place.directory, properties.template_file)
+    metadata = _metadata(place, artifact)
+    account, region = _environment(artifact.environment, f"{place.name}: {artifact_id}")
+    own_assets = [assets[name] for name in dict.fromkeys(artifact.dependencies) if name in assets]
+    own_name = properties.stack_name or artifact_id
+    return Stack(
+        id=place.prefix + artifact_id,
+        own_name=own_name,
+        name=own_name,
+        template_path=template_path,
+        account=account,
+        region=region,
+        parameters=dict(properties.parameters),
+        tags={**_legacy_tags(metadata), **properties.tags},
+        termination_protection=properties.termination_protection,
+        assets=tuple(_of_stack(own_assets, template_path, region)),
+        construct_paths={**_logical_ids(metadata), **construct_paths_of(template)},
+        display_name=artifact.display_name or artifact_id,
+        bootstrap_version=max([properties.bootstrap_version, *(group.bootstrap_version for group in own_assets)]),
+        notification_arns=tuple(properties.notification_arns),
+    )
+
+
+def _of_stack(groups: list[Assets], template: Path, region: str) -> Iterator[FileAsset | DockerImageAsset]:
+    seen: set[tuple[str, str]] = set()
+    for group in groups:
+        for asset in group.for_region(region):
+            key = (type(asset).__name__, asset.claimed_hash)
+            if key not in seen and asset.source != template:
+                seen.add(key)
+                yield asset
+
+
+def _environment(environment: str, name: str) -> tuple[str, str]:
+    """Return account and region of `aws://account/region`."""
+    account, slash, region = environment.removeprefix("aws://").partition("/")
+    if not (environment.startswith("aws://") and account and slash and region) or "/" in region:
+        raise MalformedAssembly(f"{name} has no environment of the form aws://account/region.", SYNTH_AGAIN)
+    return account, region
+
+
+def _metadata(place: _Place, artifact: RawArtifact) -> dict[str, list[MetadataEntry]]:
+    metadata = {path: list(entries) for path, entries in artifact.metadata.items()}
+    if artifact.additional_metadata_file is not None:
+        document = read_document(place.root, place.directory, artifact.additional_metadata_file)
+        for path, entries in parse(RawArtifact, {"type": "", "metadata": document}, place.name).metadata.items():
+            metadata.setdefault(path, []).extend(entries)
+    for path, entries in metadata.items():
+        if any(entry.type == "aws:cdk:asset" for entry in entries):
+            raise LegacySynthesizer(
+                f"The stack {path.strip('/')!a} hands its assets over as template parameters.",
+                "Use the DefaultStackSynthesizer: leave `synthesizer` out of the stack and "
+                "`@aws-cdk/core:newStyleStackSynthesis: false` out of cdk.json.",
+            )
+    return metadata
+
+
+def _logical_ids(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, str]:
+    """Return construct paths by logical id, from the metadata that CDK writes for each construct."""
+    return {
+        entry.data: path.lstrip("/")
+        for path, entries in metadata.items()
+        for entry in entries
+        if entry.type == "aws:cdk:logicalId" and isinstance(entry.data, str)
+    }
+
+
+def _legacy_tags(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, str]:
+    """Return the stack's tags where an older CDK wrote them, as `[{"Key": …, "Value": …}]`."""
+    tags: dict[str, str] = {}
+    for entries in metadata.values():
+        for entry in entries:
+            if entry.type != "aws:cdk:stack-tags" or not isinstance(entry.data, list):
+                continue
+            for tag in entry.data:
+                key, value = (
+                    (tag.get("Key", tag.get("key")), tag.get("Value", tag.get("value")))
+                    if isinstance(tag, dict)
+                    else (None, None)
+                )
+                if isinstance(key, str) and isinstance(value, str):
+                    tags[key] = value
+    return tags
+
+
+def _ordered(stacks: Mapping[str, Stack]) -> Iterator[Stack]:
+    """Yield the stacks, each after those it depends on, else in the order of the manifest."""
+    waiting = dict(stacks)
+    while waiting:
+        ready = [stack for stack in waiting.values() if not any(name in waiting for name in stack.dependencies)]
+        if not ready:
+            names = ", ".join(sorted(waiting))
+            raise DependencyCycle(f"These stacks wait for each other: {names}.", "Break the circle of references.")
+        for stack in ready:
+            del waiting[stack.id]
+            yield stack
