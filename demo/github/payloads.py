@@ -1,0 +1,115 @@
+"""The bodies of webhooks, in the shape of GitHub's schema, about our repositories.
+
+Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads
+"""
+
+from collections.abc import Sequence
+
+from demo.github.deployments import moment
+from demo.github.git_repository import NO_COMMIT
+from demo.github.shapes import Json, node_id
+from demo.github.world import LocalRepository, World
+
+
+class Payloads:
+    """Builds payloads from what is true in the world now."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def pull_request(self, repository: LocalRepository, pull: Json, action: str, more: Json) -> Json:
+        """Return the body of a `pull_request` event; `more` is what belongs to the action alone."""
+        return {"action": action, "number": pull["number"], "pull_request": pull, **more, **self._about(repository)}
+
+    def push(self, repository: LocalRepository, branch: str, before: str, after: str, paths: Sequence[str]) -> Json:
+        """Return the body of a `push` event; a branch that is born or deleted has forty zeros at one end."""
+        web = f"{self._world.place.url}/{repository.full_name}"
+        person = {"name": "Mona", "email": "mona@example.com"}
+        commits = []
+        if after != NO_COMMIT:
+            commit = repository.commit(after)
+            commits.append(
+                {
+                    "id": after,
+                    "tree_id": commit.tree,
+                    "distinct": True,
+                    "message": commit.message,
+                    "timestamp": commit.date,
+                    "url": f"{web}/commit/{after}",
+                    "author": person,
+                    "committer": person,
+                    "added": [],
+                    "removed": [],
+                    "modified": list(paths),
+                }
+            )
+        return {
+            "ref": f"refs/heads/{branch}",
+            "before": before,
+            "after": after,
+            "created": before == NO_COMMIT,
+            "deleted": after == NO_COMMIT,
+            "forced": False,
+            "base_ref": None,
+            "compare": f"{web}/compare/{before[:12]}...{after[:12]}",
+            "commits": commits,
+            "head_commit": commits[0] if commits else None,
+            "pusher": person,
+            **self._about(repository),
+        }
+
+    def delete(self, repository: LocalRepository, branch: str) -> Json:
+        """Return the body of a `delete` event of a branch."""
+        return {"ref": branch, "ref_type": "branch", "pusher_type": "user", **self._about(repository)}
+
+    def check_run(self, repository: LocalRepository, run: Json) -> Json:
+        """Return the body of a `check_run` event: somebody pressed "Re-run"."""
+        return {"action": "rerequested", "check_run": run, **self._about(repository)}
+
+    def installation(self, action: str) -> Json:
+        """Return the body of an `installation` event."""
+        world = self._world
+        return {
+            "action": action,
+            "installation": {
+                "id": world.installation_id,
+                "account": world.owner,
+                "app_id": world.app_id,
+                "target_type": "Organization",
+                "repository_selection": "all",
+                "suspended_at": moment() if world.suspended else None,
+            },
+            "repositories": [
+                {
+                    "id": each.number,
+                    "node_id": each.shape["node_id"],
+                    "name": each.shape["name"],
+                    "full_name": each.full_name,
+                    "private": True,
+                }
+                for each in world.repositories.values()
+            ],
+            "sender": world.developer,
+        }
+
+    def _about(self, repository: LocalRepository) -> Json:
+        world = self._world
+        return {
+            "repository": repository.shape,
+            "organization": {
+                "login": world.owner["login"],
+                "id": world.owner["id"],
+                "node_id": world.owner["node_id"],
+                "url": f"{world.place.url}/orgs/{world.owner['login']}",
+                "repos_url": f"{world.place.url}/orgs/{world.owner['login']}/repos",
+                "events_url": f"{world.place.url}/orgs/{world.owner['login']}/events",
+                "hooks_url": f"{world.place.url}/orgs/{world.owner['login']}/hooks",
+                "issues_url": f"{world.place.url}/orgs/{world.owner['login']}/issues",
+                "members_url": f"{world.place.url}/orgs/{world.owner['login']}/members{{/member}}",
+                "public_members_url": f"{world.place.url}/orgs/{world.owner['login']}/public_members{{/member}}",
+                "avatar_url": world.owner["avatar_url"],
+                "description": None,
+            },
+            "sender": world.developer,
+            "installation": {"id": world.installation_id, "node_id": node_id("Integration", world.installation_id)},
+        }

@@ -1,0 +1,127 @@
+"""What is true in the local GitHub beside what the emulator keeps: repositories, heads of pull requests, tokens."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from demo.github.deployments import Deployments
+from demo.github.git_repository import GitRepository
+from demo.github.shapes import Commit, Json, Place
+
+DEVELOPER = "mona"
+ORGANIZATION = "acme"
+APP_SLUG = "stagedoor"
+
+
+@dataclass(slots=True)
+class LocalPull:
+    """Where a pull request's two ends are. The rest of it is the emulator's."""
+
+    number: int
+    head_ref: str
+    head_sha: str
+    base_ref: str
+    base_sha: str
+    fork: "LocalRepository | None" = None
+    merge_sha: str | None = None
+
+
+@dataclass(slots=True)
+class LocalRepository:
+    """A repository: its id and shape, its commits, its deployments, where its pull requests' heads are."""
+
+    full_name: str
+    number: int
+    shape: Json
+    git: GitRepository
+    deployments: Deployments
+    pulls: dict[int, LocalPull] = field(default_factory=dict)
+    check_runs: dict[str, list[int]] = field(default_factory=dict)
+    statuses: dict[str, list[Json]] = field(default_factory=dict)
+
+    def commit(self, sha: str) -> Commit:
+        """Return what git knows of a commit."""
+        git = self.git
+        return Commit(sha, git.tree(sha), git.message(sha), git.date(sha), tuple(git.parents(sha)))
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a token may do: on which repositories (None: on all) and with which permissions (None: with all)."""
+
+    login: str
+    repositories: frozenset[int] | None = None
+    permissions: Json | None = None
+    expires_at: datetime | None = None
+
+    def allows(self, repository: LocalRepository, permission: str, level: str) -> bool:
+        """Tell whether a `read` or `write` of one kind is allowed on a repository."""
+        if self.repositories is not None and repository.number not in self.repositories:
+            return False
+        if self.permissions is None:
+            return True
+        return self.permissions.get(permission) in ({"read", "write"} if level == "read" else {"write"})
+
+
+@dataclass(slots=True)
+class World:
+    """Everything that the overlay knows. `app_id` and `installation_id` are those of the one App."""
+
+    place: Place
+    app_id: int
+    installation_id: int
+    repositories: dict[str, LocalRepository] = field(default_factory=dict)
+    tokens: dict[str, Access] = field(default_factory=dict)
+    suspended: bool = False
+    removed: bool = False
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(9001))
+
+    @property
+    def owner(self) -> Json:
+        """The organization that owns the repositories."""
+        return self.place.user(ORGANIZATION, 101, "Organization")
+
+    @property
+    def developer(self) -> Json:
+        """The person who pushes and opens pull requests."""
+        return self.place.user(DEVELOPER, 102)
+
+    @property
+    def bot(self) -> Json:
+        """The App's own user."""
+        return self.place.user(f"{APP_SLUG}[bot]", 103, "Bot")
+
+    def access(self, token: str) -> Access | None:
+        """Return what a token may do, or None when it is unknown or has expired."""
+        access = self.tokens.get(token)
+        if access is None or (access.expires_at and access.expires_at <= datetime.now(UTC)):
+            return None
+        return access
+
+    def pull_ends(self, repository: LocalRepository, pull: LocalPull) -> Json:
+        """Return the fields of a pull request that follow its commits."""
+        head = pull.fork or repository
+        api = f"{self.place.url}/repos/{repository.full_name}"
+        links = {
+            "self": f"{api}/pulls/{pull.number}",
+            "html": f"{self.place.url}/{repository.full_name}/pull/{pull.number}",
+            "issue": f"{api}/issues/{pull.number}",
+            "comments": f"{api}/issues/{pull.number}/comments",
+            "review_comments": f"{api}/pulls/{pull.number}/comments",
+            "review_comment": f"{api}/pulls/comments{{/number}}",
+            "commits": f"{api}/pulls/{pull.number}/commits",
+            "statuses": f"{api}/statuses/{pull.head_sha}",
+        }
+        return {
+            "head": self.place.end(pull.head_ref, pull.head_sha, head.shape),
+            "base": self.place.end(pull.base_ref, pull.base_sha, repository.shape),
+            "merge_commit_sha": pull.merge_sha,
+            "statuses_url": links["statuses"],
+            "_links": {name: {"href": link} for name, link in links.items()},
+            "user": self.developer,
+            "author_association": "MEMBER",
+            "active_lock_reason": None,
+            "maintainer_can_modify": False,
+            "changed_files": len(repository.git.changes(pull.base_sha, pull.head_sha)),
+        }
