@@ -1,0 +1,89 @@
+"""Raising the generation of a pull request or a branch: all that a webhook does (see `service.models.Source`).
+
+A generation is raised in the database (`generation + 1`), never read and written back, so that none is lost however
+many deliveries come at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.models import Repository, Source, SourceKind, Told
+from service.webhooks.hints import RerunRequested
+from service.webhooks.seen import insert_into
+
+_BATCH = 1000  # rows an UPDATE names, well under PostgreSQL's 65,535 parameters
+
+
+def raise_source(session: Session, repository_id: int, kind: SourceKind, ref: str, at: datetime) -> None:
+    """Raise the source, which is made if nobody has heard of it before."""
+    row = {
+        "repository_id": repository_id,
+        "kind": kind,
+        "ref": ref,
+        "generation": 1,
+        "created_at": at,
+        "updated_at": at,
+    }
+    session.execute(
+        insert_into(session, Source)
+        .values(row)
+        .on_conflict_do_update(
+            index_elements=["repository_id", "kind", "ref"],
+            set_={"generation": Source.generation + 1, "updated_at": at},
+        )
+    )
+
+
+def raise_branch_if_known(session: Session, repository_id: int, branch: str, at: datetime) -> int:
+    """Raise the branch's source if there is one; return how many were raised."""
+    return _raise(session, _is(repository_id, SourceKind.BRANCH, [branch]), at)
+
+
+def raise_open_sources(session: Session, repository_ids: Iterable[int], at: datetime) -> int:
+    """Raise everything in these repositories that is open, as the door to them closed or opened."""
+    return _raise(session, and_(Source.repository_id.in_(list(repository_ids)), Source.open), at)
+
+
+def raise_sources_behind(session: Session, installation_id: int, at: datetime) -> int:
+    """Raise everything that is open in the repositories of an installation."""
+    repositories = select(Repository.id).where(Repository.installation_id == installation_id)
+    return _raise(session, and_(Source.repository_id.in_(repositories), Source.open), at)
+
+
+def raise_for_rerun(session: Session, repository_id: int, hint: RerunRequested, at: datetime) -> int:
+    """Raise the sources whose check is asked for again, and note that it was asked for.
+
+    The check run's id leads to the source that was told of it. A check suite has no row of its own: it belongs to the
+    pull requests that GitHub lists, to whatever had this commit when last seen, and to its branch.
+    """
+    told = select(Told.source_id).where(Told.github_id == hint.check_run_id, Told.key.startswith("check:"))
+    through_check = and_(Source.repository_id == repository_id, Source.id.in_(told))
+    raised = _raise(session, through_check, at, is_rerun=True) if hint.check_run_id else 0
+    return raised or _raise(
+        session,
+        or_(
+            _is(repository_id, SourceKind.PULL, [str(number) for number in hint.pull_requests]),
+            _is(repository_id, SourceKind.BRANCH, [hint.branch]),
+            and_(Source.repository_id == repository_id, Source.head_sha == hint.head_sha, Source.open),
+        ),
+        at,
+        is_rerun=True,
+    )
+
+
+def _is(repository_id: int, kind: SourceKind, refs: Sequence[str]) -> ColumnElement[bool]:
+    return and_(Source.repository_id == repository_id, Source.kind == kind, Source.ref.in_(refs))
+
+
+def _raise(session: Session, which: ColumnElement[bool], at: datetime, *, is_rerun: bool = False) -> int:
+    """Raise all that `which` holds for. They are locked in the order of their ids before the first is changed."""
+    ids = session.scalars(select(Source.id).where(which).order_by(Source.id).with_for_update()).all()
+    changes = {Source.generation: Source.generation + 1, Source.updated_at: at}
+    if is_rerun:
+        changes[Source.rerun_generation] = Source.generation + 1
+    for start in range(0, len(ids), _BATCH):
+        session.execute(update(Source).where(Source.id.in_(ids[start : start + _BATCH])).values(changes))
+    return len(ids)
