@@ -1,0 +1,237 @@
+"""Run an app's program as the CDK CLI would, with a stage's name and its target, and get the assembly that it writes.
+
+Source of the contract between the CLI and an app: `packages/@aws-cdk/toolkit-lib/lib/api/cloud-assembly` in
+https://github.com/aws/aws-cdk-cli. No `cdk` is started.
+"""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stagedoor.errors import Location, UserError
+from stagedoor.events import Emit, Event, EventKind
+from stagedoor.synth.dependencies import TAIL, Environment, install
+from stagedoor.synth.executor import Command, Completed, Executor
+from stagedoor.synth.settings import CdkSettings, context_of, read_settings
+from stagedoor.target import Trust
+
+CLI_VERSION = "2.1148.1"
+SCHEMA_VERSION = "55.0.0"
+"""The CDK CLI that we stand in for, and the manifest schema that it reads: the pair of aws-cdk-lib 2.275.0."""
+
+CONTEXT_LIMIT = 100_000
+"""Bytes of context that fit in the environment: Linux allows 131,072 for one variable; the rest goes into a file."""
+
+
+class SynthFailed(UserError):
+    """The app's program ended with an error."""
+
+    id = "synth-failed"
+
+
+class NoAssembly(UserError):
+    """The app's program ended well, and wrote no assembly."""
+
+    id = "synth-wrote-no-assembly"
+
+
+class NoCommand(UserError):
+    """Nothing says how the app's program is run."""
+
+    id = "synth-has-no-command"
+
+
+@dataclass(frozen=True, slots=True)
+class SynthRequest:
+    """One synth. `app_dir` holds `cdk.json`; `root` is its repository's (the app's own folder without one).
+
+    `output` is the assembly's directory, made anew; `command` replaces the `app` of `cdk.json`; `context` is added to
+    the app's own and wins. `cache_dir` may be shared by all apps: what must be apart in it is kept apart by `trust`.
+    """
+
+    app_dir: Path
+    output: Path
+    stage: str
+    account: str
+    region: str
+    cache_dir: Path
+    trust: Trust
+    command: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+    root: Path | None = None
+
+
+def synthesize(request: SynthRequest, executor: Executor, emit: Emit) -> Path:
+    """Install the app's dependencies, run its program, and return the directory of its assembly.
+
+    Raises `SynthFailed` with the end of the app's own output and, where it can be read, the place in its code;
+    other `UserError`s for what stops it before, and for limits that it passed.
+    """
+    root = (request.root or request.app_dir).resolve()
+    app_dir = request.app_dir.resolve()
+    settings = read_settings(app_dir, root)
+    app = request.command or settings.app
+    if not app:
+        raise NoCommand(
+            "cdk.json does not say how the app is run.",
+            'Give it an "app", such as "python app.py".',
+            location=Location(str((app_dir / "cdk.json").relative_to(root))),
+        )
+    environment = install(app_dir, root, request.cache_dir.resolve() / request.trust.value, executor, emit)
+    _link_node_modules(app_dir, root, environment)
+    output = request.output.resolve()
+    output.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing:
+        variables = _variables(request, settings, output, Path(passing))
+        for line in (*([settings.build] if settings.build else []), app):
+            _run(line, app_dir, root, output, environment, variables, Path(passing), executor, emit)
+    if not (output / "manifest.json").is_file():
+        raise NoAssembly(
+            f"The app's program ({app}) ended without an error, and wrote no assembly.",
+            "See that it calls synth(), and that it does not set an outdir of its own.",
+        )
+    return output
+
+
+def _variables(request: SynthRequest, settings: CdkSettings, output: Path, passing: Path) -> dict[str, str]:
+    """Return what the CDK CLI sets for an app, and the stage."""
+    context = context_of(settings, {**request.context, "stagedoor:stage": request.stage})
+    small, large = split_context(context, CONTEXT_LIMIT)
+    variables = {
+        "CDK_OUTDIR": str(output),
+        "CDK_CONTEXT_JSON": json.dumps(small),
+        "CDK_DEFAULT_ACCOUNT": request.account,
+        "CDK_DEFAULT_REGION": request.region,
+        "CDK_CLI_ASM_VERSION": SCHEMA_VERSION,
+        "CDK_CLI_VERSION": CLI_VERSION,
+        # The library's own validation takes two thirds of a synth, and CloudFormation validates again.
+        "CDK_VALIDATION": "false",
+        "STAGEDOOR_STAGE": request.stage,
+        "PYTHONIOENCODING": "utf-8",
+        "PYTHONUNBUFFERED": "1",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+    }
+    if large:
+        overflow = passing / "context-overflow.json"
+        overflow.write_text(json.dumps(large))
+        passing.chmod(0o755)
+        variables["CONTEXT_OVERFLOW_LOCATION_ENV"] = str(overflow)
+    return variables
+
+
+def split_context(context: Mapping[str, Any], limit: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what of a context fits in `limit` bytes, in its order, and the rest."""
+    small: dict[str, Any] = {}
+    large: dict[str, Any] = {}
+    used = 2
+    for key, value in context.items():
+        size = len(json.dumps({key: value}).encode())
+        (small if used + size <= limit else large)[key] = value
+        used += size if used + size <= limit else 0
+    return small, large
+
+
+def _run(
+    line: str,
+    app_dir: Path,
+    root: Path,
+    output: Path,
+    environment: Environment,
+    variables: Mapping[str, str],
+    passing: Path,
+    executor: Executor,
+    emit: Emit,
+) -> None:
+    printed: list[str] = []
+
+    def on_line(text: str) -> None:
+        printed.append(text)
+        del printed[:-TAIL]
+        emit(Event(EventKind.LOG, "synth", message=text))
+
+    path = ":".join(map(str, environment.path))
+    command = Command(
+        "synth",
+        # The shell that the CDK CLI starts, too: the line is the repository's own.
+        ("/bin/sh", "-c", f'PATH="$STAGEDOOR_PATH:$PATH"; unset STAGEDOOR_PATH; {interpreted(line, app_dir)}'),
+        app_dir,
+        {**environment.variables, **variables, "STAGEDOOR_PATH": path},
+        (*environment.readable, passing),
+        (root, output),
+    )
+    completed = executor.run(command, on_line)
+    if completed.status != 0:
+        raise _failure(line, completed, printed, app_dir, root)
+
+
+def interpreted(line: str, app_dir: Path) -> str:
+    """Return a command line with `node` before a first word that is a JavaScript file and no program, as the CLI does."""
+    first, _, rest = line.strip().partition(" ")
+    file = app_dir / first
+    if file.suffix == ".js" and file.is_file() and not file.stat().st_mode & 0o111:
+        return f"node {first} {rest}".rstrip()
+    return line
+
+
+def _failure(line: str, completed: Completed, printed: list[str], app_dir: Path, root: Path) -> SynthFailed:
+    location = location_in(printed, app_dir, root)
+    last = next((text.strip() for text in reversed(printed) if text.strip()), "")
+    return SynthFailed(
+        f"The app's program ({line}) ended with status {completed.status}" + (f": {last[:300]}" if last else "."),
+        "Run the same command in the app's folder; what it printed last is below.",
+        detail="\n".join(printed),
+        location=location,
+    )
+
+
+_PLACES = (
+    re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)'),  # Python's traceback: the innermost frame is last
+    re.compile(
+        r"^\s+at (?:.*\()?(?:file://)?(?P<path>/[^:()]+):(?P<line>\d+):(?P<column>\d+)\)?$"
+    ),  # V8's: it is first
+    re.compile(
+        r"^(?P<path>[\w./-]+\.[cm]?[jt]sx?)(?:\((?P<line>\d+),(?P<column>\d+)\)|:(?P<line2>\d+):(?P<column2>\d+))"
+    ),
+)
+
+
+def location_in(printed: list[str], app_dir: Path, root: Path) -> Location | None:
+    """Return the innermost place in the repository's own code that a traceback among `printed` names."""
+    found: Location | None = None
+    for text in printed:
+        for pattern in _PLACES:
+            match = pattern.match(text)
+            if not match:
+                continue
+            parts = match.groupdict()
+            path = (app_dir / parts["path"]).resolve()
+            own = path.is_relative_to(root) and not {"node_modules", ".venv", "site-packages"} & set(path.parts)
+            if not own or not path.is_file():
+                continue
+            line, column = (
+                parts["line"] if "line" in parts and parts["line"] else parts.get("line2"),
+                parts.get("column"),
+            )
+            place = Location(str(path.relative_to(root)), int(line or 1), int(column or parts.get("column2") or 1))
+            if pattern is not _PLACES[0]:
+                return place
+            found = place
+    return found
+
+
+def _link_node_modules(app_dir: Path, root: Path, environment: Environment) -> None:
+    """Show the app's tree what was installed for it; a `node_modules` that is there already is the app's own."""
+    if environment.node_modules is None:
+        return
+    for folder in (app_dir, *app_dir.parents):
+        if (folder / "package.json").is_file():
+            if not (folder / "node_modules").exists():
+                (folder / "node_modules").unlink(missing_ok=True)
+                (folder / "node_modules").symlink_to(environment.node_modules)
+            return
+        if folder == root:
+            return
