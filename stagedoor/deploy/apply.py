@@ -1,0 +1,181 @@
+"""Deploys an assembly: addresses its assets, plans, publishes, and brings each stack to what is wanted.
+
+Each step is written down before its call and after it, and every wait can be put down and taken up by another process:
+what is under way is read from CloudFormation, never from memory. When the work is cancelled, updates that it began are
+cancelled through CloudFormation, which rolls them back, and creations go on, since they can only be deleted; nobody
+waits for either, as whoever comes next joins them.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from botocore.exceptions import ClientError
+
+from stagedoor.assembly.model import Assembly
+from stagedoor.deploy.assets import address_assets
+from stagedoor.deploy.bootstrap import NotBootstrapped, find_bootstrap
+from stagedoor.deploy.change import StackChange
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.ledger import Ledger
+from stagedoor.deploy.plan import Action, KnownStack, Plan, plan_deploy
+from stagedoor.deploy.publish import TEMPLATE_BODY_LIMIT, publish, publish_long_templates
+from stagedoor.deploy.remove import delete_stacks
+from stagedoor.deploy.stacks import ActualStack
+from stagedoor.deploy.watch import Work, run_together
+from stagedoor.errors import Cancelled, UserError
+from stagedoor.events import Emit, Event, EventKind
+from stagedoor.naming import StageIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A stage after its deploy. `outputs` are by the app's own name for the stack; `stacks` are what the stage has now,
+    those that the app no longer has but that are kept included. `unchanged`: nothing had to be done.
+    """
+
+    stacks: tuple[KnownStack, ...]
+    outputs: dict[str, dict[str, str]]
+    unchanged: bool
+
+
+def deploy(  # noqa: PLR0917 - the order of the words: this, as that, there, written down, told
+    assembly: Assembly,
+    identity: StageIdentity,
+    clients: Clients,
+    ledger: Ledger,
+    emit: Emit,
+    known: Sequence[KnownStack] = (),
+) -> Deployed:
+    """Make the stage what the assembly says, and return what it is then.
+
+    `assembly` is rewritten for the stage; `known` are the stacks that the stage had. Raises `DeployFailed` for what the
+    app can put right, `StackNotOurs`, `NotBootstrapped`, and lets `LeaseLost` and `Cancelled` through; in each case
+    what was begun goes on in CloudFormation or was told to roll back, and the next deploy takes it up.
+    """
+    with tempfile.TemporaryDirectory(prefix="stagedoor-") as scratch:
+        with _phase(emit, "plan"):
+            addressed = address_assets(assembly, clients.target, Path(scratch))
+            plan = plan_deploy(addressed, identity, clients, known)
+        if plan.unchanged:
+            return _nothing_to_do(plan, emit)
+        with _phase(emit, "publish"):
+            urls = _publish(addressed, plan, clients, emit)
+        changes = {
+            wanted.name: StackChange(wanted, identity, clients, ledger, emit, urls.get(wanted.stack.template_path))
+            for wanted in plan.wanted
+        }
+        with _phase(emit, "apply"):
+            _Apply(changes, clients, ledger).run()
+            dropped = [stack.actual for stack in plan.stacks if stack.action is Action.DELETE and stack.actual]
+            delete_stacks(dropped, identity, clients, ledger, emit, known=plan.surplus)
+    return _deployed(plan, {name: change.result for name, change in changes.items()}, unchanged=False)
+
+
+class _Apply:
+    """Starts each stack as soon as those that it depends on are done. After a failure none is started any more, and
+    those under way are awaited.
+    """
+
+    def __init__(self, changes: Mapping[str, StackChange], clients: Clients, ledger: Ledger) -> None:
+        self._changes = changes
+        self._clients = clients
+        self._ledger = ledger
+        self._waiting = dict(changes)
+        self._done: set[str] = set()
+        self._errors: list[UserError] = []
+
+    def run(self) -> None:
+        try:
+            run_together(self._startable)
+        except Cancelled:
+            self._cancel_updates()
+            raise
+        if self._errors:
+            raise self._errors[0]
+
+    def _startable(self) -> Mapping[str, Work]:
+        if self._errors:
+            return {}
+        ready = [
+            name
+            for name, change in self._waiting.items()
+            if all(dependency in self._done for dependency in change.wanted.stack.dependencies)
+        ]
+        return {name: self._work(self._waiting.pop(name)) for name in ready}
+
+    def _work(self, change: StackChange) -> Work:
+        try:
+            yield from change.run()
+            self._done.add(change.wanted.stack.id)
+        except UserError as error:
+            self._errors.append(error)
+
+    def _cancel_updates(self) -> None:
+        for name, change in self._changes.items():
+            if change.updating is None:
+                continue
+            step = self._ledger.begin("cancel-update-stack", name, {"arn": change.updating})
+            try:
+                self._clients.cloudformation.cancel_update_stack(
+                    StackName=change.updating, ClientRequestToken=step.token
+                )
+            except ClientError as error:  # a creation cannot be cancelled, and an update may have ended meanwhile
+                self._ledger.finish(step, "refused", {"reason": error.response["Error"]["Message"]})
+            else:
+                self._ledger.finish(step, "done", {})
+
+
+def _publish(assembly: Assembly, plan: Plan, clients: Clients, emit: Emit) -> dict[Path, str]:
+    """Publish what the stacks need; return the URLs of templates that are too long to be sent."""
+    paths = [wanted.stack.template_path for wanted in plan.wanted]
+    long = [path for path in paths if path.stat().st_size > TEMPLATE_BODY_LIMIT]
+    if not long and not any(stack.assets for stack in assembly.stacks):
+        return {}
+    bootstrap = find_bootstrap(clients, clients.target)
+    needed = max(stack.bootstrap_version for stack in assembly.stacks)
+    if bootstrap.version < needed:
+        raise NotBootstrapped(
+            f"The app needs version {needed} of the bootstrap in account {clients.target.account}, "
+            f"{clients.target.region}; there is version {bootstrap.version}.",
+            "Run a newer `cdk bootstrap` there.",
+        )
+    publish(assembly, clients, emit)
+    return publish_long_templates(long, clients, bootstrap)
+
+
+def _nothing_to_do(plan: Plan, emit: Emit) -> Deployed:
+    actual = {stack.name: stack.actual for stack in plan.stacks}
+    for wanted in plan.wanted:
+        stack = actual[wanted.name]
+        data = {"arn": stack.arn if stack else None, "ordinal": wanted.ordinal}
+        emit(Event(EventKind.STACK, wanted.name, "unchanged", data=data))
+    return _deployed(plan, actual, unchanged=True)
+
+
+def _deployed(plan: Plan, actual: Mapping[str, ActualStack | None], *, unchanged: bool) -> Deployed:
+    stacks: list[KnownStack] = []
+    outputs: dict[str, dict[str, str]] = {}
+    for wanted in plan.wanted:
+        stack = actual.get(wanted.name)
+        stacks.append(KnownStack(wanted.name, stack.arn if stack else None, wanted.ordinal))
+        outputs[wanted.stack.own_name] = dict(stack.outputs) if stack else {}
+    kept = {stack.name for stack in plan.stacks if stack.action is Action.KEEP}
+    stacks += [stack for stack in plan.surplus if stack.name in kept]
+    return Deployed(tuple(stacks), outputs, unchanged)
+
+
+@contextmanager
+def _phase(emit: Emit, name: str) -> Iterator[None]:
+    """Say when a phase begins and how it ends. Nothing is emitted on the way out of an error that emitting raised."""
+    began = time.monotonic()
+    emit(Event(EventKind.PHASE, name, "started"))
+    try:
+        yield
+    except UserError as error:
+        emit(Event(EventKind.PHASE, name, "failed", error.what, time.monotonic() - began))
+        raise
+    emit(Event(EventKind.PHASE, name, "done", seconds=time.monotonic() - began))

@@ -1,0 +1,176 @@
+"""Ways into AWS: one identity for each phase, and a last question before each call that changes something."""
+
+import re
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+
+from stagedoor.errors import UserError
+from stagedoor.target import Target
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
+
+Service = Literal["cloudformation", "s3", "logs", "ssm", "sts"]
+
+_READS = re.compile(r"^(Get|List|Describe|Head|AssumeRole|Validate|Estimate|Detect)")
+"""Operations that change nothing, by the verb that their names begin with."""
+
+_SESSION_SECONDS = 3600
+"""How long an assumed role's credentials last; an hour is also the limit when one role assumes another
+(https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
+
+
+class WrongAccount(UserError):
+    """The credentials belong to another account than the target names."""
+
+    id = "wrong-account"
+
+
+class Phase(StrEnum):
+    """What a client is used for, and so whose identity it has."""
+
+    DEPLOY = "deploy"
+    PUBLISH = "publish"
+    LOOKUP = "lookup"
+
+
+def change_freely() -> None:
+    """Ask nothing before a change: whoever runs alone with a stage holds it."""
+
+
+class Clients:
+    """boto3 clients for a target, made when first wanted and safe to share between threads.
+
+    Each phase uses its role of the target, assumed with the external id and assumed anew when the credentials expire;
+    a phase without a role uses the process's own credentials. `before_change` runs immediately before each attempt of
+    each request that changes something is sent, and stops it by raising (`LeaseLost`): a process that was frozen while
+    its lease ran out and then let go does not send what it had prepared.
+    """
+
+    def __init__(
+        self, target: Target, *, before_change: Callable[[], None] = change_freely, user_agent: str = ""
+    ) -> None:
+        self.target = target
+        self._before_change = before_change
+        self._user_agent = user_agent
+        self._sessions: dict[str | None, boto3.Session] = {}
+        self._clients: dict[tuple[str, str | None], Any] = {}
+        self._checked: set[str | None] = set()
+        self._lock = threading.RLock()
+
+    @property
+    def cloudformation(self) -> "CloudFormationClient":
+        """CloudFormation, as the deploying identity."""
+        return self.client("cloudformation", Phase.DEPLOY)
+
+    @overload
+    def client(self, service: Literal["cloudformation"], phase: Phase) -> "CloudFormationClient": ...
+    @overload
+    def client(self, service: Literal["s3"], phase: Phase) -> "S3Client": ...
+    @overload
+    def client(self, service: Literal["logs"], phase: Phase) -> "CloudWatchLogsClient": ...
+    @overload
+    def client(self, service: Literal["ssm"], phase: Phase) -> "SSMClient": ...
+    @overload
+    def client(self, service: Literal["sts"], phase: Phase) -> "STSClient": ...
+    def client(self, service: Service, phase: Phase) -> Any:
+        """Return the client of a service for a phase. Raises `WrongAccount` when the identity is another account's."""
+        role = self._role(phase)
+        with self._lock:
+            if (service, role) not in self._clients:
+                self._check_account(role)
+                self._clients[service, role] = self._make(service, role)
+            return self._clients[service, role]
+
+    def _role(self, phase: Phase) -> str | None:
+        roles = {
+            Phase.DEPLOY: self.target.deploy_role,
+            Phase.PUBLISH: self.target.publish_role,
+            Phase.LOOKUP: self.target.lookup_role,
+        }
+        return roles[phase]
+
+    def _check_account(self, role: str | None) -> None:
+        if role in self._checked:
+            return
+        account = self._make("sts", role).get_caller_identity()["Account"]
+        if account != self.target.account:
+            raise WrongAccount(
+                f"The credentials in use belong to account {account}, but the target {self.target.name!r} is account "
+                f"{self.target.account}.",
+                "Use credentials of that account, or correct the target.",
+            )
+        self._checked.add(role)
+
+    def _make(self, service: Service, role: str | None) -> Any:
+        client = self._session(role).client(service, region_name=self.target.region, config=self._config(service))
+        client.meta.events.register("before-send", self._ask_before_change)
+        return client
+
+    def _config(self, service: Service) -> Config:
+        # CloudFormation's limits are an account's, shared by every stage in it: there the client slows down by itself.
+        mode: Literal["adaptive", "standard"] = "adaptive" if service == "cloudformation" else "standard"
+        return Config(
+            retries={"mode": mode, "max_attempts": 8},
+            connect_timeout=5,
+            read_timeout=60,
+            max_pool_connections=32,
+            user_agent_extra=self._user_agent or None,
+        )
+
+    def _ask_before_change(self, event_name: str, **_: Any) -> None:
+        operation = event_name.rsplit(".", 1)[-1]
+        if not _READS.match(operation):
+            self._before_change()
+
+    def _session(self, role: str | None) -> boto3.Session:
+        if role not in self._sessions:
+            core = botocore.session.Session()
+            if role is not None:
+                core.register_component("credential_provider", CredentialResolver([_TargetRole(self, role)]))
+            self._sessions[role] = boto3.Session(botocore_session=core, region_name=self.target.region)
+        return self._sessions[role]
+
+    def assume(self, role: str) -> dict[str, str]:
+        """Return fresh credentials of a role of the target, in the shape that botocore refreshes from."""
+        sts = self._make("sts", None)
+        wanted: dict[str, Any] = {
+            "RoleArn": role,
+            "RoleSessionName": "stagedoor",
+            "DurationSeconds": _SESSION_SECONDS,
+        }
+        if self.target.external_id:
+            wanted["ExternalId"] = self.target.external_id
+        given = sts.assume_role(**wanted)["Credentials"]
+        return {
+            "access_key": given["AccessKeyId"],
+            "secret_key": given["SecretAccessKey"],
+            "token": given["SessionToken"],
+            "expiry_time": given["Expiration"].isoformat(),
+        }
+
+
+class _TargetRole(CredentialProvider):
+    """Tells botocore where a role's credentials come from; it fetches them anew before they expire."""
+
+    METHOD = "stagedoor-target-role"
+
+    def __init__(self, clients: Clients, role: str) -> None:
+        super().__init__()
+        self._clients = clients
+        self._role = role
+
+    def load(self) -> DeferredRefreshableCredentials:
+        """Return credentials that are fetched when they are first used."""
+        return DeferredRefreshableCredentials(lambda: self._clients.assume(self._role), self.METHOD)

@@ -1,0 +1,227 @@
+"""What a deploy would do to each stack, as data. Nothing here changes anything.
+
+`decide` is the whole decision, a pure function of what is wanted and what the account says; `plan_deploy` only reads.
+`apply` asks `decide` again about each stack when its turn comes, since time has passed by then.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from stagedoor.assembly.model import Assembly, Stack, Template
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.stacks import (
+    GONE,
+    GOOD,
+    REVIEW,
+    UNUSABLE,
+    ActualStack,
+    check_ours,
+    is_ours,
+    read_stack,
+    read_template,
+)
+from stagedoor.naming import StageIdentity
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
+
+_BOOTSTRAP_PARAMETER = "BootstrapVersion"
+"""The parameter by which CDK's templates check the bootstrap's version; no resource depends on its value."""
+
+_HIDDEN = "****"
+"""What CloudFormation answers for the value of a `NoEcho` parameter."""
+
+_READERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStack:
+    """A stack that a stage has or had. `ordinal` is its depth: stacks of one ordinal do not depend on each other, and a
+    stack depends only on lower ones. `arn` is None where it was never learned.
+    """
+
+    name: str
+    arn: str | None
+    ordinal: int
+
+
+class Action(StrEnum):
+    """What is to be done with a stack next. After `JOIN`, `RECREATE` and `CONTINUE` it is looked at again."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    RECREATE = "recreate"  # it can only be deleted: do that, then create it anew
+    CONTINUE = "continue"  # its rollback failed half-way: let CloudFormation try again, then update it
+    JOIN = "join"  # something is under way: await its end
+    UNCHANGED = "unchanged"
+    DELETE = "delete"  # the app no longer has it
+    KEEP = "keep"  # the app no longer has it, but this stage's data is not ours to delete
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One stack as it should be, with everything that CloudFormation is told. `ordinal` as in `KnownStack`."""
+
+    stack: Stack
+    template: Template
+    tags: Mapping[str, str]
+    ordinal: int
+
+    @property
+    def name(self) -> str:
+        """The name that the stack is deployed under."""
+        return self.stack.name
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with a stack, and why, in words that a person reads in the plan."""
+
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """The decision about one stack. `stack_id` is its id in the assembly, None for one that the app no longer has."""
+
+    name: str
+    stack_id: str | None
+    action: Action
+    reason: str
+    actual: ActualStack | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a deploy would do, stack by stack, in the order of their dependencies; deletions come last."""
+
+    wanted: tuple[Wanted, ...] = ()
+    stacks: tuple[StackPlan, ...] = ()
+    surplus: tuple[KnownStack, ...] = field(default=())
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there is nothing to do."""
+        return all(stack.action in (Action.UNCHANGED, Action.KEEP) for stack in self.stacks)
+
+
+def plan_deploy(assembly: Assembly, identity: StageIdentity, clients: Clients, known: Sequence[KnownStack]) -> Plan:
+    """Compare an assembly, whose assets have their addresses, with what the account says of the stage.
+
+    `known` are the stacks that the stage had; those that the app no longer has are deleted where the stage is
+    disposable. Raises `StackNotOurs` when a stack's name is taken.
+    """
+    wanted = wanted_stacks(assembly, identity)
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
+        planned = list(readers.map(lambda one: _plan_stack(one, identity, clients), wanted))
+    names = {one.name for one in wanted}
+    surplus = tuple(stack for stack in known if stack.name not in names)
+    dropped = [plan for stack in surplus if (plan := _plan_surplus(stack, identity, clients))]
+    return Plan(tuple(wanted), (*planned, *dropped), surplus)
+
+
+def wanted_stacks(assembly: Assembly, identity: StageIdentity) -> list[Wanted]:
+    """Return what CloudFormation is to be told of each stack of the assembly, in the assembly's order."""
+    depths = _depths(assembly)
+    return [
+        Wanted(
+            stack=stack,
+            template=json.loads(stack.template_path.read_text(encoding="utf-8")),
+            tags={**stack.tags, **identity.tags()},
+            ordinal=depths[stack.id],
+        )
+        for stack in assembly.stacks
+    ]
+
+
+def decide(wanted: Wanted, actual: ActualStack | None, template: Mapping[str, Any] | None) -> Decision:
+    """Decide about a stack that is ours or not there. `template` is what it was last given; None: not comparable."""
+    if actual is None or actual.status in (GONE, REVIEW):
+        return Decision(Action.CREATE, "it does not exist")
+    if actual.busy:
+        return Decision(Action.JOIN, f"it is {actual.status}")
+    if actual.status in UNUSABLE:
+        return Decision(Action.RECREATE, f"it is {actual.status}, from which CloudFormation offers only deletion")
+    if actual.status == "UPDATE_ROLLBACK_FAILED":
+        return Decision(Action.CONTINUE, "its last update could not be rolled back")
+    difference = _difference(wanted, actual, template)
+    if difference:
+        return Decision(Action.UPDATE, difference)
+    return Decision(Action.UNCHANGED, "template, parameters and tags are the same")
+
+
+def parameters_for(wanted: Wanted, actual: ActualStack | None) -> "list[ParameterTypeDef]":
+    """Return the parameters as CloudFormation takes them.
+
+    What the assembly gives is passed; for the rest the template's default holds, so that equal assemblies make equal
+    stacks. Only a parameter that has neither keeps its previous value.
+    """
+    passed: list[ParameterTypeDef] = []
+    for key, definition in wanted.template.get("Parameters", {}).items():
+        if key in wanted.stack.parameters:
+            passed.append({"ParameterKey": key, "ParameterValue": wanted.stack.parameters[key]})
+        elif "Default" not in definition and actual is not None and key in actual.parameters:
+            passed.append({"ParameterKey": key, "UsePreviousValue": True})
+    return passed
+
+
+def _difference(wanted: Wanted, actual: ActualStack, template: Mapping[str, Any] | None) -> str:
+    """Return in words what differs; empty when nothing does. What cannot be known counts as different: the change set
+    that follows knows it.
+    """
+    if actual.status not in GOOD:
+        return f"it is {actual.status}"
+    if template is None or template != wanted.template:
+        return "its template changes"
+    if dict(actual.tags) != dict(wanted.tags):
+        return "its tags change"
+    if actual.termination_protection != wanted.stack.termination_protection:
+        return "its termination protection changes"
+    for key, definition in wanted.template.get("Parameters", {}).items():
+        if _parameter_may_differ(key, definition, wanted, actual):
+            return f"its parameter {key} changes"
+    return ""
+
+
+def _parameter_may_differ(key: str, definition: Mapping[str, Any], wanted: Wanted, actual: ActualStack) -> bool:
+    if key == _BOOTSTRAP_PARAMETER:
+        return False
+    now = actual.parameters.get(key)
+    kept = key not in wanted.stack.parameters and "Default" not in definition
+    if kept:
+        return now is None
+    # A parameter of the parameter store keeps its name while the value behind it changes.
+    if str(definition.get("Type", "")).startswith("AWS::SSM::Parameter") or now == _HIDDEN:
+        return True
+    return now != str(wanted.stack.parameters.get(key, definition.get("Default")))
+
+
+def _plan_stack(wanted: Wanted, identity: StageIdentity, clients: Clients) -> StackPlan:
+    actual = read_stack(clients, wanted.name)
+    template = None
+    if actual is not None:
+        check_ours(actual, identity)
+        template = read_template(clients, actual.arn) if actual.status in GOOD else None
+    decision = decide(wanted, actual, template)
+    return StackPlan(wanted.name, wanted.stack.id, decision.action, decision.reason, actual)
+
+
+def _plan_surplus(stack: KnownStack, identity: StageIdentity, clients: Clients) -> StackPlan | None:
+    actual = read_stack(clients, stack.arn or stack.name)
+    if actual is None or actual.status == GONE or not is_ours(actual, identity):
+        return None
+    if identity.disposable:
+        return StackPlan(stack.name, None, Action.DELETE, "the app no longer has it", actual)
+    return StackPlan(stack.name, None, Action.KEEP, "the app no longer has it, but the stage's data is kept", actual)
+
+
+def _depths(assembly: Assembly) -> dict[str, int]:
+    depths: dict[str, int] = {}
+    for stack in assembly.stacks:
+        depths[stack.id] = 1 + max((depths.get(dependency, -1) for dependency in stack.dependencies), default=-1)
+    return depths
