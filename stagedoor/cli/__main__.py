@@ -1,0 +1,5 @@
+"""`python -m stagedoor.cli` is `stagedoor`."""
+
+from stagedoor.cli import main
+
+main()
