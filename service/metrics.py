@@ -42,8 +42,8 @@ class _Counts(Collector):
                 ("stages", Stage, Stage.wanted_generation),
                 ("sources", Source, Source.generation),
             ):
-                count = session.scalar(select(func.count()).select_from(table).where(wanted > table.done_generation))
-                behind.add_metric([what], count or 0)
+                late = select(func.count()).select_from(table).where(wanted > table.done_generation)
+                behind.add_metric([what], session.scalar(late) or 0)
             yield behind
 
 

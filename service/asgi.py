@@ -1,0 +1,29 @@
+"""The one front door: long-lived connections are answered by asyncio, everything else by Flask on threads.
+
+An open event stream costs a coroutine here; on a thread each it would starve webhooks
+(40 of them on 32 threads made a health check take 5 s).
+"""
+
+from a2wsgi import WSGIMiddleware
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from service.app import create_app
+from service.console.stream import event_stream
+from service.parts import make_parts
+from service.settings import Settings
+
+FLASK_THREADS = 16
+
+
+def make_front_door(settings: Settings | None = None) -> ASGIApp:
+    """Return the ASGI application of a web process."""
+    parts = make_parts(settings or Settings())
+    flask = create_app(parts=parts)
+    return Starlette(
+        routes=[
+            event_stream(parts),
+            Mount("/", WSGIMiddleware(flask, workers=FLASK_THREADS)),  # type: ignore[arg-type]
+        ]
+    )

@@ -1,0 +1,113 @@
+"""`/` lists stages, `/stages/<id>` its runs, `/runs/<id>` a run with its log."""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, render_template, request
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
+
+from service.console.access import REALM, may_read
+from service.models import App, Intent, Run, RunStep, Source, SourceKind, Stage
+from service.parts import current_parts
+from service.stages.journal import read_events
+
+blueprint = Blueprint(
+    "console", __name__, template_folder="templates", static_folder="static", static_url_path="/assets"
+)
+
+RUNS_SHOWN = 50
+STAGES_SHOWN = 200
+
+
+@blueprint.before_request
+def _let_in() -> Response | None:
+    settings = current_parts().settings
+    if may_read(settings, request.headers.get("Authorization")):
+        return None
+    if not settings.console_password.get_secret_value():
+        return Response(
+            "Pages are off. Set STAGEDOOR_CONSOLE_PASSWORD to read them from another machine.\n",
+            403,
+            content_type="text/plain",
+        )
+    return Response("A password is needed.\n", 401, {"WWW-Authenticate": REALM}, content_type="text/plain")
+
+
+@blueprint.after_request
+def _protect(response: Response) -> Response:
+    """Pages show an app's own words; nothing in them may run, be framed or be kept."""
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+@blueprint.get("/")
+def stages() -> str:
+    """List the stages, those that something happened to last first."""
+    with current_parts().sessions() as session:
+        newest = select(func.max(Run.id)).where(Run.stage_id == Stage.id).correlate(Stage).scalar_subquery()
+        rows = session.execute(
+            select(Stage, Run, Intent)
+            .join(Run, Run.id == newest, isouter=True)
+            .join(Intent, (Intent.stage_id == Stage.id) & (Intent.generation == Stage.wanted_generation), isouter=True)
+            .options(
+                joinedload(Stage.app).joinedload(App.repository),
+                joinedload(Stage.source),
+                joinedload(Stage.target),
+            )
+            .order_by(Stage.last_activity_at.desc())
+            .limit(STAGES_SHOWN)
+        ).all()
+        return render_template("stages.html", rows=rows, source_url=_source_url)
+
+
+@blueprint.get("/stages/<int:stage_id>")
+def stage(stage_id: int) -> str:
+    """Show a stage: where it is, its outputs, its runs."""
+    with current_parts().sessions() as session:
+        found = session.get(Stage, stage_id)
+        if found is None:
+            abort(404)
+        runs = session.scalars(
+            select(Run)
+            .where(Run.stage_id == stage_id)
+            .options(joinedload(Run.intent))
+            .order_by(Run.id.desc())
+            .limit(RUNS_SHOWN)
+        ).all()
+        return render_template("stage.html", stage=found, runs=runs, source_url=_source_url)
+
+
+@blueprint.get("/runs/<int:run_id>")
+def run(run_id: int) -> str:
+    """Show a run; while it is under way, the page follows its log."""
+    parts = current_parts()
+    with parts.sessions() as session:
+        found = session.get(Run, run_id)
+        if found is None:
+            abort(404)
+        steps = session.scalars(select(RunStep).where(RunStep.run_id == run_id).order_by(RunStep.id)).all()
+        last = ""
+        events: list[dict[str, Any]] = []
+        for key, chunk in read_events(parts.blobs, run_id):
+            last = key
+            events += chunk
+        return render_template("run.html", run=found, steps=steps, events=events, last=last, source_url=_source_url)
+
+
+@blueprint.app_template_filter("when")
+def when(moment: Any) -> str:
+    """Write a point in time for people, in UTC."""
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+
+
+def _source_url(source: Source | None) -> str:
+    """Return the pull request's or branch's page on GitHub."""
+    if source is None:
+        return ""
+    base = f"{source.repository.host.web_url}/{source.repository.full_name}"
+    return f"{base}/pull/{source.ref}" if source.kind is SourceKind.PULL else f"{base}/tree/{source.ref}"

@@ -1,0 +1,148 @@
+"""The doorbell: tells workers which stages and sources are behind. It carries a key and nothing more.
+
+The database knows what is behind; the queue only saves the waiting. Losing the queue, or what is in it, loses seconds.
+"""
+
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.serializers import JSONSerializer
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from service.database import now
+from service.models import Source, Stage
+from service.parts import Parts
+
+log = structlog.get_logger(__name__)
+
+QUEUE = "stagedoor"
+RECONCILE = "service.worker.jobs.reconcile_stage"
+RESOLVE = "service.worker.jobs.resolve_source"
+JOB_SECONDS = 4 * 60 * 60  # the longest that CloudFormation takes over one run, and more
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """One ring: which job, and the id of the row that is behind."""
+
+    job: str
+    row_id: int
+
+
+def queue_on(url: str) -> Queue:
+    """Return the queue. Only connects when it is used; a server that does not answer is given up on after seconds."""
+    connection = Redis.from_url(url, socket_connect_timeout=2, socket_timeout=5)
+    return Queue(QUEUE, connection=connection, serializer=JSONSerializer, default_timeout=JOB_SECONDS)
+
+
+class Ringer:
+    """Looks for what is behind and has no live holder, and rings for it. Any number may run at once."""
+
+    def __init__(self, parts: Parts, queue: Queue) -> None:
+        self._parts = parts
+        self._queue = queue
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Look now and then, until `stop`."""
+        while not self._stop.wait(self._parts.settings.ring_seconds):
+            try:
+                self.look()
+            except RedisError as error:
+                log.warning("the queue cannot be reached", error=str(error))
+                self._stop.wait(1)
+            except Exception:
+                log.warning("the ringer could not look", exc_info=True)
+                self._stop.wait(1)
+
+    def stop(self) -> None:
+        """End `run`."""
+        self._stop.set()
+
+    def look(self) -> list[Ring]:
+        """Ring for what is behind now, and return for what."""
+        # A ring that nobody has answered waits in a busy queue; only into an idle one it is repeated soon.
+        idle = self._queue.count == 0
+        again = self._parts.settings.ring_again_seconds * (1 if idle else 12)
+        with self._parts.sessions.begin() as session:
+            rings = [Ring(RESOLVE, row) for row in _sources_behind(session, again)]
+            rings += [Ring(RECONCILE, row) for row in _stages_behind(session, again)]
+        for ring in rings:
+            self._queue.enqueue(ring.job, ring.row_id, result_ttl=0, failure_ttl=24 * 3600)
+        return rings
+
+    def verify(self) -> int:
+        """Raise the generation of open sources that GitHub has not been asked about for long; return how many."""
+        with self._parts.sessions.begin() as session:
+            old = now(session) - timedelta(seconds=self._parts.settings.verify_seconds)
+            raised = session.scalars(
+                update(Source)
+                .where(Source.open, Source.updated_at < old, Source.generation == Source.done_generation)
+                .values(generation=Source.generation + 1)
+                .returning(Source.id)
+            ).all()
+        return len(raised)
+
+
+def _sources_behind(session: Session, again: float) -> list[int]:
+    moment = now(session)
+    due = (
+        select(Source.id)
+        .where(
+            Source.generation > Source.done_generation,
+            or_(Source.not_before.is_(None), Source.not_before <= moment),
+            or_(
+                Source.rung_generation < Source.generation,
+                Source.rung_at.is_(None),
+                Source.rung_at < moment - timedelta(seconds=again),
+            ),
+        )
+        .order_by(Source.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    found = list(session.scalars(due))
+    if found:
+        session.execute(
+            update(Source)
+            .where(Source.id.in_(found))
+            .values(rung_at=moment, rung_generation=Source.generation)
+            .execution_options(synchronize_session=False)
+        )
+    return found
+
+
+def _stages_behind(session: Session, again: float) -> list[int]:
+    moment = now(session)
+    due = (
+        select(Stage.id)
+        .where(
+            Stage.wanted_generation > Stage.done_generation,
+            or_(Stage.holder.is_(None), Stage.lease_until < moment),
+            or_(Stage.not_before.is_(None), Stage.not_before <= moment),
+            or_(
+                Stage.rung_generation < Stage.wanted_generation,
+                Stage.rung_at.is_(None),
+                Stage.rung_at < moment - timedelta(seconds=again),
+            ),
+        )
+        .order_by(Stage.id)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    found = list(session.scalars(due))
+    if found:
+        session.execute(
+            update(Stage)
+            .where(Stage.id.in_(found))
+            .values(rung_at=moment, rung_generation=Stage.wanted_generation)
+            .execution_options(synchronize_session=False)
+        )
+    return found

@@ -1,0 +1,83 @@
+"""What a run says while it goes on: events into the blob store, so that a page on another machine can follow.
+
+Events are JSON lines in numbered chunks under `runs/<id>/events/`; a chunk is written whole. A worker that is killed
+loses what it said in the last fraction of a second, nothing before.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+from service.blobs import BlobStore
+from stagedoor.events import Event, EventKind
+
+FLUSH_SECONDS = 0.25
+MAX_EVENTS = 200_000  # after which only phases, stacks and warnings are kept: a runaway log must not fill the store
+
+
+def events_prefix(run_id: int) -> str:
+    """Return where a run's events are in the blob store."""
+    return f"runs/{run_id}/events/"
+
+
+def read_events(blobs: BlobStore, run_id: int, after: str = "") -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield a run's chunks after the one named: the chunk's key, which resumes here, and its events."""
+    for key in blobs.keys(events_prefix(run_id), after):
+        yield key, [json.loads(line) for line in blobs.get(key).splitlines()]
+
+
+class Journal:
+    """Takes a run's events and writes them down in the background."""
+
+    def __init__(self, blobs: BlobStore, run_id: int, on_phase: Callable[[Event], None]) -> None:
+        self._blobs = blobs
+        self._prefix = events_prefix(run_id)
+        self._on_phase = on_phase
+        self._waiting: list[str] = []
+        self._said = 0
+        self._chunk = 0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._flush_now_and_then, name=f"journal-{run_id}", daemon=True)
+
+    def __enter__(self) -> "Journal":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.flush()
+
+    def emit(self, event: Event) -> None:
+        """Take an event. A phase is also handed on, to the run's row and to GitHub."""
+        self._said += 1
+        if self._said > MAX_EVENTS and event.kind in {EventKind.LOG, EventKind.RESOURCE, EventKind.ASSET}:
+            return
+        line = json.dumps(asdict(event), default=_plain, ensure_ascii=False)
+        with self._lock:
+            self._waiting.append(line)
+        if event.kind is EventKind.PHASE:
+            self._on_phase(event)
+
+    def flush(self) -> None:
+        """Write what is waiting as the next chunk."""
+        with self._lock:
+            lines, self._waiting = self._waiting, []
+            if not lines:
+                return
+            self._chunk += 1
+            key = f"{self._prefix}{self._chunk:08d}"
+            self._blobs.put(key, "\n".join(lines).encode())
+
+    def _flush_now_and_then(self) -> None:
+        while not self._stop.wait(FLUSH_SECONDS):
+            self.flush()
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

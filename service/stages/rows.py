@@ -1,0 +1,209 @@
+"""What a reconciler reads and writes of a stage's rows, each in one short transaction under the stage's fence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from service.database import now
+from service.models import (
+    Intent,
+    Outcome,
+    Run,
+    RunKind,
+    RunStep,
+    ServiceIdentity,
+    Stage,
+    StageKind,
+    StageStack,
+    Want,
+)
+from service.stages.decide import StageView, retry_after
+from service.stages.intents import frozen_target
+from service.stages.lease import Lease
+from service.stages.run import Job, Result
+from stagedoor.deploy.plan import KnownStack
+from stagedoor.naming import StageIdentity
+
+FINAL = frozenset({Outcome.SUCCEEDED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that has been written down, and the job that it does."""
+
+    run: Run
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is wanted of a run's stage at this moment, and whether somebody asked to cancel the run."""
+
+    wanted_generation: int
+    want: Want
+    cancel_requested: bool
+
+
+def view_of(lease: Lease) -> tuple[StageView, datetime]:
+    """Return what the decision needs to know, and the database's time."""
+    with lease.fenced() as (session, stage):
+        intent = _wanted(session, stage)
+        return (
+            StageView(
+                stage.wanted_generation,
+                stage.done_generation,
+                intent.want if intent else Want.GONE,
+                stage.protected,
+                stage.not_before,
+            ),
+            now(session),
+        )
+
+
+def begin_run(lease: Lease, kind: RunKind) -> Begun:
+    """Write down that a run begins, for what is wanted at this moment."""
+    with lease.fenced() as (session, stage):
+        intent = _wanted(session, stage)
+        if intent is None:
+            raise ValueError(f"stage {stage.id} has no intent")
+        run = Run(
+            stage_id=stage.id,
+            intent_id=intent.id,
+            generation=intent.generation,
+            fence=lease.fence,
+            kind=kind,
+            commit=intent.commit,
+            started_at=now(session),
+        )
+        session.add(run)
+        session.flush()
+        repository = stage.app.repository
+        _ = repository.host, repository.installation  # loaded here, read after the session is gone
+        job = Job(
+            run_id=run.id,
+            identity=_identity(session, stage),
+            target=frozen_target(stage),
+            repository=repository,
+            commit=intent.commit,
+            settings=dict(intent.settings),
+            known=_known_stacks(session, stage),
+            generation=intent.generation,
+        )
+        return Begun(run, job)
+
+
+def close_lost_runs(lease: Lease) -> None:
+    """Say of runs whose process died that they are lost; what they began in AWS is joined by the next one."""
+    with lease.fenced() as (session, stage):
+        session.execute(
+            update(Run)
+            .where(Run.stage_id == stage.id, Run.outcome.is_(None), Run.fence < lease.fence)
+            .values(outcome=Outcome.LOST, finished_at=now(session))
+        )
+
+
+def note_phase(lease: Lease, run_id: int, name: str, seconds: float | None) -> None:
+    """Write down where a run is, and how long the phase took that it has left."""
+    with lease.fenced() as (session, _stage):
+        run = session.get_one(Run, run_id)
+        run.phase = name
+        if seconds is not None:
+            run.seconds = {**run.seconds, name: round(seconds, 3)}
+
+
+def standing(lease: Lease, run_id: int) -> Standing:
+    """Return how a run stands to what is wanted now."""
+    with lease.fenced() as (session, stage):
+        intent = _wanted(session, stage)
+        return Standing(
+            stage.wanted_generation,
+            intent.want if intent else Want.GONE,
+            session.get_one(Run, run_id).cancel_requested,
+        )
+
+
+def finish_run(
+    lease: Lease,
+    begun: Begun,
+    outcome: Outcome,
+    *,
+    error: Mapping[str, Any] | None = None,
+    warnings: Sequence[Any] = (),
+    result: Result | None = None,
+    first_retry_seconds: float = 5.0,
+) -> None:
+    """Write down how a run ended, and with it what the stage now is: one transaction, so that both are true or none."""
+    with lease.fenced() as (session, stage):
+        moment = now(session)
+        run = session.get_one(Run, begun.run.id)
+        run.outcome, run.finished_at = outcome, moment
+        run.error = dict(error) if error else None
+        run.warnings = list(warnings)
+        stage.last_activity_at = moment
+        if outcome in FINAL:
+            stage.done_generation = max(stage.done_generation, run.generation)
+            stage.attempts, stage.not_before = 0, None
+        elif outcome is Outcome.ERRORED:
+            stage.attempts += 1
+            stage.not_before = moment + retry_after(stage.attempts, first_retry_seconds)
+        if outcome in {Outcome.SUCCEEDED, Outcome.UNCHANGED}:
+            _write_actual(session, stage, begun.job.commit, result, moment)
+
+
+def refuse(lease: Lease, generation: int) -> None:
+    """Write down that a protected stage stays although it is not wanted any more."""
+    with lease.fenced() as (_session, stage):
+        stage.done_generation = max(stage.done_generation, generation)
+
+
+def _write_actual(session: Session, stage: Stage, commit: str | None, result: Result | None, moment: datetime) -> None:
+    session.execute(delete(StageStack).where(StageStack.stage_id == stage.id))
+    if result is None:
+        stage.live_commit, stage.outputs = None, {}
+        return
+    stage.live_commit = commit
+    stage.outputs = {stack: dict(outputs) for stack, outputs in result.outputs.items()}
+    session.add_all(
+        StageStack(stage_id=stage.id, name=known.name, arn=known.arn, ordinal=known.ordinal, updated_at=moment)
+        for known in result.stacks
+    )
+
+
+def _wanted(session: Session, stage: Stage) -> Intent | None:
+    return session.scalars(
+        select(Intent).where(Intent.stage_id == stage.id, Intent.generation == stage.wanted_generation)
+    ).one_or_none()
+
+
+def _identity(session: Session, stage: Stage) -> StageIdentity:
+    repository = stage.app.repository
+    return StageIdentity(
+        app=stage.app.name,
+        stage=stage.name,
+        prefix=stage.prefix,
+        repository=f"{repository.host.name}/{repository.github_id}",
+        service=session.scalars(select(ServiceIdentity.uid)).one(),
+        disposable=stage.kind is not StageKind.NAMED,
+    )
+
+
+def _known_stacks(session: Session, stage: Stage) -> tuple[KnownStack, ...]:
+    """Return the stacks of the last good run, and those that a run which did not end well may have begun."""
+    known = [
+        KnownStack(row.name, row.arn, row.ordinal)
+        for row in session.scalars(
+            select(StageStack).where(StageStack.stage_id == stage.id).order_by(StageStack.ordinal)
+        )
+    ]
+    names = {stack.name for stack in known}
+    begun = session.scalars(
+        select(RunStep.subject)
+        .join(Run, RunStep.run_id == Run.id)
+        .where(Run.stage_id == stage.id, RunStep.operation == "create-change-set")
+        .distinct()
+    )
+    return (*known, *(KnownStack(name, None, len(known)) for name in sorted(set(begun) - names)))

@@ -1,0 +1,150 @@
+"""One run: bring a stage to a commit, phase by phase, or take it away.
+
+Each phase has an identity of its own: fetch holds a token for one repository, synth holds nothing, deploy holds the
+target's roles and never runs repository code.
+"""
+
+import pwd
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from service.github.client import GitHubClients
+from service.models import Repository
+from service.parts import Parts
+from service.stages.fetch import fetch_commit
+from service.stages.lease import elapsed
+from stagedoor.assembly.inspection import inspect_assembly
+from stagedoor.assembly.model import Finding
+from stagedoor.assembly.reader import read_assembly
+from stagedoor.assembly.rewrite import rewrite_assembly
+from stagedoor.deploy.apply import deploy
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.ledger import Ledger
+from stagedoor.deploy.plan import KnownStack
+from stagedoor.deploy.remove import Kept, remove
+from stagedoor.errors import UserError
+from stagedoor.events import Emit, Event, EventKind
+from stagedoor.naming import StageIdentity
+from stagedoor.synth.executor import Limits, LocalProcessExecutor
+from stagedoor.synth.synthesis import SynthRequest, synthesize
+from stagedoor.target import Target
+
+
+class AppPathOutside(UserError):
+    """The app's path leads out of the repository through a link."""
+
+    id = "app-path-outside"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run needs to know of its stage, read once under the lease."""
+
+    run_id: int
+    identity: StageIdentity
+    target: Target
+    repository: Repository
+    commit: str | None
+    settings: Mapping[str, Any]
+    known: Sequence[KnownStack]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a deploy: outputs by stack (by the app's own names), the stacks, what could not be made safe."""
+
+    outputs: Mapping[str, Mapping[str, str]]
+    stacks: Sequence[KnownStack]
+    unchanged: bool
+    findings: Sequence[Finding]
+
+
+def deploy_commit(
+    job: Job, parts: Parts, github: GitHubClients, ledger: Ledger, emit: Emit, still_wanted: Callable[[], None]
+) -> Result:
+    """Take the stage to the job's commit. `still_wanted` is asked between phases and raises to end the run."""
+    work = parts.settings.data_dir.absolute() / "work" / f"run-{job.run_id}"
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        with phase("fetch", emit):
+            tree = _fetch(job, github, work / "tree", emit)
+        still_wanted()
+        with phase("synth", emit):
+            directory = _synth(job, parts, tree, work, emit)
+        with phase("inspect", emit):
+            assembly = read_assembly(directory)
+            inspect_assembly(assembly, job.target)
+            rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out")
+            for finding in rewritten.findings:
+                emit(Event(EventKind.WARNING, finding.construct_path, message=f"{finding.what} {finding.remedy}"))
+        still_wanted()
+        deployed = deploy(rewritten.assembly, job.identity, _clients(job, ledger), ledger, emit, job.known)
+        return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def remove_stage(job: Job, ledger: Ledger, emit: Emit) -> Sequence[Kept]:
+    """Take the stage away with what the database and its tags say, without its repository; return what was kept."""
+    with phase("remove", emit):
+        return remove(job.identity, _clients(job, ledger), ledger, emit, job.known).kept
+
+
+@contextmanager
+def phase(name: str, emit: Emit) -> Iterator[None]:
+    """Say that a phase begins, and how it ended and after how long."""
+    emit(Event(EventKind.PHASE, name, "started"))
+    began = elapsed()
+    try:
+        yield
+    except BaseException:
+        emit(Event(EventKind.PHASE, name, "failed", seconds=elapsed() - began))
+        raise
+    emit(Event(EventKind.PHASE, name, "done", seconds=elapsed() - began))
+
+
+def _fetch(job: Job, github: GitHubClients, folder: Path, emit: Emit) -> Path:
+    if job.commit is None:
+        raise ValueError("a deploy of no commit")
+    if urlsplit(job.repository.clone_url).scheme not in {"https", "http"}:
+        raise ValueError(f"a clone URL that is not HTTP: {job.repository.clone_url!r}")
+    token = github.for_repository(job.repository).fetch_token()
+    return fetch_commit(job.repository.clone_url, job.commit, token, folder, emit)
+
+
+def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit) -> Path:
+    settings = parts.settings
+    app = (tree / str(job.settings.get("path") or ".")).resolve()
+    if not app.is_relative_to(tree.resolve()) or not app.is_dir():
+        raise AppPathOutside(
+            f"There is no folder {job.settings.get('path')!r} in the repository at {str(job.commit)[:12]}.",
+            "Put the app's path right in stagedoor.toml on the base branch.",
+        )
+    request = SynthRequest(
+        app_dir=app,
+        output=work / "cdk.out",
+        stage=job.identity.stage,
+        account=job.target.account,
+        region=job.target.region,
+        cache_dir=settings.data_dir.absolute() / "cache",
+        trust=job.target.trust,
+        command=job.settings.get("command"),
+        root=tree,
+    )
+    limits = Limits(seconds=settings.synth_seconds, memory=settings.synth_memory_mb * 1024 * 1024)
+    user = pwd.getpwnam(settings.synth_user).pw_uid if settings.synth_user else None
+    return synthesize(request, LocalProcessExecutor(limits, user), emit)
+
+
+def _clients(job: Job, ledger: Ledger) -> Clients:
+    return Clients(
+        job.target,
+        before_change=ledger.check,
+        user_agent=f"stagedoor-run/{job.run_id} stagedoor-generation/{job.generation}",
+    )

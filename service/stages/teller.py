@@ -1,0 +1,65 @@
+"""Tells GitHub, beside the work: the newest state is what counts, so what piles up meanwhile is told at once."""
+
+import threading
+from types import TracebackType
+
+import structlog
+from sqlalchemy import select
+
+from service.database import now
+from service.github.client import GitHubClients
+from service.github.errors import GitHubUnavailable
+from service.github.tell import tell
+from service.models import Source
+from service.parts import Parts
+from service.stages.decide import retry_after
+
+log = structlog.get_logger(__name__)
+
+
+def tell_or_put_off(parts: Parts, github: GitHubClients, source_id: int) -> None:
+    """Bring GitHub up to date on a source; where that cannot be done now, leave the source behind, to be told later."""
+    try:
+        tell(parts.sessions, github, source_id, parts.settings)
+    except Exception as trouble:
+        retry_at = trouble.retry_at if isinstance(trouble, GitHubUnavailable) else None
+        log.warning("GitHub could not be told", source_id=source_id, exc_info=True)
+        with parts.sessions.begin() as session:
+            source = session.scalars(select(Source).where(Source.id == source_id).with_for_update()).one()
+            source.generation += 1
+            source.attempts += 1
+            source.not_before = retry_at or now(session) + retry_after(source.attempts)
+
+
+class Teller:
+    """A thread that tells GitHub after each poke; on leaving, everything has been told or put off."""
+
+    def __init__(self, parts: Parts, github: GitHubClients, source_id: int | None) -> None:
+        self._parts = parts
+        self._github = github
+        self._source_id = source_id
+        self._news = threading.Event()
+        self._stop = False
+        self._thread = threading.Thread(target=self._tell_the_news, name=f"teller-{source_id}", daemon=True)
+
+    def __enter__(self) -> "Teller":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop = True
+        self._news.set()
+        self._thread.join()
+
+    def poke(self) -> None:
+        """There is something new to tell. Returns at once."""
+        self._news.set()
+
+    def _tell_the_news(self) -> None:
+        while self._source_id is not None:
+            self._news.wait()
+            last = self._stop
+            self._news.clear()
+            tell_or_put_off(self._parts, self._github, self._source_id)
+            if last:
+                return

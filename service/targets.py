@@ -1,0 +1,148 @@
+"""Targets and grants as their operator wrote them down: a TOML file, made true in the database when the service starts.
+
+    [targets.previews]
+    account = "123456789012"
+    region = "eu-central-1"
+    trust = "preview"
+    deploy_role = "arn:aws:iam::123456789012:role/stagedoor-deploy"
+    execution_role = "arn:aws:iam::123456789012:role/stagedoor-preview-execution"
+
+    [[grants]]
+    target = "previews"
+    repository = "acme/*"
+
+Without a file nothing is granted, with one exception: where `AWS_ENDPOINT_URL` points at this machine there is one
+target, that local AWS, granted to everything.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from service.database import Sessions, now
+from service.models import Grant, ServiceIdentity, TargetRow
+from service.settings import Settings, SettingsInvalid
+from stagedoor.target import Trust
+
+log = structlog.get_logger(__name__)
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+Arn = Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::\d{12}:")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DeclaredTarget(_Strict):
+    """One `[targets.<name>]`; see `stagedoor.target.Target`."""
+
+    account: Annotated[str, Field(pattern=r"^\d{12}$")]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    partition: str = "aws"
+    trust: Trust = Trust.PREVIEW
+    qualifier: Annotated[str, Field(pattern=r"^[a-z0-9]{1,10}$")] = "hnb659fds"
+    deploy_role: Arn | None = None
+    execution_role: Arn | None = None
+    publish_role: Arn | None = None
+    lookup_role: Arn | None = None
+    external_id: str | None = None
+    permissions_boundary: Arn | None = None
+
+
+class DeclaredGrant(_Strict):
+    """One `[[grants]]`; repository, app and stage are shell patterns."""
+
+    target: str
+    repository: str
+    app: str = "*"
+    stage: str = "*"
+
+
+class Declared(_Strict):
+    """The whole file."""
+
+    targets: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")], DeclaredTarget] = Field(
+        default_factory=dict
+    )
+    grants: tuple[DeclaredGrant, ...] = ()
+
+
+def declared_targets(settings: Settings) -> Declared:
+    """Return what the operator declared; raises `SettingsInvalid` with the place of the first mistake."""
+    if settings.targets_file is None:
+        return _local_target()
+    try:
+        declared = Declared.model_validate(tomllib.loads(Path(settings.targets_file).read_text()))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsInvalid(f"{settings.targets_file}: {error}.", "Put the file of targets right.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SettingsInvalid(
+            f"{settings.targets_file}: {place}: {first['msg']}.", "Put the file of targets right."
+        ) from None
+    for grant in declared.grants:
+        if grant.target not in declared.targets:
+            raise SettingsInvalid(
+                f"{settings.targets_file}: a grant names the target {grant.target!r}, which is not there.",
+                f"Name one of: {', '.join(sorted(declared.targets)) or 'none is declared'}.",
+            )
+    return declared
+
+
+def _local_target() -> Declared:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    if urlsplit(endpoint).hostname not in LOOPBACK:
+        return Declared()
+    key = os.environ.get("AWS_ACCESS_KEY_ID", "")
+    account = key if key.isdigit() and len(key) == 12 else "000000000000"
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    return Declared(
+        targets={"local": DeclaredTarget(account=account, region=region)},
+        grants=(DeclaredGrant(target="local", repository="*"),),
+    )
+
+
+def prepare(sessions: Sessions, settings: Settings) -> None:
+    """Give the service its id, once and for all, and make targets and grants what the operator declared."""
+    declared = declared_targets(settings)
+    if not declared.grants:
+        log.warning("no target is granted to any repository, so nothing will be deployed: set STAGEDOOR_TARGETS_FILE")
+    with sessions.begin() as session:
+        if session.scalars(select(ServiceIdentity)).one_or_none() is None:
+            session.add(ServiceIdentity(id=1, uid=uuid4().hex, created_at=now(session)))
+        _make_true(session, declared)
+
+
+def _make_true(session: Session, declared: Declared) -> None:
+    moment = now(session)
+    rows = {row.name: row for row in session.scalars(select(TargetRow))}
+    for name, target in declared.targets.items():
+        row = rows.get(name)
+        if row is None:
+            row = rows[name] = TargetRow(name=name, created_at=moment)
+            session.add(row)
+        for field, value in target.model_dump().items():
+            setattr(row, field, value)
+    # A target that is declared no more stays, for the stages that were born in it; its grants go.
+    session.execute(delete(Grant))
+    session.flush()
+    session.add_all(
+        Grant(
+            target_id=rows[grant.target].id,
+            repository=grant.repository,
+            app=grant.app,
+            stage=grant.stage,
+            created_at=moment,
+        )
+        for grant in dict.fromkeys(declared.grants)
+    )

@@ -1,0 +1,39 @@
+"""The jobs: an id in, everything else from the database. Both end well whatever they find; the ringer rings again."""
+
+from functools import cache
+
+import structlog
+
+from service.github.client import GitHubClients
+from service.github.errors import GitHubUnavailable
+from service.parts import Parts, make_parts
+from service.settings import Settings
+from service.stages.reconcile import reconcile
+from service.stages.sources import resolve
+from service.stages.teller import tell_or_put_off
+
+log = structlog.get_logger(__name__)
+
+
+@cache
+def _parts() -> tuple[Parts, GitHubClients]:
+    """Make this process's parts at its first job: RQ forks for each job, and connections do not survive a fork."""
+    settings = Settings()
+    return make_parts(settings), GitHubClients(settings)
+
+
+def resolve_source(source_id: int) -> None:
+    """Ask GitHub what is true of a pull request or branch, write down what follows, and tell."""
+    parts, github = _parts()
+    try:
+        resolve(parts.sessions, github, source_id)
+    except GitHubUnavailable as trouble:
+        log.warning("GitHub cannot be asked", source_id=source_id, error=str(trouble))
+        return
+    tell_or_put_off(parts, github, source_id)
+
+
+def reconcile_stage(stage_id: int) -> None:
+    """Make a stage what it should be, unless somebody is at it."""
+    parts, github = _parts()
+    reconcile(parts, github, stage_id)

@@ -1,0 +1,99 @@
+"""The processes of a worker: RQ workers, each a process of its own, and one that minds them and rings.
+
+All of them may be killed at any time. A worker that dies is started again; what it was doing is taken over when its
+lease is over.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from uuid import uuid4
+
+import structlog
+from rq import Worker
+from rq.serializers import JSONSerializer
+
+from service.logs import configure_logs
+from service.parts import make_parts
+from service.settings import Settings
+from service.stages.doorbell import Ringer, queue_on
+
+log = structlog.get_logger(__name__)
+
+WORKER_TTL_SECONDS = 30  # RQ notices a dead worker only after this, less 15 s
+STOP_SECONDS = 20  # how long a worker may finish what it is at before it is killed; the next one takes over
+VERIFY_EVERY_SECONDS = 60
+
+
+def work(redis_url: str) -> None:
+    """Be one RQ worker until told to stop. The first signal lets the job at hand finish."""
+    configure_logs()
+    # Imported before the first fork, so that each job does not pay for it again.
+    import service.worker.jobs  # noqa: F401
+
+    queue = queue_on(redis_url)
+    worker = Worker(
+        [queue],
+        name=f"stagedoor-{os.getpid()}-{uuid4().hex[:6]}",
+        connection=queue.connection,
+        serializer=JSONSerializer,
+        worker_ttl=WORKER_TTL_SECONDS,
+    )
+    worker.work(logging_level="WARNING", with_scheduler=False)
+
+
+class WorkerGroup:
+    """Some worker processes, and the ringer that rings for them."""
+
+    def __init__(self, settings: Settings, redis_url: str, count: int) -> None:
+        self._redis_url = redis_url
+        self._count = count
+        self._children: list[subprocess.Popen[bytes]] = []
+        self._stop = threading.Event()
+        self._ringer = Ringer(make_parts(settings), queue_on(redis_url))
+
+    def run(self) -> None:
+        """Mind the workers until `stop`; then let them finish, and kill those that take too long."""
+        ringing = threading.Thread(target=self._ringer.run, name="ringer", daemon=True)
+        ringing.start()
+        verified = time.monotonic()
+        try:
+            while not self._stop.is_set():
+                self._mind()
+                if time.monotonic() - verified > VERIFY_EVERY_SECONDS:
+                    self._ringer.verify()
+                    verified = time.monotonic()
+                self._stop.wait(0.5)
+        finally:
+            self._ringer.stop()
+            self._end_children()
+            ringing.join(timeout=5)
+
+    def stop(self) -> None:
+        """End `run`. Safe to call from a signal's handler."""
+        self._stop.set()
+
+    def _mind(self) -> None:
+        for child in [child for child in self._children if child.poll() is not None]:
+            log.warning("a worker has died and is started again", pid=child.pid, code=child.returncode)
+            self._children.remove(child)
+        while len(self._children) < self._count:
+            self._children.append(subprocess.Popen([sys.executable, "-m", "service.worker.processes", self._redis_url]))
+
+    def _end_children(self) -> None:
+        for child in self._children:
+            child.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children:
+            try:
+                child.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+if __name__ == "__main__":
+    work(sys.argv[1])
