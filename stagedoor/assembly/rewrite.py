@@ -1,44 +1,151 @@
-"""Rewrite an assembly for one stage: the same app, under names, tags and places of the stage's own."""
+"""Rewrite an assembly for one stage: the same app, under names, tags and places of the stage's own.
 
+Each class of reference has a module of its own, pure functions from template to template: `target_names.py`,
+`exports.py`, `cross_region.py`, `physical_names.py`, `retention.py`; `template_tree.py` follows nested stacks. What
+none of them can make safe is reported, or refused where a second stage would fail or share a resource
+(`findings.py`). `docs/assembly.md` has the table.
+"""
+
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from stagedoor.assembly.documents import read_document
-from stagedoor.assembly.model import Assembly, FileAsset, Rewritten, Stack
-from stagedoor.assembly.target_names import assets_bucket, resolved
+from stagedoor.assembly.cross_region import with_own_parameters
+from stagedoor.assembly.exports import export_name, exported_names, with_own_exports
+from stagedoor.assembly.expressions import Scope, Unresolved
+from stagedoor.assembly.findings import Rewriting, fixed_name_findings, other_findings, refuse_fixed_names
+from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Rewritten, Stack, Template
+from stagedoor.assembly.physical_names import generated_names
+from stagedoor.assembly.retention import with_disposable_data
+from stagedoor.assembly.schema import UNKNOWN_REGION
+from stagedoor.assembly.target_names import assets_bucket, resolved, with_target_names, with_whole_words
+from stagedoor.assembly.template_tree import TemplateTree, load_tree, sealed
 from stagedoor.assembly.writer import copy_asset, file_stem, template_bytes, write_manifests
+from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
 from stagedoor.target import Target
 
+Trees = Mapping[str, TemplateTree]
+"""The templates of each stack, by the stack's id."""
+
+
+class DuplicateStackName(UserError):
+    """Two stacks of the app that have one name; in one account and region there can be only one of them."""
+
+    id = "duplicate-stack-name"
+
 
 def rewrite_assembly(assembly: Assembly, identity: StageIdentity, target: Target, output: Path) -> Rewritten:
-    """Write the stage's own assembly into the new directory `output` and return it."""
+    """Write the stage's own assembly into the directory `output`, made when absent, and return it.
+
+    What is written is an assembly by itself, assets included, and follows from the arguments alone. Raises
+    `DuplicateStackName`, `StackNameTooLong` and, for a disposable stage, `FixedPhysicalName`; nothing is written then.
+    """
+    original = {stack.id: load_tree(assembly.directory, stack, target) for stack in assembly.stacks}
+    original = {
+        stack.id: original[stack.id].in_scope(stack.own_name, stack.parameters, frozenset())
+        for stack in assembly.stacks
+    }
+    rewriting = Rewriting(identity, _stack_names(assembly, identity), _generated(assembly, original, identity))
+    trees = _rewritten(assembly, original, rewriting, target)
+    fixed = [found for stack in assembly.stacks for found in fixed_name_findings(stack, trees[stack.id], rewriting)]
+    if identity.disposable:
+        refuse_fixed_names(fixed, identity)
+    others = [found for stack in assembly.stacks for found in other_findings(stack, trees[stack.id], rewriting)]
     output.mkdir(parents=True, exist_ok=True)
     output = output.resolve()
-    stacks = tuple(_rewrite_stack(assembly, stack, identity, target, output) for stack in assembly.stacks)
-    rewritten = Assembly(output, stacks)
+    stacks = tuple(
+        _written(stack, trees[stack.id], identity, _beside(stack, target), output) for stack in assembly.stacks
+    )
+    rewritten = Assembly(output, stacks, assembly.missing_context)
     write_manifests(rewritten)
-    return Rewritten(rewritten)
+    return Rewritten(rewritten, (*fixed, *others))
 
 
-def _rewrite_stack(assembly: Assembly, stack: Stack, identity: StageIdentity, target: Target, output: Path) -> Stack:
-    relative = stack.template_path.relative_to(assembly.directory).as_posix()
-    template = read_document(assembly.directory, assembly.directory, relative)
+def _beside(stack: Stack, target: Target) -> Target:
+    """Return the target as it is in the stack's own region, where the stack names one."""
+    return target if stack.region in (target.region, UNKNOWN_REGION) else replace(target, region=stack.region)
+
+
+def _stack_names(assembly: Assembly, identity: StageIdentity) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for stack in assembly.stacks:
+        if stack.own_name in names:
+            raise DuplicateStackName(
+                f"Two stacks of the app are called {stack.own_name!r}.", "Give each stack a `stack_name` of its own."
+            )
+        names[stack.own_name] = identity.stack_name(stack.own_name)
+    return names
+
+
+def _generated(assembly: Assembly, trees: Trees, identity: StageIdentity) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for stack in assembly.stacks:
+        for part in trees[stack.id].all():
+            names |= generated_names(part.template, part.scope, identity.prefix, stack.own_name)
+    return names
+
+
+def _rewritten(assembly: Assembly, original: Trees, rewriting: Rewriting, target: Target) -> dict[str, TemplateTree]:
+    """Return each stack's templates as the stage has them, in scopes where what is the stage's own is known as such."""
+    parts = [part for tree in original.values() for part in tree.all()]
+    names = {name for part in parts for _, name in exported_names(part.template, part.scope)}
+    exported = frozenset(name for name in names if isinstance(name, str))
+    own_exports = frozenset(export_name(name, rewriting.identity.prefix) for name in exported)
+    trees = {}
+    for stack in assembly.stacks:
+        tree = original[stack.id].in_scope(stack.own_name, stack.parameters, exported)
+        tree = tree.changed(_Change(stack, rewriting, _beside(stack, target)))
+        trees[stack.id] = tree.in_scope(Unresolved.OWN, stack.parameters, own_exports)
+    return trees
+
+
+class _Change:
+    """All that rewriting does to one template of `stack`."""
+
+    def __init__(self, stack: Stack, rewriting: Rewriting, target: Target) -> None:
+        self._assets = [asset for asset in stack.assets if isinstance(asset, FileAsset)]
+        self._rewriting = rewriting
+        self._target = target
+
+    def __call__(self, template: Template, scope: Scope) -> Template:
+        identity, names = self._rewriting.identity, self._rewriting.stack_names
+        template = with_target_names(template, self._assets, self._target)
+        template = with_whole_words(template, self._rewriting.generated)
+        template = with_own_exports(template, scope, identity.prefix, names)
+        template = with_own_parameters(template, names)
+        return with_disposable_data(template) if identity.disposable else template
+
+
+def _written(stack: Stack, tree: TemplateTree, identity: StageIdentity, target: Target, output: Path) -> Stack:
+    """Write a stack's templates and assets and return the stack as it is then."""
+    template, nested = sealed(tree)
     path = output / f"{file_stem(stack.id)}.template.json"
     path.write_bytes(template_bytes(template))
-    assets = []
-    for asset in stack.assets:
-        copy = copy_asset(asset, output)
-        if isinstance(asset, FileAsset):
-            asset = replace(asset, bucket=assets_bucket(target), key=resolved(asset.key, target))  # noqa: PLW2901
-        assets.append(replace(asset, source=copy))
+    replaced = {part.asset.claimed_hash for part in tree.all() if part.asset is not None}
+    assets: list[FileAsset | DockerImageAsset] = [
+        _in_target(asset, target, copy_asset(asset, output))
+        for asset in stack.assets
+        if asset.claimed_hash not in replaced
+    ]
+    for asset, data in nested.values():
+        source = output / f"{asset.claimed_hash}.nested.template.json"
+        source.write_bytes(data)
+        assets.append(_in_target(asset, target, source))
     return replace(
         stack,
         name=identity.stack_name(stack.own_name),
         template_path=path,
         account=target.account,
         region=target.region,
+        parameters={key: resolved(value, target) for key, value in stack.parameters.items()},
         tags={**stack.tags, **identity.tags()},
         termination_protection=stack.termination_protection and not identity.disposable,
         assets=tuple(assets),
     )
+
+
+def _in_target(asset: FileAsset | DockerImageAsset, target: Target, source: Path) -> FileAsset | DockerImageAsset:
+    if isinstance(asset, FileAsset):
+        return replace(asset, source=source, bucket=assets_bucket(target), key=resolved(asset.key, target))
+    return replace(asset, source=source, repository=resolved(asset.repository, target), tag=resolved(asset.tag, target))

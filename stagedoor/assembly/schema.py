@@ -21,6 +21,11 @@ NEWEST_SCHEMA = 55
 command line does."""
 
 
+UNKNOWN_ACCOUNT = "unknown-account"
+UNKNOWN_REGION = "unknown-region"
+"""What CDK writes where a stack does not name its environment."""
+
+
 class UnknownSchemaVersion(UserError):
     """The assembly was written by an aws-cdk-lib that is newer, or much older, than this version of Stagedoor knows."""
 

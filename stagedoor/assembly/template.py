@@ -50,3 +50,32 @@ def with_strings(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         return {change(key): with_strings(item, change) for key, item in value.items()}
     return value
+
+
+def strings_in(value: Any) -> Iterator[str]:
+    """Yield each string in `value`, in order, keys left out."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings_in(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from strings_in(item)
+
+
+def with_functions(value: Any, name: str, change: Callable[[Any], Any]) -> Any:
+    """Return a copy of `value` in which the argument of each `name` (`Fn::ImportValue`) went through `change`."""
+    if isinstance(value, list):
+        return [with_functions(item, name, change) for item in value]
+    if isinstance(value, dict):
+        if len(value) == 1 and name in value:
+            return {name: change(value[name])}
+        return {key: with_functions(item, name, change) for key, item in value.items()}
+    return value
+
+
+def with_resources(template: Template, change: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Template:
+    """Return a copy of the template in which each resource went through `change`, given its logical id too."""
+    changed = {logical_id: change(logical_id, resource) for logical_id, resource in resources(template)}
+    return {**template, "Resources": {**section(template, "Resources"), **changed}} if changed else template

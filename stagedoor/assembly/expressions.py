@@ -1,0 +1,173 @@
+"""What an expression of a template stands for, as far as that can be known before anything is deployed.
+
+Source of the functions' meaning:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-function-reference.html
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from stagedoor.assembly.model import Template
+from stagedoor.assembly.target_names import url_suffix
+from stagedoor.assembly.template import section
+from stagedoor.target import Target
+
+_VARIABLE = re.compile(r"\$\{(!?)([^${}]+)\}")
+
+
+class Unresolved(Enum):
+    """Why an expression has no text that is known beforehand."""
+
+    OWN = "differs from stage to stage: it holds the stack's name or what AWS calls one of the stage's resources"
+    ABSENT = "the property is left out (AWS::NoValue)"
+    UNKNOWN = "cannot be told; it may be the same in every stage"
+
+
+Value = str | Unresolved
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the names in one template stand for.
+
+    `stack_name` is `Unresolved.OWN` where it is taken to differ from stage to stage. `parameters` are those that
+    the template is deployed with; others have their defaults. `exported` are the names of the app's own exports.
+    """
+
+    target: Target
+    stack_name: Value = Unresolved.OWN
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    resources: frozenset[str] = frozenset()
+    exported: frozenset[str] = frozenset()
+
+
+def scope_of(
+    template: Template, target: Target, stack_name: Value, given: Mapping[str, Value], exported: frozenset[str]
+) -> Scope:
+    """Return the scope of a template that is deployed as `stack_name` with the parameters `given`."""
+    parameters: dict[str, Value] = {}
+    for name, parameter in section(template, "Parameters").items():
+        declared = parameter if isinstance(parameter, dict) else {}
+        default = declared.get("Default")
+        # A parameter of such a type holds the name of an SSM parameter; its value is known in the account alone.
+        if str(declared.get("Type", "")).startswith("AWS::SSM::Parameter::"):
+            parameters[name] = Unresolved.UNKNOWN
+        elif name in given:
+            parameters[name] = given[name]
+        else:
+            parameters[name] = str(default) if isinstance(default, str | int | float) else Unresolved.UNKNOWN
+    return Scope(target, stack_name, parameters, frozenset(section(template, "Resources")), exported)
+
+
+def evaluate(expression: Any, scope: Scope) -> Value:
+    """Return the text of an expression, or why there is none."""
+    if isinstance(expression, str):
+        return expression
+    if isinstance(expression, bool | int | float):
+        return str(expression)
+    if isinstance(expression, list):
+        return _mixed([evaluate(item, scope) for item in expression])
+    if not isinstance(expression, dict):
+        return Unresolved.UNKNOWN
+    if len(expression) == 1:
+        ((function, argument),) = expression.items()
+        if function in _FUNCTIONS:
+            return _FUNCTIONS[function](argument, scope)
+    return _mixed([evaluate(item, scope) for item in expression.values()])
+
+
+def _mixed(values: list[Value]) -> Value:
+    """Return what a value made of others is, where its text cannot be told."""
+    return Unresolved.OWN if Unresolved.OWN in values else Unresolved.UNKNOWN
+
+
+def _joined(values: list[Value], delimiter: str = "") -> Value:
+    texts = [value for value in values if isinstance(value, str)]
+    return delimiter.join(texts) if len(texts) == len(values) else _mixed(values)
+
+
+def _ref(argument: Any, scope: Scope) -> Value:
+    if not isinstance(argument, str):
+        return Unresolved.UNKNOWN
+    pseudo: dict[str, Value] = {
+        "AWS::AccountId": scope.target.account,
+        "AWS::Region": scope.target.region,
+        "AWS::Partition": scope.target.partition,
+        "AWS::URLSuffix": url_suffix(scope.target),
+        "AWS::StackName": scope.stack_name,
+        "AWS::StackId": Unresolved.OWN,
+        "AWS::NoValue": Unresolved.ABSENT,
+    }
+    if argument in pseudo:
+        return pseudo[argument]
+    if argument in scope.parameters:
+        return scope.parameters[argument]
+    return Unresolved.OWN if argument in scope.resources else Unresolved.UNKNOWN
+
+
+def _get_att(argument: Any, scope: Scope) -> Value:
+    parts = argument.split(".") if isinstance(argument, str) else argument
+    is_own = isinstance(parts, list) and parts and isinstance(parts[0], str) and parts[0] in scope.resources
+    return Unresolved.OWN if is_own else Unresolved.UNKNOWN
+
+
+def _join(argument: Any, scope: Scope) -> Value:
+    match argument:
+        case [str(delimiter), list(parts)]:
+            return _joined([evaluate(part, scope) for part in parts], delimiter)
+    return Unresolved.UNKNOWN
+
+
+def _sub(argument: Any, scope: Scope) -> Value:
+    match argument:
+        case str(text):
+            variables: dict[str, Any] = {}
+        case [str(text), dict(variables)]:
+            pass
+        case _:
+            return Unresolved.UNKNOWN
+    values: list[Value] = []
+    position = 0
+    for found in _VARIABLE.finditer(text):
+        values.append(text[position : found.start()])
+        values.append(_variable(found, variables, scope))
+        position = found.end()
+    return _joined([*values, text[position:]])
+
+
+def _variable(found: re.Match[str], variables: Mapping[str, Any], scope: Scope) -> Value:
+    literal, name = found.groups()
+    if literal:
+        return f"${{{name}}}"
+    if name in variables:
+        return evaluate(variables[name], scope)
+    return _get_att(name, scope) if "." in name else _ref(name, scope)
+
+
+def _if(argument: Any, scope: Scope) -> Value:
+    """Either branch may come true, so the worse of the two is what can be said."""
+    if not isinstance(argument, list) or len(argument) != 3:
+        return Unresolved.UNKNOWN
+    present = [value for value in (evaluate(item, scope) for item in argument[1:]) if value is not Unresolved.ABSENT]
+    if not present:
+        return Unresolved.ABSENT
+    return present[0] if all(value == present[0] for value in present) else Unresolved.UNKNOWN
+
+
+def _import_value(argument: Any, scope: Scope) -> Value:
+    name = evaluate(argument, scope)
+    return Unresolved.OWN if name is Unresolved.OWN or name in scope.exported else Unresolved.UNKNOWN
+
+
+_FUNCTIONS = {
+    "Ref": _ref,
+    "Fn::GetAtt": _get_att,
+    "Fn::Join": _join,
+    "Fn::Sub": _sub,
+    "Fn::If": _if,
+    "Fn::ImportValue": _import_value,
+}
+"""What is not among them (`Fn::Select`, `Fn::Split`, …) is the stage's own when something in it is."""
