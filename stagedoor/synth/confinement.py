@@ -101,7 +101,7 @@ def system_paths(env: Mapping[str, str]) -> list[str]:
 
 def writable_paths() -> list[str]:
     """Return what any command may write: devices that keep nothing, and shared memory where it has its own."""
-    return [*_WRITABLE_DEVICES, *(["/dev/shm"] if granted().namespaces else [])]
+    return [*_WRITABLE_DEVICES, *([launcher.SHARED_MEMORY] if granted().namespaces else [])]
 
 
 def registry_ports(env: Mapping[str, str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Where a stranger's command runs: behind `Executor`, so that it can be this machine, a task without a role, or a CI job.
+"""Where a stranger's command runs: behind `Executor`, which may be this machine, a task without a role, or a CI job.
 
 `LocalProcessExecutor` is the first: a process tree of its own with an environment made from nothing, limits on time,
 memory, processes, output and file size, and as much confinement as the kernel grants (see `confinement.py`).

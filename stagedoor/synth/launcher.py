@@ -30,7 +30,7 @@ _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRI
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 16384, 1 << 18
 _CAPABILITY_VERSION_3 = 0x20080522
-_SHARED_MEMORY = "/dev/shm"
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount of the command's own
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
@@ -132,8 +132,8 @@ def _mount_own_view() -> None:
     _check(libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount /")
     flags = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     _check(libc.mount(b"proc", b"/proc", b"proc", flags, None), "mount /proc")
-    if os.path.isdir(_SHARED_MEMORY):
-        _check(libc.mount(b"tmpfs", _SHARED_MEMORY.encode(), b"tmpfs", flags, b"size=64m,mode=1777"), "mount /dev/shm")
+    if os.path.isdir(SHARED_MEMORY):
+        _check(libc.mount(b"tmpfs", SHARED_MEMORY.encode(), b"tmpfs", flags, b"size=64m,mode=1777"), "mount /dev/shm")
 
 
 def _confine(spec: Spec) -> None:
@@ -185,9 +185,9 @@ def _keep(spec: Spec) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             os.chdir(spec.cwd)
-            os.execvpe(spec.argv[0], list(spec.argv), spec.env)
+            os.execvpe(spec.argv[0], list(spec.argv), spec.env)  # noqa: S606 - this is what we are for
         except OSError as problem:
-            print(f"{spec.argv[0]}: {problem.strerror}", file=sys.stderr, flush=True)
+            os.write(2, f"{spec.argv[0]}: {problem.strerror}\n".encode())
         os._exit(127)
     while True:
         ended, status = os.wait()

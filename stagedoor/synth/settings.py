@@ -51,6 +51,7 @@ def context_of(settings: CdkSettings, added: Mapping[str, Any]) -> dict[str, Any
         "aws:cdk:version-reporting": False,
         "aws:cdk:disable-version-reporting": True,
         "aws:cdk:bundling-stacks": ["**"],
+        "@aws-cdk/core:failSynthOnValidationErrors": False,
         **added,
     }
 

@@ -5,17 +5,18 @@ https://github.com/aws/aws-cdk-cli. No `cdk` is started.
 """
 
 import json
-import re
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stagedoor.errors import Location, UserError
-from stagedoor.events import Emit, Event, EventKind
-from stagedoor.synth.dependencies import TAIL, Environment, install
-from stagedoor.synth.executor import Command, Completed, Executor
+from stagedoor.events import Emit
+from stagedoor.synth.dependencies import Environment, install, to_log
+from stagedoor.synth.executor import Command, Executor
+from stagedoor.synth.places import location_in
 from stagedoor.synth.settings import CdkSettings, context_of, read_settings
 from stagedoor.target import Trust
 
@@ -87,14 +88,60 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit) -> Path:
     output.mkdir(parents=True)
     with tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing:
         variables = _variables(request, settings, output, Path(passing))
-        for line in (*([settings.build] if settings.build else []), app):
-            _run(line, app_dir, root, output, environment, variables, Path(passing), executor, emit)
+        program = _Program(app_dir, root, output, environment, {**environment.variables, **variables}, Path(passing))
+        for line in (settings.build, app):
+            if line:
+                program.run(line, executor, emit)
     if not (output / "manifest.json").is_file():
         raise NoAssembly(
             f"The app's program ({app}) ended without an error, and wrote no assembly.",
             "See that it calls synth(), and that it does not set an outdir of its own.",
         )
     return output
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """The app's command lines, and where and with what they are run."""
+
+    app_dir: Path
+    root: Path
+    output: Path
+    environment: Environment
+    variables: Mapping[str, str]
+    passing: Path
+
+    def run(self, line: str, executor: Executor, emit: Emit) -> None:
+        """Run one command line of the repository's own by the shell that the CDK CLI starts, too."""
+        path = ":".join(map(str, self.environment.path))
+        command = Command(
+            name="synth",
+            argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{interpreted(line, self.app_dir)}'),
+            cwd=self.app_dir,
+            env=self.variables,
+            readable=(*self.environment.readable, self.passing),
+            writable=(self.root, self.output),
+        )
+        printed: list[str] = []
+        completed = executor.run(command, to_log(command.name, printed, emit))
+        if completed.status != 0:
+            last = next((text.strip() for text in reversed(printed) if text.strip()), "")
+            raise SynthFailed(
+                f"The app's program ({line}) ended with status {completed.status}"
+                + (f": {last[:300]}" if last else "."),
+                "What it printed last is below; the same command shows it in the app's folder.",
+                detail="\n".join(printed),
+                location=location_in(printed, self.app_dir, self.root),
+            )
+
+
+def interpreted(line: str, app_dir: Path) -> str:
+    """Return a command line with `node` before a JavaScript file that is no program of its own, as the CDK CLI does."""
+    first, _, rest = line.strip().partition(" ")
+    file = app_dir / first
+    if file.suffix == ".js" and file.is_file() and not file.stat().st_mode & 0o111:
+        return f"node {first} {rest}".rstrip()
+    return line
 
 
 def _variables(request: SynthRequest, settings: CdkSettings, output: Path, passing: Path) -> dict[str, str]:
@@ -113,7 +160,8 @@ def _variables(request: SynthRequest, settings: CdkSettings, output: Path, passi
         "STAGEDOOR_STAGE": request.stage,
         "PYTHONIOENCODING": "utf-8",
         "PYTHONUNBUFFERED": "1",
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+        # Which Node runs is the operator's choice, not the author's.
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20,22",
     }
     if large:
         overflow = passing / "context-overflow.json"
@@ -135,103 +183,17 @@ def split_context(context: Mapping[str, Any], limit: int) -> tuple[dict[str, Any
     return small, large
 
 
-def _run(
-    line: str,
-    app_dir: Path,
-    root: Path,
-    output: Path,
-    environment: Environment,
-    variables: Mapping[str, str],
-    passing: Path,
-    executor: Executor,
-    emit: Emit,
-) -> None:
-    printed: list[str] = []
-
-    def on_line(text: str) -> None:
-        printed.append(text)
-        del printed[:-TAIL]
-        emit(Event(EventKind.LOG, "synth", message=text))
-
-    path = ":".join(map(str, environment.path))
-    command = Command(
-        "synth",
-        # The shell that the CDK CLI starts, too: the line is the repository's own.
-        ("/bin/sh", "-c", f'PATH="$STAGEDOOR_PATH:$PATH"; unset STAGEDOOR_PATH; {interpreted(line, app_dir)}'),
-        app_dir,
-        {**environment.variables, **variables, "STAGEDOOR_PATH": path},
-        (*environment.readable, passing),
-        (root, output),
-    )
-    completed = executor.run(command, on_line)
-    if completed.status != 0:
-        raise _failure(line, completed, printed, app_dir, root)
-
-
-def interpreted(line: str, app_dir: Path) -> str:
-    """Return a command line with `node` before a first word that is a JavaScript file and no program, as the CLI does."""
-    first, _, rest = line.strip().partition(" ")
-    file = app_dir / first
-    if file.suffix == ".js" and file.is_file() and not file.stat().st_mode & 0o111:
-        return f"node {first} {rest}".rstrip()
-    return line
-
-
-def _failure(line: str, completed: Completed, printed: list[str], app_dir: Path, root: Path) -> SynthFailed:
-    location = location_in(printed, app_dir, root)
-    last = next((text.strip() for text in reversed(printed) if text.strip()), "")
-    return SynthFailed(
-        f"The app's program ({line}) ended with status {completed.status}" + (f": {last[:300]}" if last else "."),
-        "Run the same command in the app's folder; what it printed last is below.",
-        detail="\n".join(printed),
-        location=location,
-    )
-
-
-_PLACES = (
-    re.compile(r'^\s*File "(?P<path>[^"]+)", line (?P<line>\d+)'),  # Python's traceback: the innermost frame is last
-    re.compile(
-        r"^\s+at (?:.*\()?(?:file://)?(?P<path>/[^:()]+):(?P<line>\d+):(?P<column>\d+)\)?$"
-    ),  # V8's: it is first
-    re.compile(
-        r"^(?P<path>[\w./-]+\.[cm]?[jt]sx?)(?:\((?P<line>\d+),(?P<column>\d+)\)|:(?P<line2>\d+):(?P<column2>\d+))"
-    ),
-)
-
-
-def location_in(printed: list[str], app_dir: Path, root: Path) -> Location | None:
-    """Return the innermost place in the repository's own code that a traceback among `printed` names."""
-    found: Location | None = None
-    for text in printed:
-        for pattern in _PLACES:
-            match = pattern.match(text)
-            if not match:
-                continue
-            parts = match.groupdict()
-            path = (app_dir / parts["path"]).resolve()
-            own = path.is_relative_to(root) and not {"node_modules", ".venv", "site-packages"} & set(path.parts)
-            if not own or not path.is_file():
-                continue
-            line, column = (
-                parts["line"] if "line" in parts and parts["line"] else parts.get("line2"),
-                parts.get("column"),
-            )
-            place = Location(str(path.relative_to(root)), int(line or 1), int(column or parts.get("column2") or 1))
-            if pattern is not _PLACES[0]:
-                return place
-            found = place
-    return found
-
-
 def _link_node_modules(app_dir: Path, root: Path, environment: Environment) -> None:
     """Show the app's tree what was installed for it; a `node_modules` that is there already is the app's own."""
     if environment.node_modules is None:
         return
     for folder in (app_dir, *app_dir.parents):
-        if (folder / "package.json").is_file():
-            if not (folder / "node_modules").exists():
-                (folder / "node_modules").unlink(missing_ok=True)
-                (folder / "node_modules").symlink_to(environment.node_modules)
+        if (folder / "package-lock.json").is_file():
+            place = folder / "node_modules"
+            if place.is_symlink():  # ours, from an earlier synth of the same tree
+                place.unlink()
+            with suppress(FileExistsError):
+                place.symlink_to(environment.node_modules)
             return
         if folder == root:
             return

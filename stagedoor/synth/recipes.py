@@ -1,0 +1,138 @@
+"""What must be installed for an app: found from the files of its folder, decided without running anything."""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from stagedoor.errors import Location, UserError
+
+_PYTHON_NOT_YET = {"poetry.lock": "Poetry", "Pipfile.lock": "Pipenv", "Pipfile": "Pipenv", "pdm.lock": "PDM"}
+_NODE_NOT_YET = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "Yarn", "bun.lock": "Bun", "bun.lockb": "Bun"}
+_SUPPORTED = "Commit a uv.lock, a requirements.txt or a package-lock.json: these are what can be installed now."
+
+_INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
+_CONSTRAINTS = re.compile(r"(?:-c|--constraint)\b")
+_OWN_FOLDER = re.compile(r"(?:(?:-e|--editable)[\s=]*)?\./?$")
+_LOCAL = re.compile(r"(?:-e\b|--editable\b|\.\.?/|/|file:|\S+\s*@\s*file:)")
+
+
+class UnsupportedDependencies(UserError):
+    """The app's dependencies are written down in a way that cannot be installed yet."""
+
+    id = "unsupported-dependencies"
+
+
+class Installer(StrEnum):
+    """How dependencies are written down, and so what installs them."""
+
+    UV = "uv.lock"
+    REQUIREMENTS = "requirements.txt"
+    PYPROJECT = "pyproject.toml"
+    NPM = "package-lock.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One installation: by what, from which folder, and the text that decides its result."""
+
+    installer: Installer
+    folder: Path
+    text: str
+
+
+def find_recipes(app_dir: Path, root: Path) -> list[Recipe]:
+    """Return what must be installed for the app: from its own folder, else from the nearest above it, up to `root`.
+
+    Raises `UnsupportedDependencies` for what cannot be installed yet. An app may need both Python and Node packages.
+    """
+    for folder in (app_dir, *app_dir.parents):
+        found = [recipe for recipe in (_python_recipe(folder, root), _node_recipe(folder, root)) if recipe]
+        if found or folder == root:
+            return found
+    return []
+
+
+def _python_recipe(folder: Path, root: Path) -> Recipe | None:
+    project = folder / "pyproject.toml"
+    lock = _nearest(folder, root, "uv.lock") if project.is_file() else None
+    if lock:
+        return Recipe(Installer.UV, folder, _read(lock) + _read(project))
+    if (folder / "requirements.txt").is_file():
+        return Recipe(Installer.REQUIREMENTS, folder, flatten_requirements(folder / "requirements.txt", root))
+    _refuse(folder, root, _PYTHON_NOT_YET)
+    if project.is_file() and _is_project(project, root):
+        return Recipe(Installer.PYPROJECT, folder, _read(project))
+    return None
+
+
+def _is_project(file: Path, root: Path) -> bool:
+    """Say whether a `pyproject.toml` names a project; many hold the settings of tools only."""
+    try:
+        return "project" in tomllib.loads(_read(file))
+    except tomllib.TOMLDecodeError as problem:
+        raise UnsupportedDependencies(
+            f"{file.name} is not valid TOML: {problem}.", "Correct it.", location=Location(str(file.relative_to(root)))
+        ) from None
+
+
+def _node_recipe(folder: Path, root: Path) -> Recipe | None:
+    lock = folder / "package-lock.json"
+    if not lock.is_file():
+        _refuse(folder, root, _NODE_NOT_YET)
+        return None
+    files = (lock, folder / "package.json", folder / ".npmrc")
+    return Recipe(Installer.NPM, folder, "\0".join(_read(file) for file in files if file.is_file()))
+
+
+def _refuse(folder: Path, root: Path, not_yet: dict[str, str]) -> None:
+    for name, tool in not_yet.items():
+        if (folder / name).exists():
+            raise UnsupportedDependencies(
+                f"Dependencies locked by {tool} ({name}) cannot be installed yet.",
+                _SUPPORTED,
+                location=Location(str((folder / name).relative_to(root))),
+            )
+
+
+def flatten_requirements(file: Path, root: Path, above: Sequence[Path] = ()) -> str:
+    """Return a requirements file with those that it includes (`-r`) in their place, without comments.
+
+    The app's own folder (`-e .`), which older templates of CDK name, is left out: the program runs in it anyway.
+    Raises `UnsupportedDependencies` for other local folders, constraints, and files outside of the repository.
+    """
+    lines: list[str] = []
+    for number, line in enumerate(_read(file).replace("\\\n", " ").splitlines(), 1):
+        text = re.sub(r"(^|\s)#.*", "", line).strip()
+        if include := _INCLUDE.match(text):
+            inner = (file.parent / include[1]).resolve()
+            if inner in above or not inner.is_file() or not inner.is_relative_to(root):
+                raise _refused(file, root, number, f"includes {include[1]}, which is no other file of the repository")
+            lines.append(flatten_requirements(inner, root, (*above, file.resolve())))
+        elif _CONSTRAINTS.match(text):
+            raise _refused(file, root, number, "names constraints, which are not supported yet")
+        elif _LOCAL.match(text) and not _OWN_FOLDER.match(text):
+            raise _refused(file, root, number, f"names a local folder ({text}), which is not supported yet")
+        elif text and not _OWN_FOLDER.match(text):
+            lines.append(text)
+    return "\n".join(lines) + "\n"
+
+
+def _refused(file: Path, root: Path, line: int, what: str) -> UnsupportedDependencies:
+    place = Location(str(file.resolve().relative_to(root)), line)
+    return UnsupportedDependencies(f"{file.name} {what}.", _SUPPORTED, location=place)
+
+
+def _nearest(folder: Path, root: Path, name: str) -> Path | None:
+    for place in (folder, *folder.parents):
+        if (place / name).is_file():
+            return place / name
+        if place == root:
+            return None
+    return None
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

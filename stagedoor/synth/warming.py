@@ -1,0 +1,66 @@
+"""Do once, while an environment may be written, what each synth of a Python CDK app would do anew.
+
+Measured with aws-cdk-lib 2.275.0: compiling the modules that an app imports, unpacking the library for Node and
+indexing its types take three times as long as the synth itself. A synth cannot keep them, as it must not write what
+others use.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from stagedoor.synth.executor import Command, Executor
+
+_PROGRAM = """
+import contextlib, importlib, pathlib, sys, time
+store, *names = sys.argv[1:]
+for name in names:
+    with contextlib.suppress(ImportError):
+        importlib.import_module(name)
+deadline = time.monotonic() + 20
+while not list(pathlib.Path(store).glob("aws-cdk-lib/*/*/.jsii.runtime.v1.json")) and time.monotonic() < deadline:
+    time.sleep(0.05)
+"""
+"""Imports what it is told, then waits for the index of types, which jsii (from 1.140) writes in the background."""
+
+
+def warm(environment: Path, app_dir: Path, executor: Executor) -> None:
+    """Warm `environment` for the app, unless that was done for the same modules; failing costs time only."""
+    modules = cdk_modules(app_dir, environment)
+    if not modules:
+        return
+    marker = environment / f"warm-{hashlib.sha256(' '.join(modules).encode()).hexdigest()[:16]}"
+    if marker.exists():
+        return
+    store = str(environment / "jsii")
+    python = str(environment / "venv" / "bin" / "python")
+    executor.run(
+        Command(
+            name="install",
+            argv=(python, "-I", "-c", _PROGRAM, store, *modules),
+            cwd=environment,
+            env={"JSII_RUNTIME_PACKAGE_CACHE_ROOT": store},
+            writable=(environment,),
+        ),
+        _ignore,
+    )
+    marker.touch()
+
+
+def cdk_modules(app_dir: Path, environment: Path) -> list[str]:
+    """Return the modules of `aws_cdk` whose names occur in the app's Python files; it gives nothing else."""
+    library = next(environment.glob("venv/lib/python*/site-packages/aws_cdk"), None)
+    if library is None:
+        return []
+    words: set[str] = set()
+    for directory, folders, files in os.walk(app_dir):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in ("node_modules", "cdk.out")]
+        for name in files:
+            if name.endswith(".py"):
+                words |= set(re.findall(r"\baws_\w+", Path(directory, name).read_text("utf-8", errors="replace")))
+    return ["aws_cdk", *sorted(f"aws_cdk.{word}" for word in words if (library / word / "__init__.py").is_file())]
+
+
+def _ignore(_line: str) -> None:
+    """What is printed while warming is of no use to anybody."""
