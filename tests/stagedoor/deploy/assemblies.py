@@ -92,3 +92,16 @@ def shop(directory: Path, target: Target, word: str = "hello") -> Assembly:
         directory,
         (stack(directory, "Data", data), stack(directory, "Api", api, needs=("Data",), assets=(asset,))),
     )
+
+
+def pair(directory: Path, value: str) -> Assembly:
+    """Two stacks without assets, `Web` after `Base`, whose parameters hold a value."""
+    base = stack(directory, "Base", template(Value=parameter(value)))
+    web = stack(
+        directory,
+        "Web",
+        template(Value=parameter(value), Other=parameter("same")),
+        needs=("Base",),
+        construct_paths={"Value": "Web/Settings/Value"},
+    )
+    return Assembly(directory, (base, web))

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import boto3
-import pytest
 
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
