@@ -29,7 +29,7 @@ blueprint = Blueprint("webhooks", __name__)
 
 _log = structlog.get_logger(__name__)
 _GUID = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
-_EVENT = re.compile(r"[a-z_]{1,64}\Z")
+_EVENT = re.compile(r"[a-z0-9_]{1,64}\Z")
 _ACTION_LIMIT = 64
 
 
@@ -84,6 +84,8 @@ def _signed_body(secrets: tuple[str, ...]) -> bytes:
         raise _Refused(411, "Content-Length is missing.")
     try:
         body = request.get_data(cache=False)
+        if request.content_length is None and len(body) == request.max_content_length:
+            raise RequestEntityTooLarge  # Werkzeug stops reading there, without a word
     except RequestEntityTooLarge:
         raise _Refused(413, "The body is larger than GitHub's payloads ever are.") from None
     if not is_signed(body, signature, secrets):
