@@ -19,7 +19,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from demo.github.git_repository import NothingThere
-from demo.github.smart_http import serve_git
+from demo.github.smart_http import CgiRequest, serve_git
 from demo.github.world import APP_SLUG, Access, LocalRepository, World
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
@@ -202,9 +202,11 @@ class Overlay:
             return Answer(401, b"", [("WWW-Authenticate", 'Basic realm="GitHub"')])
         if repository is None or not access.allows(repository, "contents", "read"):
             raise Refused(404, "Not Found")
-        path = f"/{name}.git{rest}"
         said = serve_git(
-            self._git_root, request.method, path, request.query, request.headers, request.body, access.login
+            self._git_root,
+            CgiRequest(
+                request.method, f"/{name}.git{rest}", request.query, request.headers, request.body, access.login
+            ),
         )
         return Answer(said.status, said.body, said.headers)
 

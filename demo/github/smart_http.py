@@ -11,6 +11,18 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
+class CgiRequest:
+    """What a CGI program is told of a request. `user` is who was let in."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
 class CgiAnswer:
     """What a CGI program said."""
 
@@ -19,9 +31,7 @@ class CgiAnswer:
     body: bytes
 
 
-def serve_git(
-    root: Path, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, user: str
-) -> CgiAnswer:
+def serve_git(root: Path, request: CgiRequest) -> CgiAnswer:
     """Answer one request of a git client for a repository below `root`; only reading is served."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -29,19 +39,19 @@ def serve_git(
         "GIT_HTTP_EXPORT_ALL": "1",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
-        "PATH_INFO": path,
-        "QUERY_STRING": query,
-        "REQUEST_METHOD": method,
-        "REMOTE_USER": user,
-        "CONTENT_TYPE": headers.get("Content-Type", ""),
-        "CONTENT_LENGTH": str(len(body)),
-        "HTTP_CONTENT_ENCODING": headers.get("Content-Encoding", ""),
-        "GIT_PROTOCOL": headers.get("Git-Protocol", ""),
+        "PATH_INFO": request.path,
+        "QUERY_STRING": request.query,
+        "REQUEST_METHOD": request.method,
+        "REMOTE_USER": request.user,
+        "CONTENT_TYPE": request.headers.get("Content-Type", ""),
+        "CONTENT_LENGTH": str(len(request.body)),
+        "HTTP_CONTENT_ENCODING": request.headers.get("Content-Encoding", ""),
+        "GIT_PROTOCOL": request.headers.get("Git-Protocol", ""),
     }
     result = subprocess.run(
         ["git", "-c", "http.receivepack=false", "-c", "safe.directory=*", "http-backend"],
         env=environment,
-        input=body,
+        input=request.body,
         capture_output=True,
         check=False,
     )

@@ -1,0 +1,323 @@
+"""A repository on GitHub: what it is asked, what it is told.
+
+Every method makes as few calls as it can, waits for each at most `TIMEOUT_SECONDS`, and raises nothing but
+`GitHubUnavailable`, `InstallationGone` and `GitHubRefused` (see `service.github.errors`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from github import Github
+from github.Auth import Auth
+from github.GithubApp import GithubApp
+from github.PullRequest import PullRequest
+from github.Repository import Repository as GitHubRepository
+
+from service import models
+from service.github.app_tokens import RETRY, TIMEOUT_SECONDS, AppTokens, Scope
+from service.github.errors import (
+    CredentialsRefused,
+    GitHubRefused,
+    GitHubUnavailable,
+    InstallationGone,
+    is_missing,
+    translated,
+)
+from service.github.statements import Check, Comment, Deployment
+from service.settings import Settings
+
+__all__ = ["BranchState", "GitHubClients", "GitHubUnavailable", "InstallationGone", "PullState", "RepositoryClient"]
+
+T = TypeVar("T")
+
+PERMISSIONS = {"checks": "write", "contents": "read", "deployments": "write", "pull_requests": "write"}
+"""What the App asks an organization for, and what its tokens carry when it tells something."""
+
+FETCH_PERMISSIONS = {"contents": "read"}
+SECONDS_BETWEEN_WRITES = 0.1
+CHANGED_PATHS_LIMIT = 3000
+"""GitHub lists at most this many files of a pull request."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullState:
+    """A pull request as it is now. `head_repository_id` is None when the fork that it came from was deleted."""
+
+    number: int
+    title: str
+    open: bool
+    merged: bool
+    draft: bool
+    labels: tuple[str, ...]
+    head_sha: str
+    head_ref: str
+    head_repository_id: int | None
+    base_ref: str
+    base_sha: str
+    author: str
+
+
+@dataclass(frozen=True, slots=True)
+class BranchState:
+    """A branch as it is now."""
+
+    name: str
+    sha: str
+
+
+class RepositoryClient:
+    """One repository, through one installation of the App."""
+
+    def __init__(self, tokens: AppTokens, app_id: int, full_name: str, scope: Scope, fetch_scope: Scope) -> None:
+        self._tokens = tokens
+        self._app_id = app_id
+        self._scope = scope
+        self._fetch_scope = fetch_scope
+        github = Github(
+            base_url=scope.api_url,
+            auth=_InstallationAuth(tokens, scope),
+            retry=RETRY,
+            timeout=TIMEOUT_SECONDS,
+            lazy=True,
+            seconds_between_requests=0,
+            seconds_between_writes=SECONDS_BETWEEN_WRITES,
+            per_page=100,
+        )
+        self._repository: GitHubRepository = github.get_repo(full_name, lazy=True)
+
+    # --- Asked ---
+
+    def pull(self, number: int) -> PullState | None:
+        """Return a pull request, or None when there is none of that number."""
+        return self._ask(lambda: _pull_state(self._repository.get_pull(number)))
+
+    def branch(self, name: str) -> BranchState | None:
+        """Return a branch, or None when there is none of that name."""
+        branch = self._ask(lambda: self._repository.get_branch(name))
+        # A branch that was renamed is answered by a redirect, under its new name.
+        return BranchState(branch.name, branch.commit.sha) if branch and branch.name == name else None
+
+    def file(self, path: str, ref: str) -> bytes | None:
+        """Return a file as it is at a commit or branch, or None when there is no such file."""
+        found = self._ask(lambda: self._repository.get_contents(path, ref))
+        return None if found is None or isinstance(found, list) or found.type != "file" else found.decoded_content
+
+    def changed_paths(self, number: int) -> tuple[str, ...] | None:
+        """Return the paths that a pull request changes, old names of moved files too; None when they are too many."""
+        files = self._ask(lambda: list(self._repository.get_pull(number).get_files())) or []
+        if len(files) >= CHANGED_PATHS_LIMIT:
+            return None
+        return tuple(sorted({path for file in files for path in (file.filename, file.previous_filename) if path}))
+
+    def fetch_token(self) -> str:
+        """Return a token that can read the contents of this one repository and nothing else."""
+        return self._tokens.token(self._fetch_scope)
+
+    # --- Told: comments ---
+
+    def create_comment(self, number: int, comment: Comment) -> int:
+        """Write a comment on a pull request and return its id."""
+        with self._translated():
+            return self._repository.get_issue(number).create_comment(comment.body).id
+
+    def update_comment(self, number: int, comment_id: int, comment: Comment) -> bool:
+        """Replace a comment's body; False when it was deleted."""
+        return self._change(lambda: self._repository.get_issue(number).get_comment(comment_id).edit(comment.body))
+
+    def find_comment(self, number: int, marker: str) -> int | None:
+        """Return the App's own comment that bears the marker. Somebody else's does not count, whatever it says."""
+
+        def search() -> int | None:
+            for each in self._repository.get_issue(number).get_comments():
+                if marker in (each.body or "") and _is_app(each.performed_via_github_app, self._app_id):
+                    return each.id
+            return None
+
+        return self._ask(search)
+
+    # --- Told: check runs ---
+
+    def create_check(self, check: Check) -> int:
+        """Make a check run and return its id."""
+        with self._translated():
+            return self._repository.create_check_run(check.name, check.head_sha, **_check_fields(check)).id
+
+    def update_check(self, check_id: int, check: Check) -> bool:
+        """Change a check run; False when it is not there."""
+        return self._change(lambda: self._repository.get_check_run(check_id).edit(**_check_fields(check)))
+
+    def find_check(self, check: Check) -> int | None:
+        """Return the App's check run with the name, commit and external id of `check`."""
+
+        def search() -> int | None:
+            runs = self._repository.get_commit(check.head_sha).get_check_runs(check_name=check.name, filter="all")
+            return next(
+                (run.id for run in runs if run.external_id == check.external_id and _is_app(run.app, self._app_id)),
+                None,
+            )
+
+        return self._ask(search)
+
+    # --- Told: deployments ---
+
+    def create_deployment(self, deployment: Deployment) -> int:
+        """Make a deployment, without a status yet, and return its id."""
+        with self._translated():
+            made = self._repository.create_deployment(
+                ref=deployment.ref,
+                environment=deployment.environment,
+                payload=dict(deployment.payload),
+                # Both would keep GitHub from making it: our own check run has not succeeded yet, and the branch may be
+                # behind its base.
+                auto_merge=False,
+                required_contexts=[],
+                transient_environment=True,
+                production_environment=False,
+            )
+            return made.id
+
+    def find_deployment(self, deployment: Deployment) -> int | None:
+        """Return the deployment of the same commit, environment and payload."""
+
+        def search() -> int | None:
+            found = self._repository.get_deployments(sha=deployment.ref, environment=deployment.environment)
+            return next((each.id for each in found if each.payload == dict(deployment.payload)), None)
+
+        return self._ask(search)
+
+    def set_deployment_status(self, deployment_id: int, deployment: Deployment) -> bool:
+        """Say how a deployment is; False when it is not there."""
+        url = {"environment_url": deployment.environment_url} if deployment.environment_url else {}
+        return self._change(
+            lambda: self._repository.get_deployment(deployment_id).create_status(
+                deployment.state.value,
+                target_url=deployment.log_url,
+                description=deployment.description,
+                environment=deployment.environment,
+                # All pull requests share one environment: one's success must not end the others.
+                auto_inactive=False,
+                **url,
+            )
+        )
+
+    # --- Errors ---
+
+    def _ask(self, question: Callable[[], T]) -> T | None:
+        try:
+            with self._translated():
+                return question()
+        except GitHubRefused as error:
+            if is_missing(error):
+                return None
+            raise
+
+    def _change(self, change: Callable[[], object]) -> bool:
+        def changed() -> bool:
+            change()
+            return True
+
+        return bool(self._ask(changed))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except CredentialsRefused:
+            self._tokens.forget(self._scope)
+            # Asking anew says whether the installation is gone (`InstallationGone`) or only this token was.
+            self._tokens.token(self._scope)
+            raise
+
+
+class GitHubClients:
+    """Makes clients of repositories; holds the tokens that they share. Safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.app_id = settings.github_app_id
+        self._tokens = AppTokens(settings.github_app_id, settings.private_key)
+
+    def for_repository(self, repository: models.Repository) -> RepositoryClient:
+        """Return a client for a repository whose `host` and `installation` can be read.
+
+        Raises `InstallationGone` when the App is not installed there any more.
+        """
+        installation = repository.installation
+        if installation is None or installation.removed_at or installation.suspended_at or repository.removed_at:
+            raise InstallationGone(f"The App is not installed on {repository.full_name}, or was suspended there.")
+        where = (repository.host.api_url, installation.github_id, repository.github_id)
+        return RepositoryClient(
+            self._tokens,
+            self.app_id,
+            repository.full_name,
+            Scope.of(*where, PERMISSIONS),
+            Scope.of(*where, FETCH_PERMISSIONS),
+        )
+
+
+class _InstallationAuth(Auth):
+    """Gives PyGithub the token that is good now, for each request."""
+
+    def __init__(self, tokens: AppTokens, scope: Scope) -> None:
+        self._tokens = tokens
+        self._scope = scope
+
+    @property
+    def token_type(self) -> str:
+        return "Bearer"
+
+    @property
+    def token(self) -> str:
+        return self._tokens.token(self._scope)
+
+
+def _is_app(app: GithubApp | None, app_id: int) -> bool:
+    return app is not None and app.id == app_id
+
+
+def _pull_state(pull: PullRequest) -> PullState:
+    head_repository = pull.head.repo
+    return PullState(
+        number=pull.number,
+        title=pull.title,
+        open=pull.state == "open",
+        merged=pull.merged,
+        draft=pull.draft,
+        labels=tuple(label.name for label in pull.labels),
+        head_sha=pull.head.sha,
+        head_ref=pull.head.ref,
+        head_repository_id=head_repository.id if head_repository else None,
+        base_ref=pull.base.ref,
+        base_sha=pull.base.sha,
+        author=pull.user.login,
+    )
+
+
+def _check_fields(check: Check) -> dict[str, Any]:
+    output: dict[str, Any] = {"title": check.title, "summary": check.summary}
+    if check.text:
+        output["text"] = check.text
+    if check.annotations:
+        output["annotations"] = [
+            {
+                "path": each.path,
+                "start_line": each.line,
+                "end_line": each.line,
+                "annotation_level": "failure",
+                "title": each.title,
+                "message": each.message,
+            }
+            for each in check.annotations
+        ]
+    fields: dict[str, Any] = {
+        "external_id": check.external_id,
+        "details_url": check.details_url,
+        "status": check.status.value,
+        "output": output,
+    }
+    optional = {"started_at": check.started_at, "completed_at": check.completed_at}
+    if check.conclusion:
+        optional["conclusion"] = check.conclusion.value  # type: ignore[assignment]
+    return fields | {name: value for name, value in optional.items() if value is not None}
