@@ -101,8 +101,9 @@ def _retained(stack: Stack, part: TemplateTree) -> Iterator[Finding]:
 
 
 def _fixed_words(fixed: FixedName) -> str:
-    name = f"{fixed.name!r}" if fixed.name is not None else "a value that cannot be told beforehand"
-    return f"{fixed.property} of this {fixed.type} is {name} in every stage."
+    if fixed.name is None:
+        return f"{fixed.property} of this {fixed.type} cannot be told beforehand; it may be the same in every stage."
+    return f"{fixed.property} of this {fixed.type} is {fixed.name!r} in every stage."
 
 
 def _fixed_remedy(fixed: FixedName) -> str:

@@ -1,8 +1,20 @@
-"""Look at an assembly as what it is: files that a stranger's program wrote."""
+"""Look at an assembly as what it is: files that a stranger's program wrote.
 
+`reader.py` refuses what the model cannot hold (executable assets, unknown artifacts, paths that lead out). Here the
+whole directory is walked, also what no manifest names, and what the stacks want is held against the target. What the
+templates may do in the account is not judged here: IAM bounds that (see `Target.execution_role`).
+"""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly
 from stagedoor.assembly.model import Assembly
+from stagedoor.assembly.schema import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from stagedoor.errors import UserError
 from stagedoor.target import Target
 
@@ -20,35 +32,145 @@ class ForeignEnvironment(UserError):
 
 
 class AssemblyTooLarge(UserError):
-    """More stacks, files or bytes than the limits allow."""
+    """More stacks, assets, files or bytes than the limits allow."""
 
     id = "assembly-too-large"
 
 
+class LinkOutside(UserError):
+    """A symbolic link that leads out of its asset, or a file that has another name outside of the assembly."""
+
+    id = "link-outside-assembly"
+
+
+class SpecialFile(UserError):
+    """A named pipe, a socket or a device among the files."""
+
+    id = "special-file"
+
+
+class EmptyAssembly(UserError):
+    """The app has no stack."""
+
+    id = "no-stacks"
+
+
 @dataclass(frozen=True, slots=True)
 class InspectionLimits:
-    """The most that an assembly may hold; bytes are those of files as they lie on disk."""
+    """The most that an assembly may hold; bytes are those of the files, as they lie on disk.
 
-    stacks: int = 50
+    CloudFormation takes templates of 1 MB at most
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html).
+    """
+
+    stacks: int = 100
+    assets: int = 1_000
     files: int = 100_000
     file_bytes: int = 1024**3
     total_bytes: int = 4 * 1024**3
+    template_bytes: int = 1_000_000
 
 
-def inspect_assembly(assembly: Assembly, target: Target, limits: InspectionLimits = InspectionLimits()) -> None:
+DEFAULT_LIMITS = InspectionLimits()
+
+
+def inspect_assembly(assembly: Assembly, target: Target, limits: InspectionLimits = DEFAULT_LIMITS) -> None:
     """Raise a `UserError`, each kind with an id of its own, where the assembly holds what it must not."""
-    if len(assembly.stacks) > limits.stacks:
-        raise AssemblyTooLarge(f"The assembly holds more than {limits.stacks} stacks.", "Deploy fewer stacks at once.")
-    for stack in assembly.stacks:
-        if stack.account not in (target.account, "unknown-account") or stack.region not in (
-            target.region,
-            "unknown-region",
-        ):
-            raise ForeignEnvironment(
-                f"The stack {stack.display_name} wants to live in {stack.account}/{stack.region}.",
-                f"Leave `env` out, or take it from CDK_DEFAULT_ACCOUNT ({target.account}) and CDK_DEFAULT_REGION "
-                f"({target.region}).",
-            )
+    if not assembly.stacks:
+        raise EmptyAssembly("The app has no stack to deploy.", "Add a stack, or see which command cdk.json runs.")
+    _check_context(assembly)
+    _check_environments(assembly, target)
+    _check_counts(assembly, limits)
+    try:
+        _check_files(assembly, limits)
+    except OSError as error:
+        raise MalformedAssembly(f"The assembly cannot be read: {error.strerror}.", SYNTH_AGAIN) from error
+
+
+def _check_context(assembly: Assembly) -> None:
     if assembly.missing_context:
-        keys = ", ".join(str(item.get("key")) for item in assembly.missing_context)
-        raise MissingContext(f"The app asks for context that is not there: {keys}.", "Commit cdk.context.json.")
+        keys = ", ".join(ascii(str(missing.get("key", "?")))[1:-1] for missing in assembly.missing_context)
+        raise MissingContext(
+            f"The app looks up facts about an account that are not in its context: {keys}.",
+            "Run `cdk synth` once with access to the account and commit cdk.context.json.",
+        )
+
+
+def _check_environments(assembly: Assembly, target: Target) -> None:
+    for stack in assembly.stacks:
+        if stack.account in (target.account, UNKNOWN_ACCOUNT) and stack.region in (target.region, UNKNOWN_REGION):
+            continue
+        raise ForeignEnvironment(
+            f"The stack {stack.display_name!a} is to live in {stack.account!a}, {stack.region!a}; "
+            f"the target is {target.account}, {target.region}.",
+            "Leave `env` out of the stack, or take it from CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION.",
+        )
+
+
+def _check_counts(assembly: Assembly, limits: InspectionLimits) -> None:
+    if len(assembly.stacks) > limits.stacks:
+        raise _too_large(f"{len(assembly.stacks)} stacks", f"{limits.stacks}")
+    assets = sum(len(stack.assets) for stack in assembly.stacks)
+    if assets > limits.assets:
+        raise _too_large(f"{assets} assets", f"{limits.assets}")
+    for stack in assembly.stacks:
+        size = stack.template_path.stat().st_size
+        if size > limits.template_bytes:
+            raise _too_large(f"a template of {size} bytes ({stack.display_name!a})", f"{limits.template_bytes} bytes")
+
+
+def _check_files(assembly: Assembly, limits: InspectionLimits) -> None:
+    sources = {asset.source for stack in assembly.stacks for asset in stack.assets}
+    names: Counter[tuple[int, int]] = Counter()
+    linked: dict[tuple[int, int], tuple[str, int]] = {}
+    total = 0
+    for count, entry in enumerate(_walk(assembly.directory), start=1):
+        if count > limits.files:
+            raise _too_large("files without end", f"{limits.files} files")
+        status = entry.stat(follow_symlinks=False)
+        name = os.path.relpath(entry.path, assembly.directory)
+        if stat.S_ISLNK(status.st_mode):
+            _check_link(Path(entry.path), name, sources)
+        elif stat.S_ISREG(status.st_mode):
+            total += status.st_size
+            if status.st_size > limits.file_bytes or total > limits.total_bytes:
+                raise _too_large(f"{name!a} of {status.st_size} bytes, {total} so far", f"{limits.total_bytes} bytes")
+            if status.st_nlink > 1:
+                names[status.st_dev, status.st_ino] += 1
+                linked[status.st_dev, status.st_ino] = (name, status.st_nlink)
+        elif not stat.S_ISDIR(status.st_mode):
+            raise SpecialFile(f"{name!a} in the assembly is neither a file nor a directory.", "Leave it out.")
+    for inode, (name, links) in linked.items():
+        # As many names within as there are at all: then none of them lies outside.
+        if names[inode] < links:
+            raise LinkOutside(
+                f"{name!a} in the assembly is the same file as one outside of it.",
+                "Copy files into assets instead of linking them (with uv: UV_LINK_MODE=copy).",
+            )
+
+
+def _walk(directory: Path) -> Iterator["os.DirEntry[str]"]:
+    """Yield every entry below a directory; links are not followed."""
+    pending = [str(directory)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+
+
+def _check_link(link: Path, name: str, sources: set[Path]) -> None:
+    """An asset directory may hold relative links within itself, as `node_modules/.bin` does; nothing else may."""
+    source = next((parent for parent in link.parents if parent in sources), None)
+    if source is None or os.path.isabs(os.readlink(link)) or not Path(os.path.realpath(link)).is_relative_to(source):
+        raise LinkOutside(
+            f"{name!a} in the assembly is a link that leads out of its asset.",
+            "Set `follow_symlinks` on the asset, so that it holds the file itself.",
+        )
+
+
+def _too_large(what: str, limit: str) -> AssemblyTooLarge:
+    return AssemblyTooLarge(
+        f"The assembly holds {what}; the limit is {limit}.", "Exclude what is not needed from its assets, or split it."
+    )

@@ -7,7 +7,7 @@ from typing import Any
 from stagedoor.assembly.model import Template
 from stagedoor.assembly.template import NESTED_STACK, properties_of, resources, section
 
-PROSE = frozenset({"Description", "Comment", "Tags", "TemplateURL", "ZipFile"})
+PROSE = re.compile(r".*(Description|Comment|Tags|TemplateURL|ZipFile)$")
 """Properties whose text is for people, or is the business of others; a stack's name in them does no harm."""
 
 
@@ -28,7 +28,7 @@ def stack_literals(template: Template, stack_names: Collection[str], prefix: str
 
 def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Yield the texts in a property's value that are meant for AWS, each with its property's path."""
-    if path.rsplit(".", 1)[-1] in PROSE:
+    if PROSE.match(path):
         return
     if isinstance(value, str):
         yield path, value

@@ -1,8 +1,8 @@
 """What stays in the account when a stack is deleted, and what of it a disposable stage takes with it.
 
 Data is retained by CDK's defaults, which serve production; a preview that left its buckets and log groups behind would
-fill the account. Only the types in `DATA` are changed. What else an app retains stays and is reported: it may be
-shared, as the role of `AWS::ApiGateway::Account` is by all REST APIs of an account and region, whichever stack wrote it.
+fill the account. Only the types in `DATA` are changed. What else an app retains stays and is reported, since it may be
+shared: the role of `AWS::ApiGateway::Account` serves all REST APIs of an account and region, whichever stack wrote it.
 Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
 """
 

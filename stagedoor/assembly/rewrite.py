@@ -7,7 +7,7 @@ none of them can make safe is reported, or refused where a second stage would fa
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stagedoor.assembly.cross_region import with_own_parameters
@@ -36,14 +36,16 @@ class DuplicateStackName(UserError):
 
 
 def rewrite_assembly(assembly: Assembly, identity: StageIdentity, target: Target, output: Path) -> Rewritten:
-    """Write the stage's own assembly into the directory `output`, made when absent, and return it.
+    """Write the stage's own assembly into `output`, a directory that is empty or not there yet, and return it.
 
-    What is written is an assembly by itself, assets included, and follows from the arguments alone. Raises
-    `DuplicateStackName`, `StackNameTooLong` and, for a disposable stage, `FixedPhysicalName`; nothing is written then.
+    The assembly must have been inspected. What is written is an assembly by itself, assets included, and follows from
+    the arguments alone. Raises `DuplicateStackName`, `StackNameTooLong` and, for a disposable stage,
+    `FixedPhysicalName`; nothing is written then.
     """
-    original = {stack.id: load_tree(assembly.directory, stack, target) for stack in assembly.stacks}
     original = {
-        stack.id: original[stack.id].in_scope(stack.own_name, stack.parameters, frozenset())
+        stack.id: load_tree(assembly.directory, stack, _beside(stack, target)).in_scope(
+            stack.own_name, stack.parameters, frozenset()
+        )
         for stack in assembly.stacks
     }
     rewriting = Rewriting(identity, _stack_names(assembly, identity), _generated(assembly, original, identity))
@@ -53,11 +55,11 @@ def rewrite_assembly(assembly: Assembly, identity: StageIdentity, target: Target
         refuse_fixed_names(fixed, identity)
     others = [found for stack in assembly.stacks for found in other_findings(stack, trees[stack.id], rewriting)]
     output.mkdir(parents=True, exist_ok=True)
-    output = output.resolve()
-    stacks = tuple(
-        _written(stack, trees[stack.id], identity, _beside(stack, target), output) for stack in assembly.stacks
-    )
-    rewritten = Assembly(output, stacks, assembly.missing_context)
+    if any(output.iterdir()):
+        raise FileExistsError(f"{output} is not empty")
+    write = _Writing(assembly.directory, output.resolve(), identity, target)
+    stacks = tuple(write.stack(stack, trees[stack.id]) for stack in assembly.stacks)
+    rewritten = Assembly(write.output, stacks, assembly.missing_context)
     write_manifests(rewritten)
     return Rewritten(rewritten, (*fixed, *others))
 
@@ -117,32 +119,42 @@ class _Change:
         return with_disposable_data(template) if identity.disposable else template
 
 
-def _written(stack: Stack, tree: TemplateTree, identity: StageIdentity, target: Target, output: Path) -> Stack:
-    """Write a stack's templates and assets and return the stack as it is then."""
-    template, nested = sealed(tree)
-    path = output / f"{file_stem(stack.id)}.template.json"
-    path.write_bytes(template_bytes(template))
-    replaced = {part.asset.claimed_hash for part in tree.all() if part.asset is not None}
-    assets: list[FileAsset | DockerImageAsset] = [
-        _in_target(asset, target, copy_asset(asset, output))
-        for asset in stack.assets
-        if asset.claimed_hash not in replaced
-    ]
-    for asset, data in nested.values():
-        source = output / f"{asset.claimed_hash}.nested.template.json"
-        source.write_bytes(data)
-        assets.append(_in_target(asset, target, source))
-    return replace(
-        stack,
-        name=identity.stack_name(stack.own_name),
-        template_path=path,
-        account=target.account,
-        region=target.region,
-        parameters={key: resolved(value, target) for key, value in stack.parameters.items()},
-        tags={**stack.tags, **identity.tags()},
-        termination_protection=stack.termination_protection and not identity.disposable,
-        assets=tuple(assets),
-    )
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """Where a stage's assembly comes from and goes to."""
+
+    source: Path
+    output: Path
+    identity: StageIdentity
+    target: Target
+
+    def stack(self, stack: Stack, tree: TemplateTree) -> Stack:
+        """Write a stack's templates and assets and return the stack as it is then."""
+        target = _beside(stack, self.target)
+        template, nested = sealed(tree)
+        path = self.output / f"{file_stem(stack.id)}.template.json"
+        path.write_bytes(template_bytes(template))
+        replaced = {part.asset.claimed_hash for part in tree.all() if part.asset is not None}
+        kept = [asset for asset in stack.assets if asset.claimed_hash not in replaced]
+        return replace(
+            stack,
+            name=self.identity.stack_name(stack.own_name),
+            template_path=path,
+            account=target.account,
+            region=target.region,
+            parameters={key: resolved(value, target) for key, value in stack.parameters.items()},
+            tags={**stack.tags, **self.identity.tags()},
+            termination_protection=stack.termination_protection and not self.identity.disposable,
+            assets=(
+                *(_in_target(asset, target, copy_asset(asset, self.source, self.output)) for asset in kept),
+                *(_in_target(asset, target, self._nested(asset, data)) for asset, data in nested.values()),
+            ),
+        )
+
+    def _nested(self, asset: FileAsset, data: bytes) -> Path:
+        path = self.output / f"{asset.claimed_hash}.nested.template.json"
+        path.write_bytes(data)
+        return path
 
 
 def _in_target(asset: FileAsset | DockerImageAsset, target: Target, source: Path) -> FileAsset | DockerImageAsset:

@@ -8,7 +8,7 @@ Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/a
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly, read_document
@@ -115,7 +115,8 @@ def sealed(tree: TemplateTree) -> tuple[Template, dict[str, tuple[FileAsset, byt
         digest = hashlib.sha256(data).hexdigest()
         assert child.asset is not None  # noqa: S101 - only the outermost template has none
         old = resolved(child.asset.key, child.scope.target)
-        key = str(PurePosixPath(old).with_name(f"{digest}.json"))
+        folder, slash, _ = old.rpartition("/")
+        key = f"{folder}{slash}{digest}.json"
         nested[digest] = (replace(child.asset, claimed_hash=digest, key=key, is_template=True), data)
         urls[logical_id] = (old, key)
     return _with_urls(tree.template, urls), nested

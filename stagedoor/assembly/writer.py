@@ -5,6 +5,7 @@ copied, not linked: what was inspected cannot be changed afterwards by a process
 directory can be kept or sent elsewhere without the one that it came from. No role is named: the target's are used.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -17,21 +18,27 @@ WRITTEN_SCHEMA = "36.0.0"
 """What is written uses nothing newer, so that every CDK command line since 2.124 can read it."""
 
 
+_STEM_LENGTH = 100
+
+
 def template_bytes(template: Template) -> bytes:
     """Return a template as it is written and hashed: the same bytes for the same template, ASCII only."""
     return json.dumps(template, indent=1, ensure_ascii=True).encode()
 
 
-def file_stem(stack_id: str) -> str:
-    """Return a file name's beginning for a stack's id; ids differ in more than what is bent here."""
-    return re.sub(r"[^A-Za-z0-9.-]", "_", stack_id)
+def file_stem(name: str) -> str:
+    """Return a file name's beginning for an id or a path: readable, and another one for each other name."""
+    stem = re.sub(r"[^A-Za-z0-9.-]", "_", name)[:_STEM_LENGTH]
+    return stem if stem == name else f"{stem}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
-def copy_asset(asset: FileAsset | DockerImageAsset, output: Path) -> Path:
+def copy_asset(asset: FileAsset | DockerImageAsset, source_root: Path, output: Path) -> Path:
     """Copy an asset's source into `output` and return the copy's path; links inside a directory stay links."""
-    copy = output / f"asset.{file_stem(asset.claimed_hash)}{asset.source.suffix if asset.source.is_file() else ''}"
+    name = asset.source.relative_to(source_root).as_posix()
+    copy = output / "assets" / f"{file_stem(name)}{asset.source.suffix if asset.source.is_file() else ''}"
     if copy.exists():
         return copy
+    copy.parent.mkdir(exist_ok=True)
     if asset.source.is_dir():
         shutil.copytree(asset.source, copy, symlinks=True)
     else:
@@ -42,14 +49,18 @@ def copy_asset(asset: FileAsset | DockerImageAsset, output: Path) -> Path:
 def write_manifests(assembly: Assembly) -> None:
     """Write `manifest.json` and each stack's asset manifest beside the templates and assets that are there already."""
     artifacts: dict[str, Any] = {}
+    ids = {stack.id for stack in assembly.stacks}
     for stack in assembly.stacks:
-        artifacts |= _artifacts(stack)
+        assets_id = f"{stack.id}.assets"
+        while assets_id in ids:
+            assets_id += "_"
+        artifacts |= _artifacts(stack, assets_id)
         _write(assembly.directory / f"{file_stem(stack.id)}.assets.json", _asset_manifest(stack, assembly.directory))
     manifest = {"version": WRITTEN_SCHEMA, "artifacts": artifacts, "missing": list(assembly.missing_context)}
     _write(assembly.directory / "manifest.json", manifest)
 
 
-def _artifacts(stack: Stack) -> dict[str, Any]:
+def _artifacts(stack: Stack, assets_id: str) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "templateFile": stack.template_path.name,
         "stackName": stack.name,
@@ -63,7 +74,7 @@ def _artifacts(stack: Stack) -> dict[str, Any]:
     for logical_id, path in stack.construct_paths.items():
         metadata.setdefault(f"/{path}", []).append({"type": "aws:cdk:logicalId", "data": logical_id})
     return {
-        f"{stack.id}.assets": {
+        assets_id: {
             "type": "cdk:asset-manifest",
             "properties": {"file": f"{file_stem(stack.id)}.assets.json"},
         },
@@ -71,7 +82,7 @@ def _artifacts(stack: Stack) -> dict[str, Any]:
             "type": "aws:cloudformation:stack",
             "environment": f"aws://{stack.account}/{stack.region}",
             "properties": properties,
-            "dependencies": [*stack.dependencies, f"{stack.id}.assets"],
+            "dependencies": [*stack.dependencies, assets_id],
             "metadata": metadata,
             "displayName": stack.display_name,
         },
