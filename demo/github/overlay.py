@@ -175,6 +175,7 @@ class Overlay:
                 runs = repository.check_runs.setdefault(each["head_sha"], [])
                 if each["id"] not in runs:
                     runs.append(each["id"])
+                repository.saw_check_run(each["id"], str(each.get("conclusion") or each["status"]))
         return Answer(answer.status, json.dumps(value).encode(), answer.headers)
 
     def _token(self, request: Request) -> Answer:

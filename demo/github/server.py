@@ -247,6 +247,13 @@ class LocalGitHub:
         found = self._call("GET", f"/repos/{repository.full_name}/commits/{quote(ref, safe='')}/check-runs")
         return list(found["check_runs"])
 
+    def check_run_states(self, repository: LocalRepository, check_run_id: int) -> list[str]:
+        """Return the states that a check run was in, in their order; a completed one by its conclusion.
+
+        GitHub keeps the last one only; here it can be told that a check run went through all of them.
+        """
+        return list(repository.check_run_states.get(check_run_id, ()))
+
     def annotations(self, repository: LocalRepository, check_run_id: int) -> list[Json]:
         """Return what a check run says about single lines."""
         return list(self._call("GET", f"/repos/{repository.full_name}/check-runs/{check_run_id}/annotations"))

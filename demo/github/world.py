@@ -38,7 +38,14 @@ class LocalRepository:
     deployments: Deployments
     pulls: dict[int, LocalPull] = field(default_factory=dict)
     check_runs: dict[str, list[int]] = field(default_factory=dict)
+    check_run_states: dict[int, list[str]] = field(default_factory=dict)
     statuses: dict[str, list[Json]] = field(default_factory=dict)
+
+    def saw_check_run(self, number: int, state: str) -> None:
+        """Remember a state that a check run was in, each once as it follows another."""
+        states = self.check_run_states.setdefault(number, [])
+        if states[-1:] != [state]:
+            states.append(state)
 
     def commit(self, sha: str) -> Commit:
         """Return what git knows of a commit."""
