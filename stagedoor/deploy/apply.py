@@ -42,7 +42,7 @@ class Deployed:
     unchanged: bool
 
 
-def deploy(  # noqa: PLR0917 - the order of the words: this, as that, there, written down, told
+def deploy(
     assembly: Assembly,
     identity: StageIdentity,
     clients: Clients,

@@ -61,7 +61,7 @@ def stack_name(target: Target) -> str:
 def find_bootstrap(clients: Clients, target: Target) -> Bootstrap:
     """Return the target's bootstrap, whoever made it. Raises `NotBootstrapped`."""
     try:
-        answer = clients.client("ssm", Phase.LOOKUP).get_parameter(Name=version_parameter(target))
+        answer = clients.client("ssm", Phase.DEPLOY).get_parameter(Name=version_parameter(target))
     except ClientError as error:
         if error_code(error) != "ParameterNotFound":
             raise

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import Template
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.contents import empty_buckets, read_contents
 from stagedoor.deploy.failure import DeployFailed, failure_of
 from stagedoor.deploy.ledger import Ledger, Step
 from stagedoor.deploy.plan import Action, Wanted, decide, parameters_for
@@ -31,6 +32,7 @@ from stagedoor.deploy.stacks import (
     is_missing,
     read_stack,
     read_template,
+    waiting_change_sets,
 )
 from stagedoor.deploy.watch import FIRST_PAUSE, LONGEST_PAUSE, Pace, Watch
 from stagedoor.events import Emit, Event, EventKind
@@ -73,7 +75,7 @@ class StackChange:
             actual = self._read()
             template = read_template(self.clients, actual.arn) if actual and actual.status in GOOD else None
             action = decide(self.wanted, actual, template).action
-            if action is Action.UNCHANGED:
+            if action is Action.UNCHANGED and actual and self._discard_change_sets(actual):
                 self._rest(actual)
                 return
             if action is Action.JOIN and actual:
@@ -103,20 +105,22 @@ class StackChange:
 
     def _watch(self, arn: str, token: str | None) -> Watch:
         paths = self.wanted.stack.construct_paths
-        return Watch(self.clients, arn, self.emit, token, paths, self.wanted.ordinal)
+        watch = Watch(self.clients, arn, self.emit, token, paths, self.wanted.ordinal)
+        watch.skip_past()
+        return watch
 
     def _join(self, actual: ActualStack) -> Generator[float, None, None]:
         """Await what a predecessor began. Whether it did what is wanted is seen by looking again, not from its end."""
-        watch = self._watch(actual.arn, token_under_way(self.clients, actual.arn))
-        if watch.token is None:
-            watch.skip_past()
+        watch = self._watch(actual.arn, None)
         yield from watch.until_finished()
         self.changed = True
 
     def _delete(self, actual: ActualStack) -> Generator[float, None, None]:
         step = self.ledger.begin("delete-stack", self.wanted.name, {"arn": actual.arn, "status": actual.status})
-        self.clients.cloudformation.delete_stack(StackName=actual.arn, ClientRequestToken=step.token, **self._role())
+        if self.identity.disposable:
+            empty_buckets(self.clients, read_contents(self.clients, actual.arn))
         watch = self._watch(actual.arn, step.token)
+        self.clients.cloudformation.delete_stack(StackName=actual.arn, ClientRequestToken=step.token, **self._role())
         after = yield from watch.until_finished()
         self._finish(step, after.status == GONE, after)
         if after.status != GONE:
@@ -124,10 +128,10 @@ class StackChange:
 
     def _continue_rollback(self, actual: ActualStack) -> Generator[float, None, None]:
         step = self.ledger.begin("continue-update-rollback", self.wanted.name, {"arn": actual.arn})
+        watch = self._watch(actual.arn, step.token)
         self.clients.cloudformation.continue_update_rollback(
             StackName=actual.arn, ClientRequestToken=step.token, **self._role()
         )
-        watch = self._watch(actual.arn, step.token)
         after = yield from watch.until_finished()
         self._finish(step, after.status == "UPDATE_ROLLBACK_COMPLETE", after)
         if after.status != "UPDATE_ROLLBACK_COMPLETE":
@@ -154,20 +158,13 @@ class StackChange:
 
     def _discard_change_sets(self, actual: ActualStack) -> bool:
         """Delete what predecessors left; False when one of them is being executed."""
-        cloudformation = self.clients.cloudformation
-        for page in cloudformation.get_paginator("list_change_sets").paginate(StackName=actual.arn):
-            for summary in page["Summaries"]:
-                name = summary.get("ChangeSetName", "")
-                if not name.startswith(CHANGE_SET_PREFIX):
-                    continue
-                if summary.get("ExecutionStatus") in ("EXECUTE_COMPLETE", "EXECUTE_FAILED"):
-                    continue
-                try:
-                    cloudformation.delete_change_set(StackName=actual.arn, ChangeSetName=name)
-                except ClientError as error:
-                    if error_code(error) not in _OBSOLETE:
-                        raise
-                    return False
+        for name in waiting_change_sets(self.clients, actual.arn):
+            try:
+                self.clients.cloudformation.delete_change_set(StackName=actual.arn, ChangeSetName=name)
+            except ClientError as error:
+                if error_code(error) not in _OBSOLETE:
+                    raise
+                return False
         return True
 
     def _create_change_set(self, actual: ActualStack | None, *, creating: bool) -> Step | None:
@@ -229,6 +226,7 @@ class StackChange:
     def _execute(self, described: "DescribeChangeSetOutputTypeDef") -> Generator[float, None, bool]:
         arn = described["StackId"]
         step = self.ledger.begin("execute-change-set", self.wanted.name, {"arn": arn, "id": described["ChangeSetId"]})
+        watch = self._watch(arn, step.token)
         try:
             self.clients.cloudformation.execute_change_set(
                 ChangeSetName=described["ChangeSetId"], ClientRequestToken=step.token
@@ -240,7 +238,6 @@ class StackChange:
                 return False
             raise refused(self.wanted, error) from error
         self.changed, self.updating = True, arn
-        watch = self._watch(arn, step.token)
         after = yield from watch.until_finished()
         self.updating = None
         self._finish(step, after.status in GOOD, after)
@@ -296,15 +293,6 @@ def capabilities(template: Template) -> list["CapabilityType"]:
     if any(_IAM_NAMES & resource.get("Properties", {}).keys() for resource in identities):
         return ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
     return ["CAPABILITY_IAM"] if identities else []
-
-
-def token_under_way(clients: Clients, arn: str) -> str | None:
-    """Return the client request token of the operation that a busy stack is in, from its newest own event."""
-    for page in clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=arn):
-        for event in page["StackEvents"]:
-            if event.get("PhysicalResourceId") == arn:
-                return event.get("ClientRequestToken")
-    return None
 
 
 def refused(wanted: Wanted, error: ClientError) -> DeployFailed:

@@ -182,6 +182,8 @@ class _Removal:
             self._lift_protection(actual)
         step = self.ledger.begin("delete-stack", actual.name, {"arn": actual.arn, "status": actual.status})
         role = self.clients.target.execution_role
+        watch = Watch(self.clients, actual.arn, self.emit, step.token)
+        watch.skip_past()
         try:
             if role:
                 self.clients.cloudformation.delete_stack(
@@ -194,7 +196,6 @@ class _Removal:
             self.ledger.finish(step, "refused", {"reason": self.failure})
             yield FIRST_PAUSE
             return
-        watch = Watch(self.clients, actual.arn, self.emit, step.token)
         after = yield from watch.until_finished()
         gone = after.status == GONE
         self.ledger.finish(step, "done" if gone else "failed", {"arn": actual.arn, "status": after.status})

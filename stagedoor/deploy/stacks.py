@@ -133,6 +133,18 @@ def check_ours(actual: ActualStack, identity: StageIdentity) -> None:
     )
 
 
+def waiting_change_sets(clients: Clients, arn: str) -> list[str]:
+    """Return the names of those of our change sets that were made for the stack and not executed."""
+    pages = clients.cloudformation.get_paginator("list_change_sets").paginate(StackName=arn)
+    return [
+        summary.get("ChangeSetName", "")
+        for page in pages
+        for summary in page["Summaries"]
+        if summary.get("ChangeSetName", "").startswith(CHANGE_SET_PREFIX)
+        and not summary.get("ExecutionStatus", "").startswith("EXECUTE_")
+    ]
+
+
 def is_missing(error: ClientError) -> bool:
     """Whether CloudFormation says that there is no such stack: a `ValidationError` known by its text alone."""
     details = error.response["Error"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from botocore.exceptions import ClientError
 
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.stacks import GONE, ActualStack, is_missing, read_stack
+from stagedoor.deploy.stacks import GONE, REVIEW, ActualStack, is_missing, read_stack
 from stagedoor.events import Emit, Event, EventKind
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Pace:
 
     def next(self, *, news: bool) -> float:
         """Return the seconds to wait before the next look."""
-        self.pause = FIRST_PAUSE if news else min(self.pause * _GROWTH, LONGEST_PAUSE)
+        self.pause = max(self.pause / 2, FIRST_PAUSE) if news else min(self.pause * _GROWTH, LONGEST_PAUSE)
         return self.pause
 
 
@@ -61,9 +61,16 @@ class Watch:
     _ended: bool = False
 
     def skip_past(self) -> None:
-        """Remember what has happened so far, so that it is not told again."""
-        page = self.clients.cloudformation.describe_stack_events(StackName=self.arn)
-        self._seen.update(event["EventId"] for event in page["StackEvents"])
+        """Remember what happened up to when the stack was last at rest, so that it is not told.
+
+        Called before an operation it leaves out all that was before; called in the middle of one, only what was before
+        that one.
+        """
+        for page in self.clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.arn):
+            for place, event in enumerate(page["StackEvents"]):
+                if event.get("PhysicalResourceId") == self.arn and _at_rest(event.get("ResourceStatus", "")):
+                    self._seen.update(older["EventId"] for older in page["StackEvents"][place:])
+                    return
 
     def look(self) -> bool:
         """Tell what is new; return whether there was anything."""
@@ -118,7 +125,7 @@ class Watch:
     def _note(self, event: "StackEventTypeDef") -> None:
         status = event.get("ResourceStatus", "")
         if event.get("PhysicalResourceId") == self.arn:
-            self._ended = not status.endswith("_IN_PROGRESS")
+            self._ended = _at_rest(status)
         elif status.endswith("_FAILED"):
             self.failures.append(event)
 
@@ -146,6 +153,10 @@ class Watch:
                 event["Timestamp"],
             )
         )
+
+
+def _at_rest(status: str) -> bool:
+    return status == REVIEW or not status.endswith("_IN_PROGRESS")
 
 
 def run_together(

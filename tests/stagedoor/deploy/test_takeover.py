@@ -112,3 +112,20 @@ def test_a_change_set_made_obsolete_by_hand_is_made_anew(aws: ScriptedCloudForma
     gate.opened.set()
     assert worker.end() == ""
     assert [value_of(aws, name) for name in (BASE, WEB)] == ["2", "2"]
+
+
+def test_a_frozen_predecessor_changes_nothing_even_if_its_successor_had_nothing_to_do(
+    aws: ScriptedCloudFormation, tmp_path: Path
+):
+    deploy_pair(tmp_path, "before", "1")
+    gate = aws.gate("ExecuteChangeSet")
+    frozen = Worker(tmp_path, "frozen", "old")
+    gate.wait()
+    frozen.signal(signal.SIGSTOP)
+    assert not aws.changes("DeleteChangeSet")
+    deploy_pair(tmp_path, "next", "1")
+    (tmp_path / "lost-frozen").touch()
+    gate.opened.set()
+    frozen.signal(signal.SIGCONT)
+    assert "LeaseLost" in frozen.end()
+    assert [value_of(aws, name) for name in (BASE, WEB)] == ["1", "1"]
