@@ -85,7 +85,7 @@ class RepositoryClient:
             seconds_between_writes=SECONDS_BETWEEN_WRITES,
             per_page=100,
         )
-        self._repository: GitHubRepository = github.get_repo(full_name, lazy=True)
+        self._repository: GitHubRepository = github.get_repo(full_name)
 
     # --- Asked ---
 

@@ -12,6 +12,7 @@ from service.github.report import (
     StageReport,
     comment_body,
     commit_link,
+    errors_list,
     failure_text,
     marker,
 )
@@ -141,6 +142,8 @@ def _check(picture: Picture, stage: StageFacts, public_url: str) -> Check | None
     status, conclusion = _CHECKS[state]
     run = stage.newest if state is not StageState.QUEUED else None
     problem = Problem.of(run.error) if run and run.error else None
+    told = picture.told.get(_check_key(stage.app, stage.commit))
+    ended = told is not None and told.state == CheckStatus.COMPLETED
     return Check(
         name=f"{messages.NAME} / {stage.app}",
         head_sha=stage.commit,
@@ -150,7 +153,7 @@ def _check(picture: Picture, stage: StageFacts, public_url: str) -> Check | None
         conclusion=conclusion,
         title=CHECK_TITLES[state],
         summary=_check_summary(picture, stage, state, problem),
-        annotations=_annotations([problem] if problem and problem.path else []),
+        annotations=_annotations([problem] if problem and problem.path and not ended else []),
         started_at=run.started_at if run else None,
         completed_at=run.finished_at if run and status is CheckStatus.COMPLETED else None,
     )
@@ -181,7 +184,7 @@ def _note_check(picture: Picture, public_url: str) -> Check | None:
         status=CheckStatus.COMPLETED,
         conclusion=Conclusion.FAILURE if failing else Conclusion.NEUTRAL,
         title=messages.NO_PREVIEW_CHECK_TITLE if problem else messages.NOTE_GONE_CHECK_TITLE,
-        summary=failure_text(problem) if problem else messages.note_gone(),
+        summary="\n\n".join([failure_text(problem), *errors_list(errors)]) if problem else messages.note_gone(),
         annotations=_annotations(errors),
     )
 

@@ -16,6 +16,7 @@ BODY_LIMIT = 65_536
 DETAIL_LIMIT = 4_000
 DETAIL_LINES = 40
 VALUE_LIMIT = 1_000
+ERRORS_SHOWN = 20
 SHORT_COMMIT = 7
 
 
@@ -97,6 +98,16 @@ def failure_text(problem: Problem) -> str:
     return f"{text}\n\n{fence(tail(problem.detail))}" if problem.detail.strip() else text
 
 
+def errors_list(errors: Sequence[Problem]) -> Iterator[str]:
+    """Yield a list of what is wrong where, if anything is."""
+    lines = [
+        f"- {code(f'{error.path}:{error.line}')} {inline(error.what)} {inline(error.remedy)}"
+        for error in errors[:ERRORS_SHOWN]
+    ]
+    if lines:
+        yield "\n".join(lines)
+
+
 def commit_link(web_url: str, commit: str) -> str:
     """Return a link to a commit by its short id."""
     return link(commit[:SHORT_COMMIT], f"{web_url}/commit/{commit}") if commit else messages.NOTHING
@@ -112,12 +123,7 @@ def _note(report: PullReport) -> Iterator[str]:
     if report.note is None:
         return
     yield f"**{inline(report.note.what)}** {inline(report.note.remedy)}"
-    errors = [
-        f"- {code(f'{error.path}:{error.line}')} {inline(error.what)} {inline(error.remedy)}"
-        for error in report.note_errors[:20]
-    ]
-    if errors:
-        yield "\n".join(errors)
+    yield from errors_list(report.note_errors)
 
 
 def _summary(stage: StageReport, web_url: str) -> str:

@@ -104,6 +104,9 @@ def is_an_end(statement: Statement) -> bool:
 
 
 def digest(statement: Statement) -> str:
-    """Return a digest of all that a statement says: equal ones need not be said again."""
-    value: Any = {"kind": type(statement).__name__, **asdict(statement)}
+    """Return a digest of what a statement says: equal ones need not be said again.
+
+    Annotations do not count, as GitHub adds those of an update to those that are there; the summary says the same.
+    """
+    value: Any = {"kind": type(statement).__name__, **asdict(statement), "annotations": None}
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.database import Sessions, now
 from service.github.client import GitHubClients, RepositoryClient
-from service.github.errors import AccessLost, GitHubUnavailable
+from service.github.errors import InstallationGone, GitHubUnavailable
 from service.models import (
     App,
     Grant,
@@ -135,7 +135,7 @@ def _ask(github: GitHubClients, question: Question) -> Answer:
         if question.kind is SourceKind.PULL:
             return _ask_for_pull(client, question)
         return _ask_for_branch(client, question)
-    except AccessLost:
+    except InstallationGone:
         # Its webhook will say whether for good; until then what is there stays as it is.
         return Answer(Wishes(keep_others=True), open=True, cause="suspended")
 

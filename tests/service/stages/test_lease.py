@@ -96,20 +96,23 @@ def _hold_in_turns(url, stage_id, name, seconds, log):
             log.put(("left", name, held.fence, time.monotonic()))
             held.release()
     engine.dispose()
+    log.put(None)
 
 
 def test_two_services_on_one_database_never_hold_a_stage_at_once(database, database_url, stage_id):
     spawn = multiprocessing.get_context("spawn")
     log = spawn.Queue()
     services = [
-        spawn.Process(target=_hold_in_turns, args=(database_url, stage_id, f"service {n}", 3, log)) for n in range(2)
+        spawn.Process(target=_hold_in_turns, args=(database_url, stage_id, f"service {n}", 1.5, log)) for n in range(2)
     ]
     for service in services:
         service.start()
     entries = []
-    while any(service.is_alive() for service in services) or not log.empty():
-        if not log.empty():
-            entries.append(log.get())
+    ended = 0
+    while ended < len(services):
+        entry = log.get(timeout=60)
+        ended += entry is None
+        entries += [] if entry is None else [entry]
     for service in services:
         service.join()
         assert service.exitcode == 0
