@@ -1,0 +1,249 @@
+"""The story of a pull request: eight steps, each asserted by what its author, a visitor and the account's owner see."""
+
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from demo import notes_app
+from demo.cloud import Cloud
+from demo.preview import Preview
+from demo.pull_request import FAILED, LIVE, REMOVED, Comment, PullRequest
+from demo.runs import RunRow, read_runs
+from demo.telling import Teller
+from demo.waiting import NotYet, expect, until
+
+REPOSITORY, BRANCH, STAGE, ENVIRONMENT = "acme/notes", "shorter-notes", "pr-1", "preview"
+PATIENCE = 120.0
+PUSHES = 10
+
+Found = TypeVar("Found")
+
+
+@dataclass(slots=True)
+class Times:
+    """What the story measures, in seconds."""
+
+    opened_to_live: float = 0.0
+    opened_to_live_warm: float = 0.0
+    push_to_new_code: float = 0.0
+    closed_to_gone: float = 0.0
+
+
+BARS = Times(opened_to_live=30.0, opened_to_live_warm=12.0, push_to_new_code=8.0, closed_to_gone=15.0)
+"""The most that each may take on two cores."""
+
+
+@dataclass(slots=True)
+class Story:
+    """One telling on a fresh cloud. A step that fails raises; what is measured is in `times`."""
+
+    cloud: Cloud
+    teller: Teller
+    times: Times = field(default_factory=Times)
+    pull: PullRequest = field(init=False)
+    first: Comment = field(init=False)
+    good: str = ""
+
+    def tell(self) -> None:
+        """Tell it from the beginning to the end."""
+        self.open()
+        self.go_live()
+        self.visit()
+        self.change()
+        self.change_ten_times()
+        self.break_it()
+        self.close()
+        self.reopen()
+        self.merge()
+
+    @property
+    def preview(self) -> Preview:
+        """The preview, at the URL that the comment names."""
+        return Preview(self.cloud.aws, self.pull.comment().url)
+
+    @property
+    def runs(self) -> list[RunRow]:
+        """All runs so far."""
+        return read_runs(self.cloud.service.database)
+
+    def open(self) -> None:
+        """Step 2: a pull request is opened, and its signed webhook is taken."""
+        with self.teller.line("2", "A pull request is opened") as line:
+            github = self.cloud.github
+            repository = github.create_repository(REPOSITORY, notes_app.FOLDER)
+            self.good = github.push(repository, BRANCH, {"README.md": "# Shorter notes\n"}, "Say less")
+            number = github.open_pull_request(repository, BRANCH, title="Shorter notes")
+            self.pull = PullRequest(github, repository, number)
+            github.wait_for_deliveries()
+            answers = {delivery.event: delivery.status for delivery in github.deliveries}
+            expect(answers.get("pull_request") == 202, "202 for the pull_request webhook", answers)
+            line.text = f"Pull request #{number} is opened against examples/notes; its webhook arrives, signed"
+
+    def go_live(self) -> None:
+        """Step 3: the stage is deployed, and GitHub says so in three places."""
+        with self.teller.line("3", f"The preview {STAGE} is deployed") as line:
+            line.seconds = self.times.opened_to_live = self._await_live(self.good)
+            comment = self.first = self.pull.comment()
+            line.text = f"The preview {STAGE} is live: one comment, a check run, a deployment"
+            line.note = self._bar("opened → live", "opened_to_live")
+            expect(comment.stage == STAGE, f"the stage {STAGE} in the comment", comment.stage)
+            expect("`Url`" in comment.body, "the output Url in the comment", comment.body)
+            expect(comment.took.endswith(" s"), "the deploy's seconds in the comment", comment.took)
+            page = urllib.request.urlopen(comment.run_url, timeout=10).read().decode()
+            expect(STAGE in page, "the run's page behind the comment's link", page[:200])
+            deployment = self.pull.deployment(self.good, "success")
+            expect(deployment["environment"] == ENVIRONMENT, f"environment {ENVIRONMENT}", deployment["environment"])
+            environment_url = deployment["statuses"][0]["environment_url"]
+            expect(environment_url == comment.url, f"{comment.url} as the deployment's URL", environment_url)
+            states = self.pull.check_states(self.pull.check(self.good))
+            expect(states == ["queued", "in_progress", "success"], "queued → in_progress → success", states)
+
+    def visit(self) -> None:
+        """Step 4: the Lambda's own code answers, with its table and its bucket."""
+        with self.teller.line("4", "A visitor writes a note and reads it back") as line:
+            url = self.first.url
+            note = self._until("a note made by POST /notes", lambda: self.preview.create("Buy less"))
+            found = self.preview.read(note["id"])
+            expect(found["text"] == "Buy less", "the note's own text", found)
+            expect(found["archived"] is True, "the note in the bucket, too", found)
+            line.text = f"A note is written and read back at {url}"
+
+    def change(self) -> None:
+        """Step 5: a push changes the code, and the same comment."""
+        with self.teller.line("5", "A push changes the code") as line:
+            began = time.monotonic()
+            self.good = self._push(notes_app.handler("notes 2"), "Answer as the second version")
+            self._until('"notes 2" at the preview\'s URL', lambda: self.preview.version_is("notes 2"))
+            line.seconds = self.times.push_to_new_code = time.monotonic() - began
+            comment = self._until_comment(LIVE, self.good)
+            expect(comment.number == self.first.number, f"the comment {self.first.number} updated", comment.number)
+            line.text = 'A push changes the code: "notes 2" answers, the same comment says so'
+            line.note = self._bar("push → new code", "push_to_new_code")
+
+    def change_ten_times(self) -> None:
+        """Step 6: ten pushes during a deploy end in one more deploy, of the newest."""
+        with self.teller.line("6", "Ten pushes arrive while a deploy is under way") as line:
+            slow = self._push(notes_app.slow_program(4), "Think longer")
+            under_way = self._run_in_phase(slow, "synth")
+            began = time.monotonic()
+            commits = self._push_at_once([notes_app.handler(f"notes 3.{index}") for index in range(PUSHES)])
+            took = time.monotonic() - began
+            newest = f"notes 3.{PUSHES - 1}"
+            self._until(f'"{newest}" at the preview\'s URL', lambda: self.preview.version_is(newest))
+            self.good = commits[-1]
+            self._until_comment(LIVE, self.good)
+            later = [run.commit for run in self.runs if run.id > under_way.id]
+            expect(later == [self.good], f"one more run, of {self.good[:7]}", later)
+            line.text = f"{PUSHES} pushes in {took:.1f} s during a deploy: one more run, of the newest commit"
+
+    def break_it(self) -> None:
+        """Step 7: the app's own error is told, and nothing of it is deployed."""
+        with self.teller.line("7", "A push whose synth raises") as line:
+            broken = self._push(notes_app.broken_program(), "Break it")
+            comment = self._until_comment(FAILED, broken)
+            check = self._until("the check run's end", lambda: self.pull.check(broken))
+            expect(check["conclusion"] == "failure", "a failed check run", check["conclusion"])
+            for name, text in (("check run", str(check["output"]["summary"])), ("comment", comment.body)):
+                expect("LookupError: no such notebook" in text, f"the app's traceback in the {name}", text)
+                expect(notes_app.SECRET not in text, f"no secret in the {name}", text)
+            expect(self.good[:7] in comment.body, f"the last good commit {self.good[:7]} in the comment", comment.body)
+            newest = f"notes 3.{PUSHES - 1}"
+            expect(self.preview.version() == newest, f"{newest!r} at the URL still", self.preview.version())
+            line.text = "A push whose synth raises: the check run fails with its traceback, the last good commit stays"
+
+    def close(self) -> None:
+        """Step 8: closed during a deploy, everything goes."""
+        with self.teller.line("8", "The pull request is closed while a deploy is under way") as line:
+            files = {**notes_app.whole_program(), **notes_app.handler("notes 4")}
+            self.good = self._push(files, "Mend it")
+            self._run_in_phase(self.good, "apply")
+            began = time.monotonic()
+            self.pull.github.close(self.pull.repository, self.pull.number)
+            self._await_gone()
+            line.seconds = self.times.closed_to_gone = time.monotonic() - began
+            line.text = "Closed during a deploy: no stack, no bucket, no log group is left, and the comment says so"
+            line.note = self._bar("closed → gone", "closed_to_gone")
+
+    def reopen(self) -> None:
+        """Step 8: reopening brings the preview back, with the caches warm."""
+        with self.teller.line("8", "Reopened") as line:
+            self.pull.github.reopen(self.pull.repository, self.pull.number)
+            line.seconds = self.times.opened_to_live_warm = self._await_live(self.good)
+            self._until('"notes 4" at the URL', lambda: self.preview.version_is("notes 4"))
+            line.text = "Reopened: the preview is back"
+            line.note = self._bar("opened → live, caches warm", "opened_to_live_warm")
+
+    def merge(self) -> None:
+        """Step 8: merging removes it again, and no environment is left behind but the shared one."""
+        with self.teller.line("8", "Merged") as line:
+            self.pull.github.merge(self.pull.repository, self.pull.number)
+            self._await_gone()
+            environments = self.pull.github.environments(self.pull.repository)
+            expect(environments == [ENVIRONMENT], f"the one shared environment {ENVIRONMENT!r}", environments)
+            line.text = "Merged: the preview is gone again"
+
+    def left(self) -> list[str]:
+        """Return what is in the account that was not there before the first stage."""
+        return sorted(self.cloud.account.resources() - self.cloud.empty)
+
+    def _await_live(self, commit: str) -> float:
+        began = time.monotonic()
+        self._until_comment(LIVE, commit)
+        self._until("a deployment with state success", lambda: self.pull.deployment(commit, "success"))
+        check = self._until("the check run's end", lambda: self.pull.check(commit))
+        expect(check["conclusion"] == "success", "a successful check run", check["conclusion"])
+        return time.monotonic() - began
+
+    def _await_gone(self) -> None:
+        def nothing_left() -> None:
+            if left := self.left():
+                raise NotYet(f"{len(left)} left: {', '.join(left)}")
+
+        def said_so() -> None:
+            comment = self.pull.comment()
+            if comment.state != REMOVED:
+                raise NotYet(f"the comment says {comment.state!r}")
+            if active := self.pull.active_deployments():
+                raise NotYet(f"active deployments of {', '.join(active)}")
+
+        self._until("nothing of the stage in AWS", nothing_left)
+        self._until("a comment that says so, and no active deployment", said_so)
+        nothing_left()
+
+    def _until_comment(self, state: str, commit: str) -> Comment:
+        def look() -> Comment:
+            comment = self.pull.comment()
+            early = comment.commit == commit[:7] and comment.state == FAILED != state
+            expect(not early, f"the state {state!r} of {commit[:7]}", comment.body)
+            return self.pull.comment_in(state, commit)
+
+        return self._until(f"the comment to say {state!r} of {commit[:7]}", look)
+
+    def _run_in_phase(self, commit: str, phase: str) -> RunRow:
+        """Wait until the run that deploys `commit` is in a phase, and return it as it is then."""
+
+        def look() -> RunRow:
+            run = next((run for run in reversed(self.runs) if run.commit == commit), None)
+            if run is None:
+                raise NotYet(f"no run of {commit[:7]}")
+            expect(run.outcome is None, f"run {run.id} to be under way", run.outcome)
+            if run.phase != phase:
+                raise NotYet(f"run {run.id} is in phase {run.phase!r}")
+            return run
+
+        return self._until(f"a run of {commit[:7]} in phase {phase!r}", look)
+
+    def _push(self, files: dict[str, str], message: str) -> str:
+        return self.pull.github.push(self.pull.repository, BRANCH, files, message)
+
+    def _push_at_once(self, changes: list[dict[str, str]]) -> list[str]:
+        return [self._push(files, "Another thought") for files in changes]
+
+    def _until(self, expected: str, look: Callable[[], Found]) -> Found:
+        return until(expected, look, PATIENCE, alive=self.cloud.service.check)
+
+    def _bar(self, what: str, name: str) -> str:
+        bar, seconds = getattr(BARS, name), getattr(self.times, name)
+        return f"{what}, bar {bar:.0f} s" + (" MISSED" if seconds > bar else "")
