@@ -267,6 +267,15 @@ def check_run(overlay: Overlay, request: Request, repository: LocalRepository, n
     return run
 
 
+@_route("GET", r"/check-runs/\d+/annotations", "checks")
+def _annotations(
+    overlay: Overlay, request: Request, _repository: LocalRepository, _access: Access, _parts: dict[str, str]
+) -> Answer:
+    # GitHub answers with the list itself.
+    answer = overlay.forward(request)
+    return _json(200, json.loads(answer.body)["check_annotations"]) if answer.status == 200 else answer
+
+
 @_route("GET", r"/commits/(?P<ref>[^/]+)", "contents")
 def _commit(
     overlay: Overlay, _request: Request, repository: LocalRepository, _access: Access, parts: dict[str, str]

@@ -106,7 +106,8 @@ def test_a_suspended_installation_is_not_told_and_breaks_nothing(story: Story) -
     story.deploy(story.add_stage())
     story.github.suspend_installation()
     try:
-        assert story.tell() == ["POST /app/installations/815/access_tokens"] or story.comments() == []
+        assert story.tell() == []
+        assert story.comments() == []
     finally:
         story.github.suspend_installation(False)
     story.tell()
