@@ -3,6 +3,7 @@
 That is: buckets to empty, functions that leave log groups behind, and resources that are kept.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -43,7 +44,7 @@ class Contents:
 
 
 def read_contents(clients: Clients, arn: str) -> Contents:
-    """Return what the stack and those nested in it hold. A deleted stack still tells, by its ARN."""
+    """Return what the stack and those nested in it hold."""
     buckets: list[Resource] = []
     functions: list[Resource] = []
     retained: list[Resource] = []
@@ -74,6 +75,27 @@ def remove_log_groups(clients: Clients, contents: Contents) -> None:
         except ClientError as error:
             if error_code(error) != "ResourceNotFound":
                 raise
+
+
+def read_contents_of_deleted(clients: Clients, arn: str) -> Contents:
+    """Return the functions that a deleted stack, and those nested in it, had: its events outlive it by ninety days
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html).
+    """
+    functions: dict[str, Resource] = {}
+    nested: set[str] = set()
+    try:
+        for page in clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=arn):
+            for event in page["StackEvents"]:
+                physical_id, kind = event.get("PhysicalResourceId", ""), event.get("ResourceType", "")
+                if kind == _FUNCTION and physical_id:
+                    functions[physical_id] = Resource(event.get("LogicalResourceId", ""), physical_id, kind)
+                elif kind == _STACK and physical_id.startswith("arn:") and physical_id != arn:
+                    nested.add(physical_id)
+    except ClientError as error:
+        if not is_missing(error):
+            raise
+    inner = [read_contents_of_deleted(clients, one).functions for one in sorted(nested)]
+    return Contents(functions=(*functions.values(), *itertools.chain.from_iterable(inner)))
 
 
 def _resources(clients: Clients, arn: str) -> Iterator[tuple[Resource, bool]]:

@@ -12,7 +12,13 @@ from dataclasses import dataclass, field
 from botocore.exceptions import ClientError
 
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.contents import Contents, empty_buckets, read_contents, remove_log_groups
+from stagedoor.deploy.contents import (
+    Contents,
+    empty_buckets,
+    read_contents,
+    read_contents_of_deleted,
+    remove_log_groups,
+)
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.stacks import (
@@ -265,4 +271,4 @@ def _remove_leftovers_of_deleted(stack: KnownStack, identity: StageIdentity, cli
         return
     actual = read_stack(clients, stack.arn)
     if actual is not None and actual.status == GONE and is_ours(actual, identity):
-        remove_log_groups(clients, read_contents(clients, stack.arn))
+        remove_log_groups(clients, read_contents_of_deleted(clients, stack.arn))
