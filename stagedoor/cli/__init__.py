@@ -3,45 +3,59 @@
 In come arguments and the folder of an app; out come progress, results and an exit code that a script can use:
 0 done, 1 something the user can put right, 2 wrong usage, 3 an error of ours, 130 interrupted.
 Commands of the deployment service (`serve`, `worker`) are found by entry point, as the library never imports it.
+Read `deploy.py` first, then `options.py` (the frame of every command) and `screen.py` (what is shown).
 """
 
+import os
 import sys
-from importlib.metadata import entry_points
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import NoReturn
 
 import click
 
 from stagedoor import __version__
-from stagedoor.errors import UserError
+from stagedoor.cli.failure import INTERRUPTED, OUR_ERROR, USER_ERROR, failure_of
 
-USER_ERROR = 1
-OUR_ERROR = 3
-INTERRUPTED = 130
+__all__ = ["INTERRUPTED", "OUR_ERROR", "PLUGINS", "USER_ERROR", "main", "stagedoor"]
+
 PLUGINS = "stagedoor.commands"
+OWN = ("bootstrap", "deploy", "remove")
+"""Commands of the library: each is a function of its name in the module of its name."""
 
 
 class _Commands(click.Group):
     """The commands of the library, and those that other distributions add under `stagedoor.commands`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name them all, without importing any of the added ones."""
-        return sorted({*super().list_commands(ctx), *(entry.name for entry in entry_points(group=PLUGINS))})
+        """Name them all, without importing any."""
+        return sorted({*OWN, *(entry.name for entry in entry_points(group=PLUGINS))})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Find a command, importing an added one when it is wanted."""
-        own = super().get_command(ctx, cmd_name)
-        if own is not None:
+        """Find a command, and import it now that it is wanted."""
+        if cmd_name in OWN:
+            own: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
             return own
         for entry in entry_points(group=PLUGINS, name=cmd_name):
-            try:
-                loaded: click.Command = entry.load()
-            except ModuleNotFoundError as error:
-                raise click.ClickException(
-                    f"`stagedoor {cmd_name}` belongs to the deployment service, which is not installed here "
-                    f"({error.name} is missing). Run it from a checkout or from the image."
-                ) from None
-            return loaded
+            return _added(entry)
         return None
+
+
+def _added(entry: EntryPoint) -> click.Command:
+    """Return a command of another distribution; where that is not installed whole, one that says so when it is run."""
+    try:
+        command: click.Command = entry.load()
+    except ModuleNotFoundError as error:
+        missing = error.name
+
+        def refuse() -> None:
+            raise click.ClickException(
+                f"`stagedoor {entry.name}` belongs to the deployment service, which is not installed here "
+                f"({missing} is missing). Run it from a checkout or from the image."
+            )
+
+        return click.Command(entry.name, callback=refuse, help="Not installed here: part of the deployment service.")
+    return command
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,15 +66,23 @@ def stagedoor() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    code = 0
     try:
-        stagedoor(standalone_mode=False)
-    except UserError as error:
-        click.echo(f"Error: {error.what}\n{error.remedy}", err=True)
-        sys.exit(USER_ERROR)
+        stagedoor(prog_name="stagedoor", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except click.Abort:
         click.echo("Interrupted.", err=True)
-        sys.exit(INTERRUPTED)
-    sys.exit(0)
+        code = INTERRUPTED
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else USER_ERROR
+    except BaseException as error:
+        failure = failure_of(error)
+        click.echo(failure.text, err=True)
+        code = failure.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == INTERRUPTED:
+        os._exit(code)  # whoever pressed Ctrl-C twice does not wait for an upload's thread
+    sys.exit(code)

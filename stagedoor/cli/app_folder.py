@@ -1,0 +1,146 @@
+"""Which app a command is about: read from the folder that it runs in, its repository and `stagedoor.toml`."""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stagedoor.config import AppConfig, Config, parse_config
+from stagedoor.errors import UserError
+
+_SCP_LIKE = re.compile(r"^(?:[^/@]+@)?(?P<host>[^/:]+):(?P<path>.+)$")
+_NOT_IN_TAGS = re.compile(r"[^\w+\-=.:/@]")
+_TAG_LIMIT = 256
+
+
+class NoApp(UserError):
+    """The command was given in a folder that holds no CDK app."""
+
+    id = "no-app"
+
+
+class UnknownApp(UserError):
+    """`--app` is neither an app of `stagedoor.toml` nor the folder of one."""
+
+    id = "unknown-app"
+
+
+class SeveralApps(UserError):
+    """The repository has several apps, and nothing says which one is meant."""
+
+    id = "several-apps"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Where an app's source is. `remote` is the URL that it is pushed to, None where there is none."""
+
+    root: Path
+    remote: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Who owns a stage that no service deployed, as a tag says it: `local/` and the remote's address.
+
+        All clones of a repository have the same one, whether they speak SSH or HTTPS. Without a remote it is the name
+        of the folder. Rule: tag values are at most 256 characters of letters, digits, spaces and `_.:/=+-@`
+        (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_Tag.html).
+        """
+        address = remote_address(self.remote) if self.remote else None
+        return _NOT_IN_TAGS.sub("_", f"local/{address or self.root.name}")[:_TAG_LIMIT]
+
+    @property
+    def name(self) -> str:
+        """The last part of its address, after which an app at its root is named."""
+        return self.id.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class AppFolder:
+    """A CDK app on this machine. `command` is the one of `stagedoor.toml`, which replaces that of `cdk.json`."""
+
+    name: str
+    path: Path
+    repository: Repository
+    command: str | None = None
+
+
+def remote_address(url: str) -> str | None:
+    """Return `host/path` of a git remote, the same for each protocol; None for a folder of this machine."""
+    if "://" in url:
+        parts = urlsplit(url)
+        host, path = parts.hostname or "", parts.path
+    elif match := _SCP_LIKE.match(url):
+        host, path = match["host"], match["path"]
+    else:
+        return None
+    path = path.strip("/").removesuffix(".git").rstrip("/")
+    return f"{host}/{path}".lower() if host and path else None
+
+
+def find_app(here: Path, wanted: str | None = None) -> AppFolder:
+    """Return the app that `wanted` names, by its name in `stagedoor.toml` or its folder; else the one that is `here`.
+
+    Raises `NoApp`, `UnknownApp`, `SeveralApps`, `ConfigInvalid`.
+    """
+    here = here.resolve()
+    repository = find_repository(here)
+    file = repository.root / "stagedoor.toml"
+    config = parse_config(file.read_bytes()) if file.is_file() else Config()
+    named = {name: (repository.root / app.path).resolve() for name, app in config.apps.items()}
+    name = wanted if wanted in named else _name_of_folder(named, here / wanted if wanted else here, wanted)
+    if name is not None:
+        return _checked(name, named[name], repository, config.apps)
+    folder = (here / wanted).resolve() if wanted else here
+    if wanted and not folder.is_dir():
+        raise UnknownApp(f"There is no app {wanted!r} here, neither a name nor a folder.", _choices(config.apps))
+    own_name = repository.name if folder == repository.root else folder.name
+    return _checked(next(iter(Config().apps_of(own_name))), folder, repository, {})
+
+
+def find_repository(folder: Path) -> Repository:
+    """Return the git repository around a folder; where there is none, the folder itself."""
+    root = _git(folder, "rev-parse", "--show-toplevel")
+    if root is None:
+        return Repository(folder)
+    remotes = (_git(folder, "remote") or "").split()
+    remote = "origin" if "origin" in remotes else next(iter(remotes), None)
+    return Repository(Path(root).resolve(), _git(folder, "config", "--get", f"remote.{remote}.url") if remote else None)
+
+
+def _name_of_folder(named: Mapping[str, Path], folder: Path, wanted: str | None) -> str | None:
+    """Return the app of `stagedoor.toml` that a folder is, or is in; an app of the folder's own comes before that."""
+    folder = folder.resolve()
+    for name, path in named.items():
+        if path == folder:
+            return name
+    if wanted is not None or (folder / "cdk.json").is_file():
+        return None
+    around = [name for name, path in named.items() if folder.is_relative_to(path)]
+    if around:
+        return max(around, key=lambda name: len(named[name].parts))
+    if len(named) > 1:
+        raise SeveralApps(f"This repository has several apps: {', '.join(sorted(named))}.", "Name one with --app.")
+    return next(iter(named), None)
+
+
+def _checked(name: str, path: Path, repository: Repository, apps: Mapping[str, AppConfig]) -> AppFolder:
+    command = apps[name].command if name in apps else None
+    if not (path / "cdk.json").is_file() and command is None:
+        raise NoApp(f"There is no cdk.json in {path}.", "Run this in the folder of a CDK app, or name one with --app.")
+    return AppFolder(name, path, repository, command)
+
+
+def _choices(apps: Mapping[str, AppConfig]) -> str:
+    return f"stagedoor.toml names {', '.join(sorted(apps))}." if apps else "Name the folder of a CDK app."
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Return what git answers; None when it has no answer or is not installed."""
+    try:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

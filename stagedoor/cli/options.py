@@ -1,0 +1,140 @@
+"""What the commands have in common: their options, and the frame in which each does its work."""
+
+import functools
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from stagedoor import __version__
+from stagedoor.cli.app_folder import AppFolder, find_app
+from stagedoor.cli.failure import failure_of
+from stagedoor.cli.interruption import Interruption
+from stagedoor.cli.json_screen import JsonScreen
+from stagedoor.cli.line_screen import LineScreen
+from stagedoor.cli.live_screen import LiveScreen
+from stagedoor.cli.screen import Screen
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.ledger import MemoryLedger
+from stagedoor.events import Event, EventKind
+from stagedoor.target import Target
+
+EXIT_CODES = """
+\b
+Exit codes: 0 done, 1 something that you can put right, 2 wrong usage,
+            3 an error of Stagedoor's own, 130 interrupted.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What every command that works in an account can be told."""
+
+    app: str | None
+    profile: str | None
+    region: str | None
+    qualifier: str | None
+    as_json: bool
+    verbose: bool
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the common options, as one `Options`."""
+
+    @click.option("--app", metavar="APP", help="The app: its name in stagedoor.toml, or its folder. [default: here]")
+    @click.option("--profile", help="The AWS profile to use. [default: AWS_PROFILE]")
+    @click.option(
+        "--region",
+        envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
+        help="The AWS region. [default: AWS_REGION, or the profile's]",
+    )
+    @click.option("--qualifier", help="The bootstrap's qualifier. [default: cdk.json's, or CDK's own]")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON lines on stdout, the result as the last one.")
+    @click.option("-v", "--verbose", is_flag=True, help="Show what the app's own program prints.")
+    @functools.wraps(command)
+    def packed(**given: Any) -> None:
+        options = Options(**{each.name: given.pop(each.name) for each in fields(Options)})
+        command(options=options, **given)
+
+    return packed
+
+
+@dataclass(slots=True)
+class Work:
+    """One command at work: where it shows what it does, how it is interrupted, and its run's id."""
+
+    options: Options
+    screen: Screen
+    interruption: Interruption
+    run: str = field(default_factory=lambda: f"{int(time.time())}-{secrets.token_hex(4)}")
+
+    def emit(self, event: Event) -> None:
+        """Show an event; raises `Cancelled` when the work is to stop."""
+        self.screen.show(event)
+        self.interruption.check()
+
+    def app(self) -> AppFolder:
+        """Return the app that the command is about."""
+        return find_app(Path.cwd(), self.options.app)
+
+    def clients(self, target: Target) -> Clients:
+        """Return the ways into the target's account, which notice an interruption while they wait."""
+        clients = Clients(target, user_agent=f"stagedoor-cli/{__version__}")
+        self.interruption.check_while_waiting(clients)
+        return clients
+
+    def ledger(self) -> MemoryLedger:
+        """Return a ledger whose tokens are this run's own."""
+        return MemoryLedger(self.run)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Show that a phase begins, and how it ends."""
+        self.emit(Event(EventKind.PHASE, name, "started"))
+        began = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            self.screen.show(Event(EventKind.PHASE, name, "failed", seconds=time.monotonic() - began))
+            raise
+        self.emit(Event(EventKind.PHASE, name, "done", seconds=time.monotonic() - began))
+
+
+@contextmanager
+def at_work(options: Options) -> Iterator[Work]:
+    """Frame a command's work: whatever it raises is told and becomes the exit code."""
+    screen = choose_screen(options)
+    try:
+        with Interruption(screen.stopping) as interruption:
+            yield Work(options, screen, interruption)
+    except (click.ClickException, click.Abort):
+        raise
+    except BaseException as error:
+        failure = failure_of(error, going_on=_going_on(screen))
+        screen.fail(failure)
+        sys.exit(failure.code)
+
+
+def choose_screen(options: Options) -> Screen:
+    """Return the screen for where the output goes."""
+    if options.as_json:
+        return JsonScreen()
+    console = Console(stderr=True, highlight=False)
+    if console.is_terminal and not console.is_dumb_terminal:
+        return LiveScreen(console, verbose=options.verbose)
+    return LineScreen(verbose=options.verbose)
+
+
+def _going_on(screen: Screen) -> str:
+    """Say what is left when a command is interrupted."""
+    left = [f"{stack.name} ({stack.words})" for stack in screen.progress.under_way]
+    if not left:
+        return "CloudFormation is not working on anything of it."
+    return f"CloudFormation goes on with {', '.join(left)}. The next deploy or remove joins it."

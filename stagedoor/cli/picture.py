@@ -1,0 +1,105 @@
+"""How work that goes on looks on a terminal: a tree of phases, stacks and what they wait for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from stagedoor.cli.progress import Item, Progress, StackItem
+
+SLOW = 30.0
+"""Seconds after which a resource that is still being made is worth a second look."""
+
+_RESOURCES_SHOWN = 8
+_OF_STACKS = ("apply", "remove")
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The signs before a line; the plain ones are for terminals that cannot show others."""
+
+    done: str = "✓"
+    failed: str = "✗"
+    warning: str = "!"
+    turning: str = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+    def of(self, item: Item, now: float) -> Text:
+        """Return the sign of something that goes on or has ended."""
+        if item.failed:
+            return Text(self.failed, "red")
+        if item.seconds is not None:
+            return Text(self.done, "green")
+        return Text(self.turning[int(now * 10) % len(self.turning)], "cyan")
+
+
+PLAIN_SIGNS = Signs("+", "x", "!", "|/-\\")
+
+
+def picture(progress: Progress, now: float, signs: Signs, note: str = "") -> RenderableType:
+    """Return the tree as it is at `now`, with a note below it."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=None)
+    table.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+    table.add_column(no_wrap=True, justify="right")
+    for phase in progress.phases.values():
+        table.add_row(_line(signs.of(phase, now), phase.name), _about(phase, progress), _seconds(phase, now))
+        if phase.name in _OF_STACKS:
+            for row in _stack_rows(progress, now, signs):
+                table.add_row(*row)
+    return Group(table, Text(note, "yellow")) if note else table
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration as people say it: `0.4 s`, `12 s`, `3 min 5 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def summary(stack: StackItem) -> str:
+    """Return what became of a stack's resources, and which took longest."""
+    ended = [item for item in stack.resources.values() if item.seconds is not None]
+    if not ended:
+        return ""
+    count = f"{len(ended)} resource{'s' if len(ended) > 1 else ''}"
+    slowest = max(ended, key=lambda item: item.seconds or 0.0)
+    if len(ended) < 2 or (slowest.seconds or 0.0) < 1:
+        return count
+    return f"{count}, slowest {slowest.name} {seconds_text(slowest.seconds or 0.0)}"
+
+
+def _stack_rows(progress: Progress, now: float, signs: Signs) -> Iterator[tuple[Text, Text, Text]]:
+    for stack in progress.stacks.values():
+        about = Text(f"{stack.words}  {summary(stack)}".strip())
+        yield _line(signs.of(stack, now), stack.name, 1), about, _seconds(stack, now)
+        if stack.seconds is None or stack.failed:
+            yield from _resource_rows(stack, now, signs)
+
+
+def _resource_rows(stack: StackItem, now: float, signs: Signs) -> Iterator[tuple[Text, Text, Text]]:
+    """Yield what failed and what is being waited for, the longest first; what is done is only counted."""
+    waited_for = [item for item in stack.resources.values() if item.failed or item.seconds is None]
+    waited_for.sort(key=lambda item: (not item.failed, -item.elapsed(now)))
+    for item in waited_for[:_RESOURCES_SHOWN]:
+        yield _line(signs.of(item, now), item.name, 2), Text(f"{item.words}  {item.detail}"), _seconds(item, now)
+    if len(waited_for) > _RESOURCES_SHOWN:
+        yield Text(f"      and {len(waited_for) - _RESOURCES_SHOWN} more", "dim"), Text(), Text()
+
+
+def _line(sign: Text, name: str, depth: int = 0) -> Text:
+    return Text.assemble("  " * depth, sign, " ", name)
+
+
+def _about(phase: Item, progress: Progress) -> Text:
+    if phase.seconds is None and progress.last_line and phase.name not in _OF_STACKS:
+        return Text(Text.from_ansi(progress.last_line).plain)
+    return Text(phase.detail)
+
+
+def _seconds(item: Item, now: float) -> Text:
+    elapsed = item.elapsed(now)
+    slow = item.seconds is None and elapsed > SLOW
+    return Text(seconds_text(elapsed) if elapsed >= 0.05 else "", "yellow" if slow else "dim")

@@ -1,0 +1,98 @@
+"""`stagedoor remove`: take a stage away."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from stagedoor.cli.account import find_target, qualifier_of, use_profile
+from stagedoor.cli.options import EXIT_CODES, Options, at_work, with_options
+from stagedoor.cli.screen import Ending
+from stagedoor.cli.stage import is_lasting, known_stacks, stage_identity
+from stagedoor.deploy.plan import KnownStack
+from stagedoor.deploy.remove import Removed
+from stagedoor.deploy.remove import remove as remove_stage
+from stagedoor.deploy.stacks import read_all_stacks
+from stagedoor.errors import UserError
+from stagedoor.naming import StageIdentity
+from stagedoor.target import Target, Trust
+
+
+class NotConfirmed(UserError):
+    """Nobody said yes to removing the stage."""
+
+    id = "removal-not-confirmed"
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--stage", required=True, metavar="NAME", help="The stage to take away.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Not enough for a stage that is to last.")
+@click.option("--confirm", metavar="NAME", help="The stage's name once more: do not ask, even if it is to last.")
+@with_options
+def remove(stage: str, yes: bool, confirm: str | None, options: Options) -> None:
+    """Remove a stage: its stacks, and its data with them.
+
+    Stages whose names begin with prod, production, staging, main or master keep the data that their app says to keep,
+    and are removed only by whoever types their name.
+
+    \b
+    Example:
+      stagedoor remove --stage dev --yes
+    """
+    with at_work(options) as work:
+        with work.interruption.anywhere():
+            app = work.app()
+            identity = stage_identity(app, stage)
+            use_profile(options.profile)
+            qualifier = options.qualifier or qualifier_of(app.path, app.repository.root)
+            target = find_target(options.region, qualifier, Trust.PREVIEW if identity.disposable else Trust.PRODUCTION)
+            clients = work.clients(target)
+            known = known_stacks(read_all_stacks(clients), identity)
+            work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
+            if known:
+                _ask(identity, known, yes=yes, confirm=confirm, may_ask=not options.as_json)
+        with work.screen, work.phase("remove"):
+            removed = remove_stage(identity, clients, work.ledger(), work.emit, known)
+        work.screen.end(_ending(identity, target, removed))
+
+
+def _ask(
+    identity: StageIdentity, stacks: Sequence[KnownStack], *, yes: bool, confirm: str | None, may_ask: bool
+) -> None:
+    """Ask whether the stage is really to go. Raises `NotConfirmed`."""
+    stage, lasting = identity.stage, is_lasting(identity.stage)
+    if confirm == stage or (yes and not lasting):
+        return
+    if confirm is not None:
+        raise NotConfirmed(f"--confirm says {confirm!r}, and the stage is {stage!r}.", "Write the stage's name twice.")
+    if not may_ask or not sys.stdin.isatty():
+        raise NotConfirmed(
+            f"Removing the stage {stage} needs a yes, and there is no terminal to ask at.",
+            f"Add --confirm {stage}." if lasting else "Add --yes.",
+        )
+    for stack in stacks:
+        click.echo(f"  {stack.name}", err=True)
+    data = "Data that the app says to keep stays." if lasting else "Its buckets, tables and logs go with it."
+    if lasting:
+        said = click.prompt(f"{data} Type the stage's name to remove it", err=True) == stage
+    else:
+        said = click.confirm(f"{data} Remove it?", err=True)
+    if not said:
+        raise NotConfirmed(f"The stage {stage} stays as it is.", "Nothing was changed.")
+
+
+def _ending(identity: StageIdentity, target: Target, removed: Removed) -> Ending:
+    kept = tuple(f"Kept: {kept.physical_id} ({kept.type}), as the app says." for kept in removed.kept)
+    did = "is gone." if removed.deleted else "is not there: nothing to remove."
+    return Ending(
+        f"The stage {identity.stage} of {identity.app} {did}",
+        more=kept,
+        data={
+            "app": identity.app,
+            "stage": identity.stage,
+            "account": target.account,
+            "region": target.region,
+            "deleted": list(removed.deleted),
+            "kept": [{"stack": one.stack, "type": one.type, "id": one.physical_id} for one in removed.kept],
+        },
+    )
