@@ -10,7 +10,7 @@ RUN := .venv/bin
 
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup demo up test lint format bench bench-webhooks clean
+.PHONY: help setup demo up test lint format bench bench-webhooks docs clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -62,6 +62,9 @@ bench: bench-webhooks ## every benchmark
 
 bench-webhooks: setup ## what a webhook costs beside a bare INSERT
 	@$(RUN)/python -m bench.webhooks
+
+docs: setup ## what is generated in docs/
+	@$(RUN)/python -m docs.generate_data_model
 
 clean: ## what is installed and cached in the checkout
 	rm -rf .venv $(HERE) demo/github/node_modules tests/node/node_modules
