@@ -91,9 +91,10 @@ def _read_bytes(path: Path, name: str) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise MalformedAssembly(f"{name} cannot be read: {error.strerror}.", SYNTH_AGAIN) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise MalformedAssembly(f"{name} is not a file.", SYNTH_AGAIN)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise MalformedAssembly(f"{name} is not a file.", SYNTH_AGAIN)
         data = file.read(DOCUMENT_BYTES + 1)
     if len(data) > DOCUMENT_BYTES:
         raise MalformedAssembly(

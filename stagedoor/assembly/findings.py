@@ -111,7 +111,7 @@ def _fixed_remedy(fixed: FixedName) -> str:
 
 
 def _finding(stack: Stack, part: TemplateTree, logical_id: str, what: str, remedy: str) -> Finding:
-    own_paths = construct_paths_of(part.template)
-    known = stack.construct_paths if part.asset is None else {}
-    path = own_paths.get(logical_id) or known.get(logical_id) or f"{stack.display_name}/{logical_id}"
+    # The manifest knows the paths of nested stacks' constructs too, should the templates hold none.
+    paths = {**stack.construct_paths, **construct_paths_of(part.template)}
+    path = paths.get(logical_id, f"{stack.display_name}/{logical_id}")
     return Finding(stack.id, logical_id, path, what, remedy)

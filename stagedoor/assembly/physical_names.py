@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stagedoor.assembly.expressions import Scope, Unresolved, evaluate
-from stagedoor.assembly.model import Template
+from stagedoor.assembly.model import Stack, Template
 from stagedoor.assembly.named_types import NAMED, Named
 from stagedoor.assembly.template import construct_paths_of, properties_of, resources
 from stagedoor.naming import StageIdentity
@@ -27,14 +27,12 @@ class FixedName:
     type: str
     property: str
     name: str | None
-    construct_path: str | None
 
 
 def fixed_names(
     template: Template, scope: Scope, identity: StageIdentity, own: Collection[str] = ()
 ) -> Iterator[FixedName]:
     """Yield each resource with a name that two stages would share; names in `own` are known to be the stage's."""
-    paths = construct_paths_of(template)
     for logical_id, resource in resources(template):
         for named in NAMED.get(resource["Type"], ()):
             if named.within and _own(_property(resource, named.within), scope, identity, own):
@@ -43,28 +41,24 @@ def fixed_names(
                 if not _own(expression, scope, identity, own):
                     name = evaluate(expression, scope)
                     yield FixedName(
-                        logical_id,
-                        resource["Type"],
-                        named.property,
-                        name if isinstance(name, str) else None,
-                        paths.get(logical_id),
+                        logical_id, resource["Type"], named.property, name if isinstance(name, str) else None
                     )
 
 
-def generated_names(template: Template, scope: Scope, prefix: str, stack_name: str) -> Mapping[str, str]:
+def generated_names(template: Template, scope: Scope, prefix: str, stack: Stack) -> Mapping[str, str]:
     """Return names that CDK made up from a construct's path, each with the stage's own in its place.
 
     Where a type must have a name, CDK builds one of the path and eight digits of its MD5
     (aws-cdk-lib, `core/lib/private/uniqueid.js`, `unique-resource-name.js`). Such a name is no one's choice, so it is
     replaced: the eight digits become those of the stage's prefix and the name, which keeps length and alphabet.
     """
-    paths = construct_paths_of(template)
+    paths = {**stack.construct_paths, **construct_paths_of(template)}
     generated: dict[str, str] = {}
     for logical_id, resource in resources(template):
         for named in NAMED.get(resource["Type"], ()):
             for expression in _names(resource, named):
                 name = evaluate(expression, scope)
-                digest = _path_digest(name, paths.get(logical_id), stack_name) if isinstance(name, str) else None
+                digest = _path_digest(name, paths.get(logical_id), stack.own_name) if isinstance(name, str) else None
                 if isinstance(name, str) and digest is not None:
                     own = hashlib.sha256(f"{prefix}/{name}".encode()).hexdigest()[: len(digest)]
                     generated[name] = name.replace(digest, own.upper() if digest.isupper() else own)

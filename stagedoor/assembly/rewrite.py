@@ -84,7 +84,7 @@ def _generated(assembly: Assembly, trees: Trees, identity: StageIdentity) -> dic
     names: dict[str, str] = {}
     for stack in assembly.stacks:
         for part in trees[stack.id].all():
-            names |= generated_names(part.template, part.scope, identity.prefix, stack.own_name)
+            names |= generated_names(part.template, part.scope, identity.prefix, stack)
     return names
 
 

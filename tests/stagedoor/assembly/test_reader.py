@@ -1,0 +1,222 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stagedoor.assembly.asset_manifest import ExecutableAsset
+from stagedoor.assembly.documents import DOCUMENT_DEPTH, MalformedAssembly, PathOutsideAssembly
+from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging
+from stagedoor.assembly.reader import DependencyCycle, LegacySynthesizer, NoAssembly, read_assembly
+from stagedoor.assembly.schema import UnknownArtifact, UnknownSchemaVersion
+from stagedoor.errors import UserError
+from tests.stagedoor.assembly.conftest import Write, file_asset
+
+
+def test_stacks_come_after_those_they_depend_on(app: Assembly) -> None:
+    places = {stack.id: place for place, stack in enumerate(app.stacks)}
+    assert places["Data"] < places["Api"]
+    assert places["Near"] < places["Far"]
+    assert app.stack("Api").dependencies == ("Data",)
+
+
+def test_stacks_of_a_stage_are_read_from_its_nested_assembly(app: Assembly) -> None:
+    inside = app.stack("assembly-Blue/BlueInside90A95C9E")
+    assert (inside.own_name, inside.name) == ("Blue-Inside", "Blue-Inside")
+    assert (inside.account, inside.region) == ("unknown-account", "unknown-region")
+
+
+def test_a_stack_as_cdk_wrote_it(app: Assembly) -> None:
+    api = app.stack("Api")
+    assert api.tags == {"team": "notes"}
+    assert api.termination_protection
+    assert api.bootstrap_version == 6
+    assert api.construct_paths["HandlerServiceRoleFCDC14AE"] == "Api/Handler/ServiceRole/Resource"
+    assert (app.stack("Far").account, app.stack("Far").region) == ("123456789012", "eu-west-1")
+
+
+def test_assets_are_those_of_the_stack_without_its_own_template(app: Assembly) -> None:
+    assets = app.stack("Api").assets
+    templates = [asset for asset in assets if isinstance(asset, FileAsset) and asset.is_template]
+    zips = [asset for asset in assets if isinstance(asset, FileAsset) and asset.packaging is Packaging.ZIP]
+    assert len(templates) == 2
+    assert len(zips) == 1
+    assert zips[0].source.is_dir()
+    assert zips[0].bucket == "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
+    assert app.stack("Data").template_path not in [asset.source for asset in app.stack("Data").assets]
+
+
+def test_docker_images_are_read(write: Write) -> None:
+    image = {
+        "source": {"directory": "image", "dockerFile": "Dockerfile.arm"},
+        "destinations": {"here": {"repositoryName": "images", "imageTag": "abc"}},
+    }
+    directory = write(images={"abc": image})
+    (directory / "image").mkdir()
+    (asset,) = read_assembly(directory).stacks[0].assets
+    assert asset == DockerImageAsset(
+        "abc", directory / "image", "images", "abc", build={"dockerFile": "Dockerfile.arm"}
+    )
+
+
+def test_a_stack_waits_for_what_its_assets_wait_for(write: Write) -> None:
+    assets = {"type": "cdk:asset-manifest", "properties": {"file": "Assets.json"}, "dependencies": ["First"]}
+    stack = {
+        "type": "aws:cloudformation:stack",
+        "environment": "aws://unknown-account/unknown-region",
+        "properties": {"templateFile": "First.template.json"},
+        "dependencies": ["Staged"],
+    }
+    directory = write({"First": {}}, artifacts={"Second": stack, "Staged": assets})
+    assert read_assembly(directory).stack("Second").dependencies == ("First",)
+
+
+def test_tags_of_an_older_cdk(write: Write) -> None:
+    tags = [{"type": "aws:cdk:stack-tags", "data": [{"Key": "team", "Value": "notes"}]}]
+    directory = write()
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["artifacts"]["Only"]["metadata"] = {"/Only": tags}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    assert read_assembly(directory).stacks[0].tags == {"team": "notes"}
+
+
+def test_missing_context_is_kept(write: Write) -> None:
+    missing = {"key": "vpc", "provider": "vpc-provider", "props": {}}
+    assert read_assembly(write(missing=[missing])).missing_context == (missing,)
+
+
+def nested(directory: str) -> dict[str, Any]:
+    return {"Inner": {"type": "cdk:cloud-assembly", "properties": {"directoryName": directory}}}
+
+
+def stack(**changes: Any) -> dict[str, Any]:
+    whole = {"type": "aws:cloudformation:stack", "environment": "aws://1/r", "properties": {"templateFile": "x"}}
+    return {"Bad": {**whole, **changes}}
+
+
+def docker(**source: Any) -> dict[str, Any]:
+    return {"abc": {"source": source, "destinations": {"d": {"repositoryName": "r", "imageTag": "t"}}}}
+
+
+HOSTILE: dict[str, tuple[dict[str, Any], type[UserError]]] = {
+    "executable file asset": (
+        {"files": {"a": {"source": {"executable": ["sh", "-c", "id"]}, "destinations": {}}}},
+        ExecutableAsset,
+    ),
+    "executable beside a path": (
+        {"files": {"a": {**file_asset("x"), "source": {"path": "x", "executable": ["id"]}}}},
+        ExecutableAsset,
+    ),
+    "executable image": ({"images": docker(executable=["id"])}, ExecutableAsset),
+    "absolute asset": ({"files": {"a": file_asset("/etc", packaging="zip")}}, PathOutsideAssembly),
+    "asset above": ({"files": {"a": file_asset("../..")}}, PathOutsideAssembly),
+    "asset above that is not there": ({"files": {"a": file_asset("../nobody")}}, PathOutsideAssembly),
+    "asset that is not there": ({"files": {"a": file_asset("nobody")}}, MalformedAssembly),
+    "asset with a NUL": ({"files": {"a": file_asset("a\0b")}}, MalformedAssembly),
+    "asset with a lone surrogate": ({"files": {"a": file_asset("\ud800")}}, MalformedAssembly),
+    "asset of a backslash": ({"files": {"a": file_asset("..\\x")}}, PathOutsideAssembly),
+    "asset that goes nowhere": (
+        {"files": {"a": {"source": {"path": "Assets.json", "packaging": "file"}, "destinations": {}}}},
+        MalformedAssembly,
+    ),
+    "asset of an unknown packaging": ({"files": {"a": file_asset("Assets.json", packaging="tar")}}, MalformedAssembly),
+    "zip of a file": ({"files": {"a": file_asset("Assets.json", packaging="zip")}}, MalformedAssembly),
+    "absolute image": ({"images": docker(directory="/")}, PathOutsideAssembly),
+    "absolute template": ({"properties": {"templateFile": "/etc/hostname"}}, PathOutsideAssembly),
+    "template above": ({"properties": {"templateFile": "../outside.json"}}, PathOutsideAssembly),
+    "template that is a directory": ({"properties": {"templateFile": "."}}, MalformedAssembly),
+    "absolute asset manifest": (
+        {"artifacts": {"B": {"type": "cdk:asset-manifest", "properties": {"file": "/x"}}}},
+        PathOutsideAssembly,
+    ),
+    "absolute metadata": ({"artifacts": stack(additionalMetadataFile="/x")}, UserError),
+    "nested assembly above": ({"artifacts": nested("..")}, PathOutsideAssembly),
+    "nested assembly that is this one": ({"artifacts": nested(".")}, MalformedAssembly),
+    "unknown artifact": ({"artifacts": {"X": {"type": "cdk:plugin"}}}, UnknownArtifact),
+    "newer schema": ({"version": "56.0.0"}, UnknownSchemaVersion),
+    "schema of CDK 1": ({"version": "8.0.0"}, UnknownSchemaVersion),
+    "no schema": ({"version": "latest"}, MalformedAssembly),
+    "dependency on nothing": ({"artifacts": stack(dependencies=["Nobody"])}, UserError),
+    "no environment": ({"environment": "somewhere"}, MalformedAssembly),
+    "name that is a number": ({"properties": {"stackName": 7}}, MalformedAssembly),
+    "tags that are a list": ({"properties": {"tags": []}}, MalformedAssembly),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_manifest_is_refused(write: Write, case: str) -> None:
+    arguments, error = HOSTILE[case]
+    with pytest.raises(error) as refused:
+        read_assembly(write(**arguments))
+    assert refused.value.id
+    assert refused.value.remedy
+
+
+def test_each_kind_of_refusal_has_an_id_of_its_own() -> None:
+    kinds = [NoAssembly, MalformedAssembly, PathOutsideAssembly, ExecutableAsset, UnknownArtifact]
+    kinds += [UnknownSchemaVersion, DependencyCycle, LegacySynthesizer]
+    assert len({kind.id for kind in kinds}) == len(kinds)
+
+
+def test_no_assembly(tmp_path: Path) -> None:
+    with pytest.raises(NoAssembly, match="There is no manifest"):
+        read_assembly(tmp_path / "nobody")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\xff", '{"version": NaN}', "[" * 100_000, '{"a":' * 100_000])
+def test_what_is_not_json_is_named(write: Write, text: str) -> None:
+    directory = write()
+    (directory / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(MalformedAssembly, match=r"manifest\.json"):
+        read_assembly(directory)
+
+
+def test_a_template_that_is_too_deep(write: Write) -> None:
+    template: dict[str, Any] = {}
+    for _ in range(DOCUMENT_DEPTH):
+        template = {"deeper": template}
+    with pytest.raises(MalformedAssembly, match="deeper than"):
+        read_assembly(write({"Deep": template}))
+
+
+def test_a_template_that_is_too_large(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stagedoor.assembly.documents.DOCUMENT_BYTES", 2000)
+    with pytest.raises(MalformedAssembly, match="larger than"):
+        read_assembly(write({"Large": {"Description": "x" * 2000}}))
+
+
+def test_a_circle_of_stacks(write: Write) -> None:
+    directory = write({"A": {}, "B": {}})
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["artifacts"]["A"]["dependencies"] = ["B"]
+    manifest["artifacts"]["B"]["dependencies"] = ["A"]
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DependencyCycle, match="A, B"):
+        read_assembly(directory)
+
+
+def test_assets_as_parameters_are_refused(write: Write) -> None:
+    directory = write()
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["artifacts"]["Only"]["metadata"] = {"/Only": [{"type": "aws:cdk:asset", "data": {}}]}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(LegacySynthesizer, match="Only"):
+        read_assembly(directory)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "Only.template.json", "Assets.json"])
+def test_a_document_that_is_a_link_to_the_outside(write: Write, tmp_path: Path, name: str) -> None:
+    directory = write()
+    (directory / name).rename(tmp_path / name)
+    (directory / name).symlink_to(tmp_path / name)
+    with pytest.raises(PathOutsideAssembly):
+        read_assembly(directory)
+
+
+def test_a_pipe_in_the_place_of_a_document_holds_nobody(write: Write) -> None:
+    directory = write()
+    (directory / "Only.template.json").unlink()
+    os.mkfifo(directory / "Only.template.json")
+    with pytest.raises(MalformedAssembly, match="not a file"):
+        read_assembly(directory)
