@@ -23,11 +23,8 @@ _WRITABLE_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 _SYSTEM_PATHS = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/proc", "/dev/random", "/dev/urandom"),
     *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage"),
-    *("/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"),
-    *("/etc/passwd", "/etc/group", "/etc/localtime", "/etc/timezone", "/etc/os-release", "/etc/ld.so.cache"),
-    *("/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives", "/etc/gai.conf", "/etc/host.conf"),
-    *("/etc/protocols", "/etc/services", "/etc/mime.types", "/etc/pip.conf", "/etc/npmrc", "/etc/uv"),
-    *("/run/systemd/resolve", "/run/resolvconf"),
+    *("/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/ca-trust", "/etc/ca-certificates"),
+    *("/etc/alternatives", "/etc/ld.so.conf.d", "/run/systemd/resolve", "/run/resolvconf"),
 )
 
 _KEPT = ("LANG", "LC_ALL", "TZ")
@@ -96,7 +93,13 @@ def system_paths(env: Mapping[str, str]) -> list[str]:
     if node := shutil.which("node", path=env["PATH"]):
         runtimes.add(str(Path(node).resolve().parents[1]))
     certificates = {env[name] for name in _CERTIFICATES if name in env}
-    return [*_SYSTEM_PATHS, *sorted(runtimes - {"/"}), *sorted(certificates)]
+    return [*_SYSTEM_PATHS, *_public_files(Path("/etc")), *sorted(runtimes - {"/"}), *sorted(certificates)]
+
+
+def _public_files(folder: Path) -> list[str]:
+    """Return the files of a folder that every user may read: names of hosts, users and releases, but no passwords."""
+    found = (entry for entry in os.scandir(folder) if entry.is_file() and entry.stat().st_mode & 0o004)
+    return sorted(entry.path for entry in found)
 
 
 def writable_paths() -> list[str]:

@@ -130,14 +130,14 @@ class _Installation:
                 self._npm(made)
             case Installer.UV:
                 uv = str(self._uv())
-                self._do(made, uv, "venv", "--quiet", str(made / "venv"))
+                self._do(made, uv, "venv", "--quiet", "--no-project", str(made / "venv"))
                 self._do(made, uv, "sync", "--frozen", "--no-install-local", "--project", str(self.recipe.folder))
             case Installer.REQUIREMENTS if find_uv() is None:
                 self._pip(made)
             case Installer.REQUIREMENTS | Installer.PYPROJECT:
                 uv, python = str(self._uv()), str(made / "venv" / "bin" / "python")
                 file = self._written(made)
-                self._do(made, uv, "venv", "--quiet", str(made / "venv"))
+                self._do(made, uv, "venv", "--quiet", "--no-project", str(made / "venv"))
                 self._do(made, uv, "pip", "install", "--python", python, "-r", str(file))
 
     def _npm(self, made: Path) -> None:
@@ -184,7 +184,7 @@ class _Installation:
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                 "npm_config_cache": str(caches["npm"]),
             },
-            readable=(self.root, *_uv_folder()),
+            readable=(self.root, *settings_above(self.root), *settings_above(made), *_uv_folder()),
             writable=(made, *caches.values()),
             network=True,
         )
@@ -206,6 +206,12 @@ def to_log(name: str, printed: list[str], emit: Emit) -> Callable[[str], None]:
         emit(Event(EventKind.LOG, name, message=line))
 
     return on_line
+
+
+def settings_above(folder: Path) -> tuple[Path, ...]:
+    """Return the files above `folder` that tools look for on their way up; one that they cannot read stops them."""
+    names = ("pyproject.toml", "package.json", "tsconfig.json")
+    return tuple(file for above in folder.parents for name in names if (file := above / name).is_file())
 
 
 def _node_environment(made: Path) -> Environment:

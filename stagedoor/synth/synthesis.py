@@ -14,7 +14,7 @@ from typing import Any
 
 from stagedoor.errors import Location, UserError
 from stagedoor.events import Emit
-from stagedoor.synth.dependencies import Environment, install, to_log
+from stagedoor.synth.dependencies import Environment, install, settings_above, to_log
 from stagedoor.synth.executor import Command, Executor
 from stagedoor.synth.places import location_in
 from stagedoor.synth.settings import CdkSettings, context_of, read_settings
@@ -119,7 +119,7 @@ class _Program:
             argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{interpreted(line, self.app_dir)}'),
             cwd=self.app_dir,
             env=self.variables,
-            readable=(*self.environment.readable, self.passing),
+            readable=(*self.environment.readable, *settings_above(self.root), self.passing),
             writable=(self.root, self.output),
         )
         printed: list[str] = []

@@ -116,9 +116,7 @@ subprocess.run(["cat", f"/proc/{{os.getpid()}}/environ"])
 def test_a_process_that_shields_itself_cannot_be_read_by_its_own_user(tmp_path, shielded):
     (tmp_path / "shield.py").write_text(SHIELD)
     # Run without capabilities, as a service should be: a root with all of them reads everything.
-    _, lines = run(
-        tmp_path, f"{PYTHON} shield.py {shielded}", readable=(ROOT / "stagedoor",), env={"SECRET": f"{MARK}-env"}
-    )
+    _, lines = run(tmp_path, f"{PYTHON} shield.py {shielded}", readable=(ROOT,), env={"SECRET": f"{MARK}-env"})
     assert (f"{MARK}-env" in "\n".join(lines)) is not shielded
 
 

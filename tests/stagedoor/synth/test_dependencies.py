@@ -1,0 +1,159 @@
+"""Real installations of small packages, each into a cache that is new."""
+
+import json
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from stagedoor.events import Event, silent
+from stagedoor.synth import dependencies
+from stagedoor.synth.dependencies import Environment, InstallFailed, find_uv, install
+from stagedoor.synth.executor import Command, LocalProcessExecutor
+from stagedoor.synth.recipes import UnsupportedDependencies
+
+REQUIREMENT = "publication==0.0.3"
+PROJECT = f'[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["{REQUIREMENT}"]\n'
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path.resolve() / "app"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path.resolve() / "cache"
+
+
+def run_in(environment: Environment, app: Path, script: str) -> list[str]:
+    lines: list[str] = []
+    path = ":".join(map(str, environment.path))
+    command = Command(
+        "synth",
+        ("/bin/sh", "-c", f'PATH="{path}:$PATH"; {script}'),
+        app,
+        environment.variables,
+        environment.readable,
+        (app,),
+    )
+    LocalProcessExecutor().run(command, lines.append)
+    return lines
+
+
+def made(cache: Path) -> list[Path]:
+    return [place for place in (cache / "environments").iterdir() if place.is_dir() and not place.is_symlink()]
+
+
+def test_uv_lock(app, cache):
+    (app / "pyproject.toml").write_text(PROJECT + '[build-system]\nrequires = ["hatchling"]\n')
+    subprocess.run([str(find_uv()), "lock", "--quiet"], cwd=app, check=True)
+    environment = install(app, app, cache, LocalProcessExecutor(), silent)
+    assert run_in(environment, app, "python -c 'import publication; print(1)'; uv run python -c 'print(2)'") == [
+        "1",
+        "2",
+    ]
+    assert sorted(file.name for file in app.iterdir()) == ["pyproject.toml", "uv.lock"]
+
+
+@pytest.mark.parametrize("with_uv", [True, False])
+def test_requirements(app, cache, monkeypatch, with_uv):
+    if not with_uv:
+        monkeypatch.setattr(dependencies, "find_uv", lambda: None)
+    (app / "requirements.txt").write_text(f"{REQUIREMENT}\n")
+    environment = install(app, app, cache, LocalProcessExecutor(), silent)
+    assert run_in(environment, app, "python3 -c 'import publication; print(1)'") == ["1"]
+
+
+def test_a_lock_of_uv_needs_uv(app, cache, monkeypatch):
+    monkeypatch.setattr(dependencies, "find_uv", lambda: None)
+    (app / "pyproject.toml").write_text(PROJECT)
+    with pytest.raises(UnsupportedDependencies, match="uv is not installed here"):
+        install(app, app, cache, LocalProcessExecutor(), silent)
+
+
+def test_npm_without_install_scripts(app, cache):
+    package = {"name": "app", "version": "1.0.0", "dependencies": {"ms": "2.1.3"}, "scripts": {"install": "touch ran"}}
+    (app / "package.json").write_text(json.dumps(package))
+    quiet = ["--package-lock-only", "--silent", "--no-audit", "--no-fund"]
+    subprocess.run(["npm", "install", *quiet], cwd=app, check=True)
+    environment = install(app, app, cache, LocalProcessExecutor(), silent)
+    assert environment.node_modules
+    assert (environment.node_modules / "ms" / "package.json").is_file()
+    assert not list(cache.rglob("ran"))
+    assert not (app / "node_modules").exists()
+
+
+def test_the_second_time_nothing_is_installed(app, cache):
+    (app / "requirements.txt").write_text(f"{REQUIREMENT}\n")
+    first = install(app, app, cache, LocalProcessExecutor(), silent)
+    events: list[Event] = []
+    assert install(app, app, cache, LocalProcessExecutor(), events.append) == first
+    assert not events
+
+
+def test_another_lock_is_another_environment(app, cache):
+    (app / "requirements.txt").write_text("publication==0.0.3\n")
+    first = install(app, app, cache, LocalProcessExecutor(), silent)
+    (app / "requirements.txt").write_text("publication==0.0.2\n")
+    assert install(app, app, cache, LocalProcessExecutor(), silent) != first
+
+
+def test_two_at_once_make_one(app, cache):
+    (app / "requirements.txt").write_text(f"{REQUIREMENT}\n")
+    found: list[Environment] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(install(app, app, cache, LocalProcessExecutor(), silent)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [found[0]] * 3
+    assert len(made(cache)) == 1
+
+
+def test_what_a_killed_process_left_half_made_is_thrown_away(app, cache):
+    (app / "requirements.txt").write_text(f"{REQUIREMENT}\n")
+    install(app, app, cache, LocalProcessExecutor(), silent)
+    (link,) = [place for place in (cache / "environments").iterdir() if place.is_symlink()]
+    (whole,) = made(cache)
+    link.unlink()  # as it is until an installation has ended
+    (whole / "venv" / "bin" / "python").unlink()
+    environment = install(app, app, cache, LocalProcessExecutor(), silent)
+    assert run_in(environment, app, "python -c 'import publication; print(1)'") == ["1"]
+    assert whole not in made(cache)
+
+
+def test_an_installation_that_fails_shows_the_installers_words_and_leaves_nothing(app, cache):
+    (app / "requirements.txt").write_text("publication==99.99\n")
+    with pytest.raises(InstallFailed) as failed:
+        install(app, app, cache, LocalProcessExecutor(), silent)
+    assert "publication==99.99" in failed.value.detail
+    assert made(cache) == []
+
+
+def test_a_synth_cannot_change_what_others_use(app, cache):
+    (app / "requirements.txt").write_text(f"{REQUIREMENT}\n")
+    environment = install(app, app, cache, LocalProcessExecutor(), silent)
+    run_in(environment, app, "echo 'raise SystemExit(1)' >> $VIRTUAL_ENV/lib/python*/site-packages/publication.py")
+    assert run_in(environment, app, "python -c 'import publication; print(1)'") == ["1"]
+
+
+def test_what_an_installation_runs_sees_nothing_of_ours(app, cache, monkeypatch):
+    monkeypatch.setenv("STAGEDOOR_SECRET", "leaked")
+    spy = cache.parent / "spy-1"
+    spy.mkdir()
+    (spy / "setup.py").write_text(
+        "import os\nprint(dict(os.environ))\nraise SystemExit('spied ' + str(dict(os.environ)))\n"
+    )
+    subprocess.run(["tar", "-czf", app / "spy-1.tar.gz", "-C", cache.parent, "spy-1"], check=True)
+    (app / "requirements.txt").write_text(f"--find-links {app}\nspy==1\n")
+    with pytest.raises(InstallFailed) as failed:
+        install(app, app, cache, LocalProcessExecutor(), silent)
+    assert "spied" in failed.value.detail
+    assert "leaked" not in failed.value.detail

@@ -1,0 +1,104 @@
+"""What is installed for an app, decided from its files."""
+
+from pathlib import Path
+
+import pytest
+
+from stagedoor.synth.recipes import Installer, UnsupportedDependencies, find_recipes, flatten_requirements
+
+
+def put(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root.resolve()
+
+
+PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = ["constructs"]\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "installers"),
+    [
+        ({}, []),
+        ({"requirements.txt": "constructs"}, [Installer.REQUIREMENTS]),
+        ({"pyproject.toml": PROJECT}, [Installer.PYPROJECT]),
+        ({"pyproject.toml": "[tool.ruff]\n"}, []),
+        ({"pyproject.toml": PROJECT, "uv.lock": ""}, [Installer.UV]),
+        ({"pyproject.toml": PROJECT, "uv.lock": "", "requirements.txt": ""}, [Installer.UV]),
+        ({"package.json": "{}", "package-lock.json": "{}"}, [Installer.NPM]),
+        (
+            {"requirements.txt": "", "package.json": "{}", "package-lock.json": "{}"},
+            [Installer.REQUIREMENTS, Installer.NPM],
+        ),
+        ({"poetry.lock": "", "requirements.txt": ""}, [Installer.REQUIREMENTS]),
+    ],
+)
+def test_the_files_of_the_app_say_what_installs_them(tmp_path, files, installers):
+    root = put(tmp_path, files)
+    assert [recipe.installer for recipe in find_recipes(root, root)] == installers
+
+
+def test_the_nearest_folder_counts(tmp_path):
+    root = put(tmp_path, {"requirements.txt": "outer", "infra/requirements.txt": "inner", "other/cdk.json": "{}"})
+    assert find_recipes(root / "infra", root)[0].text == "inner\n"
+    assert find_recipes(root / "other", root)[0].text == "outer\n"
+
+
+def test_nothing_above_the_repository_counts(tmp_path):
+    root = put(tmp_path, {"requirements.txt": "not the app's", "repository/cdk.json": "{}"}) / "repository"
+    assert find_recipes(root, root) == []
+
+
+def test_a_workspace_is_locked_at_its_root(tmp_path):
+    root = put(tmp_path, {"pyproject.toml": PROJECT, "uv.lock": "locked", "infra/pyproject.toml": PROJECT})
+    (recipe,) = find_recipes(root / "infra", root)
+    assert (recipe.installer, recipe.folder) == (Installer.UV, root / "infra")
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        ("poetry.lock", "Poetry"),
+        ("Pipfile", "Pipenv"),
+        ("Pipfile.lock", "Pipenv"),
+        ("pdm.lock", "PDM"),
+        ("pnpm-lock.yaml", "pnpm"),
+        ("yarn.lock", "Yarn"),
+        ("bun.lock", "Bun"),
+    ],
+)
+def test_what_cannot_be_installed_yet_is_named_with_what_can(tmp_path, name, tool):
+    root = put(tmp_path, {name: "", "pyproject.toml": PROJECT})
+    with pytest.raises(UnsupportedDependencies) as refused:
+        find_recipes(root, root)
+    assert tool in refused.value.what
+    assert "uv.lock" in refused.value.remedy
+    assert "package-lock.json" in refused.value.remedy
+    assert refused.value.location
+    assert refused.value.location.path == name
+
+
+def test_included_requirements_take_their_place(tmp_path):
+    root = put(
+        tmp_path,
+        {
+            "requirements.txt": "# CDK\n-r common/base.txt\n-e .\nboto3==1.0  # pinned\nattrs \\\n  ==1\n",
+            "common/base.txt": "constructs\n-r more.txt\n",
+            "common/more.txt": "jsii\n",
+        },
+    )
+    text = flatten_requirements(root / "requirements.txt", root)
+    assert text.split() == ["constructs", "jsii", "boto3==1.0", "attrs", "==1"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["-r ../outside.txt", "-r requirements.txt", "-r missing.txt", "-c constraints.txt", "-e ./library", "../library"],
+)
+def test_requirements_that_reach_elsewhere_are_refused_at_their_line(tmp_path, line):
+    root = put(tmp_path, {"outside.txt": "", "app/requirements.txt": f"constructs\n{line}\n"}) / "app"
+    with pytest.raises(UnsupportedDependencies) as refused:
+        flatten_requirements(root / "requirements.txt", root)
+    assert refused.value.location
+    assert (refused.value.location.path, refused.value.location.line) == ("requirements.txt", 2)
