@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Insert, LargeBinary, String, bindparam, select, update
 
-from service.models import Delivery, Installation, Repository, SourceKind
+from service.models import Delivery, GitHubHost, Installation, Repository, SourceKind, UtcDateTime
 from service.webhooks.hints import (
     AccountRenamed,
     BranchDeleted,
@@ -54,67 +54,93 @@ class Received:
     at: datetime
 
 
-def record(session: Session, address: HostAddress, received: Received, hint: Hint) -> bool:
-    """Store the delivery and act on its hint, in the session's transaction; the caller commits.
+def record(connection: Connection, address: HostAddress, received: Received, hint: Hint) -> bool:
+    """Store the delivery and act on its hint, in the connection's transaction; the caller commits.
 
     Return whether it was new. One that was stored and never processed counts as new; of one that was processed,
     nothing is done again. Of two equal deliveries at once, the second waits for the first one's transaction.
     """
-    host = keep_host(session, address)
-    statement = insert_into(session, Delivery).values(
-        host_id=host.id,
-        guid=received.guid,
-        event=received.event,
-        action=received.action,
-        body=received.body,
-        received_at=received.at,
-        processed_at=received.at,
-        outcome=str(hint)[:_OUTCOME_LIMIT],
-    )
-    statement = statement.on_conflict_do_update(
-        index_elements=["host_id", "guid"],
-        set_={"processed_at": statement.excluded.processed_at, "outcome": statement.excluded.outcome},
-        where=Delivery.processed_at.is_(None),
-    )
-    if session.execute(statement.returning(Delivery.id)).one_or_none() is None:
+    host_id = _stored(connection, address, received, hint)
+    if host_id is None and keep_host(connection, address):
+        host_id = _stored(connection, address, received, hint)
+    if host_id is None:
         return False
-    _act(session, host, hint, received.at)
+    _act(connection, Host(host_id, address), hint, received.at)
     return True
 
 
-def _act(session: Session, host: Host, hint: Hint, at: datetime) -> None:
+def _stored(connection: Connection, address: HostAddress, received: Received, hint: Hint) -> int | None:
+    """Store the delivery and return its host's id; None where it was processed before, or the host is not known."""
+    row = {
+        "host": address.name,
+        "guid": received.guid,
+        "event": received.event,
+        "action": received.action,
+        "body": received.body,
+        "received_at": received.at,
+        "outcome": str(hint)[:_OUTCOME_LIMIT],
+    }
+    host_id: int | None = connection.scalar(_store(connection.dialect.name), row)
+    return host_id
+
+
+@cache
+def _store(dialect: str) -> Insert:
+    """Return the statement that stores a delivery of a known host, unless it was processed before."""
+    received_at = bindparam("received_at", type_=UtcDateTime())
+    row = select(
+        GitHubHost.id,
+        bindparam("guid", type_=String()).label("guid"),
+        bindparam("event", type_=String()).label("event"),
+        bindparam("action", type_=String()).label("action"),
+        bindparam("body", type_=LargeBinary()).label("body"),
+        received_at.label("received_at"),
+        received_at.label("processed_at"),
+        bindparam("outcome", type_=String()).label("outcome"),
+    ).where(GitHubHost.name == bindparam("host", type_=String()))
+    statement = insert_into(Delivery, dialect).from_select(
+        ["host_id", "guid", "event", "action", "body", "received_at", "processed_at", "outcome"], row
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["host_id", "guid"],
+        set_={"processed_at": statement.excluded.processed_at, "outcome": statement.excluded.outcome},
+        where=Delivery.processed_at.is_(None),
+    ).returning(Delivery.host_id)
+
+
+def _act(connection: Connection, host: Host, hint: Hint, at: datetime) -> None:
     match hint:
         case PullRequestTouched(place, number):
-            raise_source(session, keep_place(session, host, place, at), SourceKind.PULL, str(number), at)
+            raise_source(connection, host, place, SourceKind.PULL, str(number), at)
         case BranchPushed(place, branch):
-            raise_source(session, keep_place(session, host, place, at), SourceKind.BRANCH, branch, at)
+            raise_source(connection, host, place, SourceKind.BRANCH, branch, at)
         case BranchDeleted(place, branch):
-            raise_branch_if_known(session, keep_place(session, host, place, at), branch, at)
+            raise_branch_if_known(connection, keep_place(connection, host, place, at), branch, at)
         case RerunRequested(place):
-            raise_for_rerun(session, keep_place(session, host, place, at), hint, at)
+            raise_for_rerun(connection, keep_place(connection, host, place, at), hint, at)
         case RepositoryChanged():
-            _change_repository(session, host, hint, at)
+            _change_repository(connection, host, hint, at)
         case InstallationChanged():
-            _change_installation(session, host, hint, at)
+            _change_installation(connection, host, hint, at)
         case RepositoriesChanged():
-            _change_repositories(session, host, hint, at)
+            _change_repositories(connection, host, hint, at)
         case AccountRenamed():
-            _rename_account(session, host, hint, at)
+            _rename_account(connection, host, hint, at)
         case Ignored():
             pass
 
 
-def _change_repository(session: Session, host: Host, hint: RepositoryChanged, at: datetime) -> None:
-    repository_id = keep_place(session, host, hint.place, at)
+def _change_repository(connection: Connection, host: Host, hint: RepositoryChanged, at: datetime) -> None:
+    repository_id = keep_place(connection, host, hint.place, at)
     if hint.is_gone:
-        session.execute(update(Repository).where(Repository.id == repository_id).values(removed_at=at))
+        connection.execute(update(Repository).where(Repository.id == repository_id).values(removed_at=at))
     if hint.action in {"deleted", "transferred"}:
-        raise_open_sources(session, [repository_id], at)
+        raise_open_sources(connection, [repository_id], at)
 
 
-def _change_installation(session: Session, host: Host, hint: InstallationChanged, at: datetime) -> None:
+def _change_installation(connection: Connection, host: Host, hint: InstallationChanged, at: datetime) -> None:
     """Close or open the door; a worker takes away, or brings back, what stands behind it."""
-    installation_id = keep_installation(session, host, hint.installation, at)
+    installation_id = keep_installation(connection, host, hint.installation, at)
     match hint.state:
         case InstallationState.CREATED:
             changes: dict[str, datetime | None] = {"removed_at": None, "suspended_at": None}
@@ -124,20 +150,20 @@ def _change_installation(session: Session, host: Host, hint: InstallationChanged
             changes = {"suspended_at": at}
         case InstallationState.UNSUSPENDED:
             changes = {"suspended_at": None}
-    session.execute(update(Installation).where(Installation.id == installation_id).values(changes))
+    connection.execute(update(Installation).where(Installation.id == installation_id).values(changes))
     if hint.state is InstallationState.CREATED:
-        open_repositories(session, host, hint.repositories, installation_id, at)
-    raise_sources_behind(session, installation_id, at)
+        open_repositories(connection, host, hint.repositories, installation_id, at)
+    raise_sources_behind(connection, installation_id, at)
 
 
-def _change_repositories(session: Session, host: Host, hint: RepositoriesChanged, at: datetime) -> None:
-    installation_id = keep_installation(session, host, hint.installation, at)
-    lock_repositories(session, host, [*hint.added, *hint.removed])
-    added = open_repositories(session, host, hint.added, installation_id, at)
-    removed = close_repositories(session, host, hint.removed, installation_id, at)
-    raise_open_sources(session, [*added, *removed], at)
+def _change_repositories(connection: Connection, host: Host, hint: RepositoriesChanged, at: datetime) -> None:
+    installation_id = keep_installation(connection, host, hint.installation, at)
+    lock_repositories(connection, host, [*hint.added, *hint.removed])
+    added = open_repositories(connection, host, hint.added, installation_id, at)
+    removed = close_repositories(connection, host, hint.removed, installation_id, at)
+    raise_open_sources(connection, [*added, *removed], at)
 
 
-def _rename_account(session: Session, host: Host, hint: AccountRenamed, at: datetime) -> None:
-    installation_id = keep_installation(session, host, hint.installation, at)
-    rename_owner(session, host, installation_id, hint.old_account, hint.installation.account)
+def _rename_account(connection: Connection, host: Host, hint: AccountRenamed, at: datetime) -> None:
+    installation_id = keep_installation(connection, host, hint.installation, at)
+    rename_owner(connection, host, installation_id, hint.old_account, hint.installation.account)

@@ -67,8 +67,8 @@ def _recorded() -> dict[str, str]:
     action = payload.get("action")
     named = action if isinstance(action, str) and action.isidentifier() else ""
     received = Received(guid, event, named[:_ACTION_LIMIT], body, datetime.now(UTC))
-    with parts.sessions.begin() as session:
-        is_new = record(session, address, received, hint)
+    with parts.engine.begin() as connection:
+        is_new = record(connection, address, received, hint)
     status = "recorded" if is_new else "known"
     _log.info("webhook", delivery=guid, webhook=event, status=status, understood=str(hint))
     return {"delivery": guid, "status": status, "understood": str(hint)}
