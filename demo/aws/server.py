@@ -23,6 +23,8 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 3.0
 _INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")
 _ATTEMPTS = 3
+DEFAULT_ACCOUNT = "000000000001"
+"""Whose a request is that nobody signed, as those to an HTTP API: only its stages have URLs that answer."""
 
 
 class LocalAwsFailed(RuntimeError):
@@ -87,7 +89,7 @@ class LocalAws:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
-    def environment(self, account: str = "000000000001", region: str = "us-east-1") -> dict[str, str]:
+    def environment(self, account: str = DEFAULT_ACCOUNT, region: str = "us-east-1") -> dict[str, str]:
         """Return the environment variables with which any AWS SDK speaks to this AWS as `account` (twelve digits)."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -127,6 +129,7 @@ class LocalAws:
         environment |= {
             "GATEWAY_PORT": str(self.port),
             "BIND_HOST": "127.0.0.1",
+            "MINISTACK_ACCOUNT_ID": DEFAULT_ACCOUNT,
             "TMPDIR": str(scratch),
             "STATE_DIR": str(self._state / "state"),
             "S3_DATA_DIR": str(self._state / "s3"),
