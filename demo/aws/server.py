@@ -88,6 +88,7 @@ class LocalAws:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        _await_end_of_group(process.pid)
 
     def environment(self, account: str = DEFAULT_ACCOUNT, region: str = "us-east-1") -> dict[str, str]:
         """Return the environment variables with which any AWS SDK speaks to this AWS as `account` (twelve digits)."""
@@ -162,6 +163,15 @@ class LocalAws:
     def _last_lines(self) -> str:
         log = self._state / "ministack.log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-10:]) if log.exists() else ""
+
+
+def _await_end_of_group(group: int) -> None:
+    """Wait until the kernel has taken the last of a killed group away: orphans are reaped by somebody else."""
+    deadline = time.monotonic() + _STOP_SECONDS
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.01)
 
 
 def _free_port() -> int:

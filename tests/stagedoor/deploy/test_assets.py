@@ -1,0 +1,107 @@
+import io
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset
+from stagedoor.deploy.assets import (
+    AssetOutsideAssembly,
+    ForeignAssetBucket,
+    UnsupportedAsset,
+    address_assets,
+    content_hash,
+    with_keys,
+)
+from stagedoor.deploy.publish import write_archive
+from stagedoor.target import Target, Trust
+from tests.stagedoor.deploy.assemblies import code_asset, stack, template
+
+TARGET = Target(name="t", account="111122223333", region="us-east-1")
+
+
+def addressed(directory: Path, asset: FileAsset | DockerImageAsset, target: Target = TARGET) -> FileAsset:
+    assembly = Assembly(directory, (stack(directory, "S", template(), assets=(asset,)),))
+    result = address_assets(assembly, target, directory / "into").stacks[0].assets[0]
+    assert isinstance(result, FileAsset)
+    return result
+
+
+def archive(asset: FileAsset, root: Path) -> bytes:
+    packed = io.BytesIO()
+    write_archive(asset, root, packed)
+    return packed.getvalue()
+
+
+def test_equal_files_make_equal_keys_and_equal_bytes(tmp_path: Path):
+    files = {"b.py": "b", "a/x.py": "x"}
+    first, second = tmp_path / "1", tmp_path / "2"
+    first.mkdir()
+    second.mkdir()
+    one, two = code_asset(first, TARGET, files), code_asset(second, TARGET, dict(reversed(files.items())))
+    os.utime(two.source / "b.py", (1, 1))
+    assert content_hash(one, first) == content_hash(two, second)
+    assert archive(one, first) == archive(two, second)
+
+
+def test_what_an_assembly_claims_is_no_address(tmp_path: Path):
+    honest, forged = tmp_path / "1", tmp_path / "2"
+    honest.mkdir()
+    forged.mkdir()
+    claimed = "a" * 64
+    one = addressed(honest, code_asset(honest, TARGET, {"index.py": "good"}, claimed))
+    two = addressed(forged, code_asset(forged, TARGET, {"index.py": "bad"}, claimed))
+    assert one.key != two.key
+    assert claimed not in one.key
+
+
+def test_an_executable_file_is_another_asset(tmp_path: Path):
+    asset = code_asset(tmp_path, TARGET, {"bootstrap": "#!"})
+    before = content_hash(asset, tmp_path)
+    (asset.source / "bootstrap").chmod(0o755)
+    assert content_hash(asset, tmp_path) != before
+
+
+def test_trust_levels_share_no_asset(tmp_path: Path):
+    asset = code_asset(tmp_path, TARGET, {"index.py": "x"})
+    production = replace(TARGET, trust=Trust.PRODUCTION)
+    assert addressed(tmp_path, asset).key.startswith("preview/")
+    assert addressed(tmp_path, asset, production).key.startswith("production/")
+
+
+def test_a_link_out_of_the_assembly_is_refused(tmp_path: Path):
+    (tmp_path / "secret").write_text("of the service")
+    directory = tmp_path / "cdk.out"
+    directory.mkdir()
+    asset = code_asset(directory, TARGET, {"index.py": "x"})
+    (asset.source / "stolen").symlink_to(tmp_path / "secret")
+    with pytest.raises(AssetOutsideAssembly, match="stolen"):
+        addressed(directory, asset)
+
+
+def test_links_inside_the_assembly_are_followed_and_circles_end(tmp_path: Path):
+    asset = code_asset(tmp_path, TARGET, {"lib/one.py": "x"})
+    (asset.source / "again").symlink_to(asset.source / "lib")
+    (asset.source / "lib" / "circle").symlink_to(asset.source)
+    assert b"again/one.py" in archive(asset, tmp_path)
+
+
+def test_container_images_and_foreign_buckets_are_refused(tmp_path: Path):
+    image = DockerImageAsset("b" * 64, tmp_path, "repository", "tag", "Worker")
+    with pytest.raises(UnsupportedAsset, match="Worker"):
+        addressed(tmp_path, image)
+    asset = replace(code_asset(tmp_path, TARGET, {"index.py": "x"}), bucket="somebody-elses")
+    with pytest.raises(ForeignAssetBucket, match="somebody-elses"):
+        addressed(tmp_path, asset)
+
+
+def test_keys_are_replaced_where_they_are_keys():
+    claimed, ours = "c" * 64 + ".zip", "preview/1.zip"
+    value = {"S3Key": claimed, "Urls": [f"https://bucket/{claimed}", f"s3://bucket/{claimed}?x"], "Other": "c.zip"}
+    assert with_keys(value, {claimed: ours}) == {
+        "S3Key": ours,
+        "Urls": [f"https://bucket/{ours}", f"s3://bucket/{ours}?x"],
+        "Other": "c.zip",
+    }
+    assert with_keys({"Name": "my-code", "Key": "code"}, {"code": ours}) == {"Name": "my-code", "Key": ours}
