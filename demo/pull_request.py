@@ -9,7 +9,7 @@ from demo.github.world import LocalRepository
 from demo.waiting import NotYet, StepFailed
 
 LIVE, FAILED, REMOVED = "✅ Live", "❌ Failed", "🗑️ Removed"
-_ROW = re.compile(r"^\| `(?P<stage>[^`]+)` \| (?P<state>[^|]+) \| (?P<url>[^|]+) \| (?P<rest>.+) \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| <code>(?P<stage>[^<]+)</code> \| (?P<state>[^|]+) \| (?P<url>[^|]+) \| (?P<rest>.+) \|$", re.MULTILINE)
 _LINK = re.compile(r"\]\(<?(?P<url>[^)>]+)>?\)")
 
 
@@ -84,7 +84,7 @@ def _read(comment: dict[str, Any]) -> Comment:
     if row is None:
         raise NotYet(f"the comment has no table: {comment['body']!r}")
     commit, took, run = (cell.strip() for cell in row["rest"].split(" | "))
-    label = re.match(r"\[`?(\w+)`?\]", commit)
+    label = re.match(r"\[(\w+)\]", commit)
     return Comment(
         number=comment["id"],
         body=comment["body"],

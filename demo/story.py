@@ -15,7 +15,7 @@ from demo.telling import Teller
 from demo.waiting import NotYet, expect, until
 
 REPOSITORY, BRANCH, STAGE, ENVIRONMENT = "acme/notes", "shorter-notes", "pr-1", "preview"
-PATIENCE = 120.0
+PATIENCE = 240.0
 PUSHES = 10
 
 Found = TypeVar("Found")
@@ -89,7 +89,7 @@ class Story:
             line.text = f"The preview {STAGE} is live: one comment, a check run, a deployment"
             line.note = self._bar("opened → live", "opened_to_live")
             expect(comment.stage == STAGE, f"the stage {STAGE} in the comment", comment.stage)
-            expect("`Url`" in comment.body, "the output Url in the comment", comment.body)
+            expect("<code>Url</code>" in comment.body, "the output Url in the comment", comment.body)
             expect(comment.took.endswith(" s"), "the deploy's seconds in the comment", comment.took)
             page = urllib.request.urlopen(comment.run_url, timeout=10).read().decode()
             expect(STAGE in page, "the run's page behind the comment's link", page[:200])
