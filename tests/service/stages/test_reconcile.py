@@ -1,0 +1,210 @@
+"""A stage is made what it should be, on the local AWS and the local GitHub."""
+
+import threading
+
+import boto3
+import pytest
+
+from service.models import Outcome, Run, RunKind, RunStep
+from service.stages import reconcile as reconcile_module
+from service.stages.journal import read_events
+from service.stages.lease import acquire
+from tests.service.stages import tiny_app
+
+
+def stacks():
+    return [
+        stack["StackName"]
+        for stack in boto3.client("cloudformation").describe_stacks()["Stacks"]
+        if stack["StackStatus"] != "DELETE_COMPLETE"
+    ]
+
+
+def parameters():
+    return sorted(found["Value"] for found in _parameter_values())
+
+
+def _parameter_values():
+    ssm = boto3.client("ssm")
+    names = [each["Name"] for each in ssm.describe_parameters()["Parameters"]]
+    return [ssm.get_parameter(Name=name)["Parameter"] for name in names]
+
+
+def live(house):
+    source = house.pull_request()
+    house.resolve(source)
+    house.reconcile(source)
+    return source
+
+
+def test_opened_pushed_closed(live_house):
+    house = live_house
+    source = live(house)
+    stage = house.stage(source)
+    assert stage.outputs == {"Tiny": {"Word": "one"}}
+    assert parameters() == ["one"]
+
+    head = house.push(source, {"tiny.template.json": tiny_app.template("two")})
+    house.reconcile(source)  # without a webhook: the live pull request is read
+    assert house.stage(source).live_commit == head
+    assert parameters() == ["two"]
+
+    house.github.close(house.repository, house.number(source))
+    house.reconcile(source)
+    assert house.outcomes(source) == [("deploy", "succeeded"), ("deploy", "succeeded"), ("remove", "succeeded")]
+    assert stacks() == []
+    assert parameters() == []
+    assert house.stage(source).live_commit is None
+
+
+def test_a_commit_that_changes_nothing_is_unchanged_and_live(live_house):
+    source = live(live_house)
+    head = live_house.push(source, {"README.md": "words"})
+    live_house.reconcile(source)
+    assert live_house.outcomes(source)[-1] == ("deploy", "unchanged")
+    assert live_house.stage(source).live_commit == head
+
+
+def test_a_failing_synth_leaves_the_last_good_commit_live_and_is_not_tried_again(live_house):
+    source = live(live_house)
+    good = live_house.stage(source).live_commit
+    live_house.push(source, {"app.sh": "echo 'token ghp_" + "a" * 36 + "' >&2; exit 7\n"})
+    live_house.reconcile(source)
+    live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "succeeded"), ("deploy", "failed")]
+    error = live_house.runs(source)[-1].error
+    assert error["id"] == "synth-failed"
+    assert "ghp_" not in str(error)
+    assert live_house.stage(source).live_commit == good
+    assert parameters() == ["one"]
+
+
+def test_a_log_that_was_printed_can_be_read_and_holds_no_secret(live_house):
+    source = live_house.pull_request(
+        **{"app.sh": "echo hello ghp_" + "b" * 36 + "\n" + tiny_app.files("one")["app.sh"]}
+    )
+    live_house.resolve(source)
+    live_house.reconcile(source)
+    (run,) = live_house.runs(source)
+    events = [event for _, chunk in read_events(live_house.parts.blobs, run.id) for event in chunk]
+    said = [event["message"] for event in events if event["kind"] == "log"]
+    assert any(message.startswith("hello ") for message in said)
+    assert "ghp_" not in str(events)
+    phases = [event["subject"] for event in events if event["kind"] == "phase" and event["status"] == "done"]
+    assert phases == ["fetch", "synth", "inspect", "plan", "apply"]
+
+
+def test_a_push_before_anything_was_changed_supersedes_the_run(live_house, monkeypatch):
+    house = live_house
+    source = house.pull_request()
+    house.resolve(source)
+    synth = reconcile_module.deploy_commit.__globals__["_synth"]
+    pushed = []
+
+    def push_meanwhile(*arguments):
+        if not pushed:
+            pushed.append(house.push(source, {"tiny.template.json": tiny_app.template("newer")}))
+        return synth(*arguments)
+
+    monkeypatch.setitem(reconcile_module.deploy_commit.__globals__, "_synth", push_meanwhile)
+    house.reconcile(source)
+    assert house.outcomes(source) == [("deploy", "superseded"), ("deploy", "succeeded")]
+    assert house.stage(source).live_commit == pushed[0]
+
+
+def test_a_held_stage_is_left_to_its_holder(live_house):
+    source = live_house.pull_request()
+    live_house.resolve(source)
+    acquire(live_house.parts.sessions, live_house.stage(source).id, "somebody", 30)
+    live_house.reconcile(source)
+    assert live_house.runs(source) == []
+
+
+def test_an_error_of_ours_is_tried_again_later_and_named_by_a_number(live_house, monkeypatch):
+    source = live_house.pull_request()
+    live_house.resolve(source)
+
+    def broken(*_arguments):
+        raise RuntimeError("secret detail of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconcile_module, "deploy_commit", broken)
+        live_house.reconcile(source)
+    stage = live_house.stage(source)
+    assert stage.done_generation < stage.wanted_generation
+    assert stage.not_before is not None
+    error = live_house.runs(source)[0].error
+    assert "secret detail" not in str(error)
+    threading.Event().wait(0.3)  # the house's first retry comes after 0.1 s
+    live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "errored"), ("deploy", "succeeded")]
+
+
+def test_a_run_whose_process_died_is_called_lost(live_house):
+    source = live_house.pull_request()
+    live_house.resolve(source)
+    stage = live_house.stage(source)
+    with live_house.parts.sessions.begin() as session:
+        session.add(
+            Run(
+                stage_id=stage.id,
+                intent_id=1,
+                generation=1,
+                fence=0,
+                kind=RunKind.DEPLOY,
+                started_at=stage.created_at,
+            )
+        )
+    live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "lost"), ("deploy", "succeeded")]
+
+
+def test_a_cancelled_run_ends_and_is_not_begun_again(live_house, monkeypatch):
+    source = live_house.pull_request()
+    live_house.resolve(source)
+    fetch = reconcile_module.deploy_commit.__globals__["_fetch"]
+
+    def cancel_meanwhile(job, *arguments):
+        with live_house.parts.sessions.begin() as session:
+            session.get_one(Run, job.run_id).cancel_requested = True
+        return fetch(job, *arguments)
+
+    monkeypatch.setitem(reconcile_module.deploy_commit.__globals__, "_fetch", cancel_meanwhile)
+    live_house.reconcile(source)
+    live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "cancelled")]
+    assert stacks() == []
+
+
+def test_each_changing_operation_is_written_down_with_its_token(live_house):
+    source = live(live_house)
+    with live_house.parts.sessions() as session:
+        steps = session.query(RunStep).order_by(RunStep.id).all()
+    assert [(step.operation, step.outcome) for step in steps] == [
+        ("create-change-set", "done"),
+        ("execute-change-set", "done"),
+    ]
+    run = live_house.runs(source)[0]
+    assert all(step.token.startswith(f"g1-r{run.id}-") for step in steps)
+    assert run.outcome is Outcome.SUCCEEDED
+
+
+def test_a_protected_stage_is_not_removed_by_a_webhook(live_house):
+    source = live(live_house)
+    with live_house.parts.sessions.begin() as session:
+        stage = live_house.stage(source)
+        session.merge(stage).protected = True
+    live_house.github.close(live_house.repository, live_house.number(source))
+    live_house.reconcile(source)
+    assert parameters() == ["one"]
+    assert live_house.outcomes(source) == [("deploy", "succeeded")]
+
+
+@pytest.mark.parametrize("path", ["nowhere", "link"])
+def test_a_path_that_leads_nowhere_or_out_is_the_authors_error(live_house, path):
+    toml = f'[apps.tiny]\npath = "{path}"\npaths = ["**"]\n'
+    live_house.github.push(live_house.repository, "main", {"stagedoor.toml": toml})
+    source = live_house.pull_request()
+    live_house.resolve(source)
+    live_house.reconcile(source)
+    assert live_house.runs(source)[-1].error["id"] == "app-path-outside"
