@@ -22,6 +22,32 @@ from stagedoor.target import Target
 VERSION = 6
 """The version of CDK's bootstrap that our own stands for: the least that CDK's default synthesizer asks for."""
 
+_PRIVATE_BUCKET = {
+    "VersioningConfiguration": {"Status": "Enabled"},
+    "BucketEncryption": {
+        "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+    },
+    "PublicAccessBlockConfiguration": {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    },
+    "LifecycleConfiguration": {
+        "Rules": [
+            {"Id": "incomplete", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
+        ]
+    },
+}
+_OWN_ARN = {"Fn::GetAtt": ["Assets", "Arn"]}
+_ONLY_BY_TLS = {
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:*",
+    "Resource": [_OWN_ARN, {"Fn::Join": ["/", [_OWN_ARN, "*"]]}],
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+
 
 class NotBootstrapped(UserError):
     """The target's account and region have no bucket for assets, or one that is too old for the app."""
@@ -104,43 +130,13 @@ def bootstrap(clients: Clients, target: Target, emit: Emit) -> Bootstrap:
 
 def template(target: Target) -> Template:
     """Return our own template: a private, versioned, encrypted bucket that outlives its stack, and the parameter."""
-    bucket = {
-        "BucketName": bucket_name(target),
-        "VersioningConfiguration": {"Status": "Enabled"},
-        "BucketEncryption": {
-            "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        },
-        "PublicAccessBlockConfiguration": {
-            "BlockPublicAcls": True,
-            "BlockPublicPolicy": True,
-            "IgnorePublicAcls": True,
-            "RestrictPublicBuckets": True,
-        },
-        "LifecycleConfiguration": {
-            "Rules": [
-                {
-                    "Id": "incomplete",
-                    "Status": "Enabled",
-                    "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
-                }
-            ]
-        },
-    }
-    own = {"Fn::GetAtt": ["Assets", "Arn"]}
-    only_tls = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:*",
-        "Resource": [own, {"Fn::Join": ["/", [own, "*"]]}],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    }
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Where Stagedoor and CDK put the assets of this account and region.",
         "Resources": {
             "Assets": {
                 "Type": "AWS::S3::Bucket",
-                "Properties": bucket,
+                "Properties": {"BucketName": bucket_name(target), **_PRIVATE_BUCKET},
                 "DeletionPolicy": "Retain",
                 "UpdateReplacePolicy": "Retain",
             },
@@ -148,7 +144,7 @@ def template(target: Target) -> Template:
                 "Type": "AWS::S3::BucketPolicy",
                 "Properties": {
                     "Bucket": {"Ref": "Assets"},
-                    "PolicyDocument": {"Version": "2012-10-17", "Statement": [only_tls]},
+                    "PolicyDocument": {"Version": "2012-10-17", "Statement": [_ONLY_BY_TLS]},
                 },
             },
             "Version": {

@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ from stagedoor.deploy.stacks import (
     read_template,
     waiting_change_sets,
 )
+from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
+from stagedoor.target import Target
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
@@ -37,6 +40,14 @@ _HIDDEN = "****"
 """What CloudFormation answers for the value of a `NoEcho` parameter."""
 
 _READERS = 8
+_REGION = re.compile(r"^[a-z]{2,}(-[a-z]+)+-\d+$")
+"""A region's name; CDK writes `unknown-region` where the app leaves it open."""
+
+
+class StackElsewhere(UserError):
+    """The app wants a stack in a region that the target does not cover."""
+
+    id = "stack-elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,8 @@ def plan_deploy(assembly: Assembly, identity: StageIdentity, clients: Clients, k
     `known` are the stacks that the stage had; those that the app no longer has are deleted where the stage is
     disposable. Raises `StackNotOurs` when a stack's name is taken.
     """
+    for stack in assembly.stacks:
+        check_region(stack, clients.target)
     wanted = wanted_stacks(assembly, identity)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
         planned = list(readers.map(lambda one: _plan_stack(one, identity, clients), wanted))
@@ -138,6 +151,15 @@ def wanted_stacks(assembly: Assembly, identity: StageIdentity) -> list[Wanted]:
         )
         for stack in assembly.stacks
     ]
+
+
+def check_region(stack: Stack, target: Target) -> None:
+    """Raise `StackElsewhere` when the app puts the stack into another region than the target's."""
+    if _REGION.match(stack.region) and stack.region != target.region:
+        raise StackElsewhere(
+            f"The stack {stack.own_name} belongs in {stack.region}; the target {target.name!r} is in {target.region}.",
+            "Leave the stack's region open, or deploy the app to a target in that region.",
+        )
 
 
 def decide(wanted: Wanted, actual: ActualStack | None, template: Mapping[str, Any] | None) -> Decision:

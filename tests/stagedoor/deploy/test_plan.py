@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from stagedoor.deploy.change import capabilities, change_set_name
-from stagedoor.deploy.plan import Action, Wanted, decide, parameters_for
+from stagedoor.deploy.plan import Action, StackElsewhere, Wanted, check_region, decide, parameters_for
 from stagedoor.deploy.stacks import ActualStack
+from stagedoor.target import Target
 from tests.stagedoor.deploy.assemblies import IDENTITY, parameter, stack, template
 
 PARAMETERS: dict[str, Any] = {
@@ -66,3 +67,10 @@ def test_a_change_sets_name_fits_and_tells_tokens_apart():
     names = {change_set_name("g1-r2-" + "x" * 121 + end) for end in "ab"}
     assert len(names) == 2
     assert all(len(name) <= 128 and name.startswith("sd-g1-r2-") for name in names)
+
+
+def test_a_stack_of_another_region_is_refused(wanted: Wanted):
+    here = Target(name="here", account="111122223333", region="us-east-1")
+    with pytest.raises(StackElsewhere, match="eu-west-1"):
+        check_region(replace(wanted.stack, region="eu-west-1"), here)
+    check_region(replace(wanted.stack, region="unknown-region"), here)
