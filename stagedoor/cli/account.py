@@ -9,6 +9,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,
     HTTPClientError,
+    InvalidRegionError,
     NoCredentialsError,
     ProfileNotFound,
     UnknownRegionError,
@@ -81,9 +82,10 @@ def find_target(region: str | None, qualifier: str, trust: Trust) -> Target:
         region = session.region_name
         if not region:
             raise NoRegion("Nothing says which AWS region is meant.", "Name one with --region, or set AWS_REGION.")
+        partition = session.get_partition_for_region(region)
         account = session.client("sts").get_caller_identity()["Account"]
-        return Target("caller", account, region, session.get_partition_for_region(region), trust, qualifier)
-    except UnknownRegionError:
+        return Target("caller", account, region, partition, trust, qualifier)
+    except (UnknownRegionError, InvalidRegionError):
         raise NoRegion(f"There is no AWS region {region!r}.", "Name one with --region, such as eu-west-1.") from None
     except (BotoCoreError, ClientError) as error:
         raise as_user_error(error) or error from error

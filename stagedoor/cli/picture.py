@@ -13,6 +13,9 @@ SLOW = 30.0
 """Seconds after which a resource that is still being made is worth a second look."""
 
 _RESOURCES_SHOWN = 8
+_FRESH = 5.0
+"""Seconds for which the last line that the app printed is shown: an older one says nothing about now."""
+
 _OF_STACKS = ("apply", "remove")
 
 
@@ -40,11 +43,11 @@ PLAIN_SIGNS = Signs("+", "x", "!", "|/-\\")
 def picture(progress: Progress, now: float, signs: Signs, note: str = "") -> RenderableType:
     """Return the tree as it is at `now`, with a note below it."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=None)
-    table.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+    table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_column(no_wrap=True, justify="right")
+    table.add_column(no_wrap=True, overflow="ellipsis", style="dim")
     for phase in progress.phases.values():
-        table.add_row(_line(signs.of(phase, now), phase.name), _about(phase, progress), _seconds(phase, now))
+        table.add_row(_line(signs.of(phase, now), phase.name), _seconds(phase, now), _about(phase, progress, now))
         if phase.name in _OF_STACKS:
             for row in _stack_rows(progress, now, signs):
                 table.add_row(*row)
@@ -74,7 +77,7 @@ def summary(stack: StackItem) -> str:
 def _stack_rows(progress: Progress, now: float, signs: Signs) -> Iterator[tuple[Text, Text, Text]]:
     for stack in progress.stacks.values():
         about = Text(f"{stack.words}  {summary(stack)}".strip())
-        yield _line(signs.of(stack, now), stack.name, 1), about, _seconds(stack, now)
+        yield _line(signs.of(stack, now), stack.name, 1), _seconds(stack, now), about
         if stack.seconds is None or stack.failed:
             yield from _resource_rows(stack, now, signs)
 
@@ -84,7 +87,8 @@ def _resource_rows(stack: StackItem, now: float, signs: Signs) -> Iterator[tuple
     waited_for = [item for item in stack.resources.values() if item.failed or item.seconds is None]
     waited_for.sort(key=lambda item: (not item.failed, -item.elapsed(now)))
     for item in waited_for[:_RESOURCES_SHOWN]:
-        yield _line(signs.of(item, now), item.name, 2), Text(f"{item.words}  {item.detail}"), _seconds(item, now)
+        about = Text(f"{item.words}  {item.detail}")
+        yield _line(signs.of(item, now), item.name, 2), _seconds(item, now), about
     if len(waited_for) > _RESOURCES_SHOWN:
         yield Text(f"      and {len(waited_for) - _RESOURCES_SHOWN} more", "dim"), Text(), Text()
 
@@ -93,8 +97,8 @@ def _line(sign: Text, name: str, depth: int = 0) -> Text:
     return Text.assemble("  " * depth, sign, " ", name)
 
 
-def _about(phase: Item, progress: Progress) -> Text:
-    if phase.seconds is None and progress.last_line and phase.name not in _OF_STACKS:
+def _about(phase: Item, progress: Progress, now: float) -> Text:
+    if phase.seconds is None and now - progress.last_line_at < _FRESH and phase.name not in _OF_STACKS:
         return Text(Text.from_ansi(progress.last_line).plain)
     return Text(phase.detail)
 

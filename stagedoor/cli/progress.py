@@ -7,8 +7,20 @@ from dataclasses import dataclass, field
 
 from stagedoor.events import Event, EventKind
 
-_DOING = {"CREATE": "creating", "UPDATE": "updating", "DELETE": "deleting", "IMPORT": "importing"}
-_DONE = {"CREATE": "created", "UPDATE": "updated", "DELETE": "deleted", "IMPORT": "imported"}
+FAILED = "failed"
+ROLLED_BACK = "rolled back"
+ROLLBACK_FAILED = "rollback failed"
+_WORDS = {
+    "CREATE_IN_PROGRESS": "creating",
+    "CREATE_COMPLETE": "created",
+    "UPDATE_IN_PROGRESS": "updating",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": "cleaning up",
+    "UPDATE_COMPLETE": "updated",
+    "DELETE_IN_PROGRESS": "deleting",
+    "DELETE_COMPLETE": "deleted",
+    "DELETE_SKIPPED": "kept",
+    "REVIEW_IN_PROGRESS": "preparing",
+}
 
 
 @dataclass(slots=True)
@@ -42,6 +54,7 @@ class Progress:
     stacks: dict[str, StackItem] = field(default_factory=dict)
     warnings: list[Event] = field(default_factory=list)
     last_line: str = ""
+    last_line_at: float = 0.0
 
     def take(self, event: Event, now: float) -> None:
         """Fold one event in."""
@@ -59,7 +72,7 @@ class Progress:
             case EventKind.WARNING:
                 self.warnings.append(event)
             case EventKind.LOG:
-                self.last_line = event.message
+                self.last_line, self.last_line_at = event.message, now
 
     @property
     def under_way(self) -> list[StackItem]:
@@ -94,18 +107,13 @@ def words_for(status: str) -> str:
 
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
     """
-    verb, _, state = status.partition("_")
-    if "ROLLBACK" in status and state.endswith(("IN_PROGRESS", "COMPLETE")):
-        return "rolling back" if status.endswith("IN_PROGRESS") else "rolled back"
-    match state:
-        case "IN_PROGRESS" if verb in _DOING:
-            return _DOING[verb]
-        case "COMPLETE" if verb in _DONE:
-            return _DONE[verb]
-        case "COMPLETE_CLEANUP_IN_PROGRESS":
-            return "cleaning up"
-        case "FAILED":
-            return "failed"
+    if status in _WORDS:
+        return _WORDS[status]
+    if "ROLLBACK" in status:
+        words = {"IN_PROGRESS": "rolling back", "COMPLETE": ROLLED_BACK, "FAILED": ROLLBACK_FAILED}
+        return next((words[end] for end in words if status.endswith(end)), "rolling back")
+    if status.endswith("_FAILED"):
+        return FAILED
     return status.lower().replace("_", " ")
 
 
@@ -117,4 +125,4 @@ def _move(item: Item, event: Event, now: float) -> None:
         item.seconds = None
         return
     item.seconds = now - item.began if event.seconds is None else event.seconds
-    item.failed = item.words in ("failed", "rolled back")
+    item.failed = item.words in (FAILED, ROLLED_BACK, ROLLBACK_FAILED)
