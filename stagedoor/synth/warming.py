@@ -22,8 +22,12 @@ for name in names:
     with contextlib.suppress(ImportError):
         importlib.import_module(name)
 compiling.wait()
-deadline = time.monotonic() + 20
-while not list(pathlib.Path(store).glob("aws-cdk-lib/*/*/.jsii.runtime.v1.json")) and time.monotonic() < deadline:
+jsii = pathlib.Path(importlib.util.find_spec("jsii").origin).parent
+indexes = (jsii / "_embedded" / "jsii" / "lib__runtime-index-worker.js").exists()
+deadline = time.monotonic() + 60
+while indexes and time.monotonic() < deadline:
+    if list(pathlib.Path(store).glob("aws-cdk-lib/*/*/.jsii.runtime.v*.json")):
+        break
     time.sleep(0.05)
 """
 """Imports what it is told, then waits for the index of types, which newer jsii (1.142 does) writes in the background.
