@@ -60,17 +60,19 @@ class GitRepository:
         with tempfile.TemporaryDirectory() as scratch:
             index = {"GIT_INDEX_FILE": f"{scratch}/index"}
             self._git("read-tree", parent, env=index)
-            for path, content in files.items():
-                if content is None:
-                    self._git("update-index", "--force-remove", "--", path, env=index)
-                    continue
-                data = content.encode() if isinstance(content, str) else content
-                blob = self._git("hash-object", "-w", "--stdin", stdin=data)
-                self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", env=index)
+            entries = "".join(self._index_entry(path, content) for path, content in files.items())
+            self._git("update-index", "--index-info", env=index, stdin=entries.encode())
             tree = self._git("write-tree", env=index)
         commit = self._git("commit-tree", tree, "-p", parent, "-m", message)
         self.move(branch, commit)
         return commit
+
+    def _index_entry(self, path: str, content: str | bytes | None) -> str:
+        if content is None:
+            return f"0 {NO_COMMIT}\t{path}\n"
+        data = content.encode() if isinstance(content, str) else content
+        blob = self._git("hash-object", "-w", "--stdin", stdin=data)
+        return f"100644 {blob}\t{path}\n"
 
     def merge(self, base: str, head: str, message: str) -> str:
         """Merge the commit `head` into the branch `base` with a merge commit, and return it."""

@@ -9,8 +9,8 @@ with LocalGitHub() as github:
 import http.client
 import json
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -48,6 +48,7 @@ class LocalGitHub:
 
     app_id = 4711
     installation_id = 815
+    developer_token = _DEVELOPER_TOKEN
 
     def __init__(self, webhook_url: str = "", webhook_secret: str = "a-secret-of-the-local-github") -> None:
         self.webhook_secret = webhook_secret
@@ -210,6 +211,22 @@ class LocalGitHub:
         """Uninstall the App."""
         self._world.removed = True
         self._deliveries.send("installation", self._payloads.installation("deleted"), deliver=deliver)
+
+    @contextmanager
+    def installation(self, gone: str) -> Iterator[None]:
+        """Have the installation `suspended` or `removed` for a while, without a webhook."""
+        setattr(self._world, gone, True)
+        try:
+            yield
+        finally:
+            setattr(self._world, gone, False)
+
+    def access_of(self, token: str) -> Access:
+        """Return what a token may do."""
+        access = self._world.access(token)
+        if access is None:
+            raise LookupError("no such token")
+        return access
 
     def fork(self, repository: LocalRepository, owner: str) -> LocalRepository:
         """Make a copy of a repository that belongs to somebody else; the App is not installed there."""

@@ -17,24 +17,47 @@ _MIN_SECRET = 4  # a shorter "secret" would redact half of any text
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)?", re.DOTALL)
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~&@$\"']")
-_NAME = r"[\w.-]{0,40}(?:password|passwd|pwd|secret|token|credentials?|(?:api|access|private)[_-]?key)[\w.-]{0,40}"
+_WORDS = ("password", "passwd", "pwd", "secret", "token", "credential", "key")
+_NAME = r"(?:password|passwd|pwd|secret|token|credentials?|(?:api|access|private)[_-]?key)[\w.-]{0,40}"
 
-_SECRETS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.DOTALL), replacement)
-    for pattern, replacement in (
-        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", REDACTED),
-        (r"\b(?:gh[oprsu]_[\w.-]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,})", REDACTED),
-        (r"\b(?:xox[a-z]-[\w-]{10,}|sk[-_][\w-]{20,}|npm_\w{30,}|pypi-[\w-]{30,}|AIza[\w-]{35})", REDACTED),
-        (r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?", REDACTED),
-        (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", REDACTED),
-        (r"(?i)((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?)(?!\[redacted\])[^\r\n\"']+", rf"\1{REDACTED}"),
-        (r"(?i)(x-amz-(?:signature|security-token)=)(?!\[redacted\])[^&\s\"']+", rf"\1{REDACTED}"),
-        (r"://(?!\[redacted\]@)[^/\s@\"'<>]{1,2000}@", f"://{REDACTED}@"),
-        (rf"(?i)({_NAME}[\"']?\s*[:=]\s*)([\"'])(?!\[redacted\])(?:(?!\2)[^\r\n])+\2", rf"\1\2{REDACTED}\2"),
-        (rf"(?i)({_NAME}[\"']?\s*[:=]\s*)(?!\[redacted\]|[\"'])[^\s,;&]+", rf"\1{REDACTED}"),
+# What a text must hold, in lower case, for a pattern to be worth trying; the pattern; what stands there afterwards.
+_SECRETS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = tuple(
+    (needles, re.compile(pattern, re.DOTALL), replacement)
+    for needles, pattern, replacement in (
+        (
+            ("private key-----",),
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+            REDACTED,
+        ),
+        (("gh", "glpat-"), r"\b(?:gh[oprsu]_[\w.-]{16,}|github_pat_\w{20,}|glpat-[\w-]{16,})", REDACTED),
+        (
+            ("xox", "sk-", "sk_", "npm_", "pypi-", "aiza"),
+            r"\b(?:xox[a-z]-[\w-]{10,}|sk[-_][\w-]{20,}|npm_\w{30,}|pypi-[\w-]{30,}|AIza[\w-]{35})",
+            REDACTED,
+        ),
+        (("eyj",), r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?", REDACTED),
+        (("akia", "asia"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", REDACTED),
+        (
+            ("authorization",),
+            r"(?i)((?:proxy-)?authorization[\"']?\s*[:=]\s*[\"']?)(?!\[redacted\])[^\r\n\"']+",
+            rf"\1{REDACTED}",
+        ),
+        (
+            ("x-amz-",),
+            r"(?i)(x-amz-(?:signature|security-token)=)(?!\[redacted\])[^&\s\"']+",
+            rf"\1{REDACTED}",
+        ),
+        (("://",), r"://(?!\[redacted\]@)[^/\s@\"'<>]{1,2000}@", f"://{REDACTED}@"),
+        (
+            _WORDS,
+            rf"(?i)({_NAME}[\"']?\s*[:=]\s*)([\"'])(?!\[redacted\])(?:(?!\2)[^\r\n])+\2",
+            rf"\1\2{REDACTED}\2",
+        ),
+        (_WORDS, rf"(?i)({_NAME}[\"']?\s*[:=]\s*)(?!\[redacted\]|[\"'])[^\s,;&]+", rf"\1{REDACTED}"),
         # A secret access key that stands alone: 40 characters of base64 that no hash and no path is.
         (
-            r"(?<![\w/+=])(?=[A-Za-z+]*\d)(?=[A-Z0-9/+]*[a-z])(?=[a-z0-9/+]*[A-Z])(?!/)[A-Za-z0-9/+]{40}(?![\w/+=])",
+            ("",),
+            r"(?<![\w/+])(?=[A-Za-z/+]*\d)(?=[A-Z0-9/+]*[a-z])(?=[a-z0-9/+]*[A-Z])(?!/)[A-Za-z0-9/+]{40}(?![\w/+=])",
             REDACTED,
         ),
     )
@@ -46,8 +69,10 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     text = plain(text)
     for secret in sorted({each for each in secrets if len(each) >= _MIN_SECRET}, key=len, reverse=True):
         text = text.replace(secret, REDACTED)
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
+    lowered = text.lower()
+    for needles, pattern, replacement in _SECRETS:
+        if any(needle in lowered for needle in needles):
+            text = pattern.sub(replacement, text)
     return text
 
 

@@ -16,6 +16,7 @@ BODY_LIMIT = 65_536
 DETAIL_LIMIT = 4_000
 DETAIL_LINES = 40
 VALUE_LIMIT = 1_000
+OUTPUTS_SHOWN = 50
 ERRORS_SHOWN = 20
 SHORT_COMMIT = 7
 
@@ -168,7 +169,7 @@ def _failure(stage: StageReport, web_url: str) -> Iterator[str]:
 
 
 def _outputs(outputs: Sequence[tuple[str, str]]) -> str:
-    rows = [f"| {code(name)} | {code(_short(redact(value), VALUE_LIMIT))} |" for name, value in outputs]
+    rows = [f"| {code(name)} | {code(_short(redact(value), VALUE_LIMIT))} |" for name, value in outputs[:OUTPUTS_SHOWN]]
     return "\n".join([messages.OUTPUTS_HEAD, *rows])
 
 

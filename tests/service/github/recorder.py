@@ -35,8 +35,9 @@ class Fault:
 
 
 class Recorder:
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, github: str = "") -> None:
         self.upstream = urlsplit(upstream)
+        self.github = github or upstream  # what links in answers begin with; they are to lead here again
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -85,13 +86,15 @@ class _Handler(BaseHTTPRequestHandler):
             content = answer.read()
         finally:
             upstream.close()
+        content = content.replace(recorder.github.encode(), recorder.url.encode())
+        answered = [(name, value.replace(recorder.github, recorder.url)) for name, value in answer.getheaders()]
         call.status = answer.status
         call.violations = answer.getheader("sl-violations") or ""
         if fault:
             self.connection.shutdown(socket.SHUT_RDWR)
             self.close_connection = True
             return None
-        return self._answer(answer.status, answer.getheaders(), content)
+        return self._answer(answer.status, answered, content)
 
     def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.send_response(status)

@@ -104,12 +104,9 @@ def test_a_commit_that_github_does_not_have_stops_nothing_else(story: Story) -> 
 
 def test_a_suspended_installation_is_not_told_and_breaks_nothing(story: Story) -> None:
     story.deploy(story.add_stage())
-    story.github.suspend_installation()
-    try:
+    with story.github.installation("suspended"):
         assert story.tell() == []
-        assert story.comments() == []
-    finally:
-        story.github.suspend_installation(False)
+    assert story.comments() == []
     story.tell()
     assert "Live" in story.comment()
 
