@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from demo.account import Account
-from demo.aws.server import LocalAws
+from demo.aws.server import DEFAULT_ACCOUNT, LocalAws
 from demo.github.server import LocalGitHub
 from demo.service import Service
 from stagedoor.deploy.bootstrap import bootstrap
@@ -16,7 +16,7 @@ from stagedoor.deploy.clients import Clients
 from stagedoor.events import silent
 from stagedoor.target import Target
 
-ACCOUNT = "000000000001"
+ACCOUNT = DEFAULT_ACCOUNT
 REGION = "us-east-1"
 
 

@@ -9,7 +9,9 @@ from demo.github.world import LocalRepository
 from demo.waiting import NotYet, StepFailed
 
 LIVE, FAILED, REMOVED = "✅ Live", "❌ Failed", "🗑️ Removed"
-_ROW = re.compile(r"^\| <code>(?P<stage>[^<]+)</code> \| (?P<state>[^|]+) \| (?P<url>[^|]+) \| (?P<rest>.+) \|$", re.MULTILINE)
+_ROW = re.compile(
+    r"^\| <code>(?P<stage>[^<]+)</code> \| (?P<state>[^|]+) \| (?P<url>[^|]+) \| (?P<rest>.+) \|$", re.MULTILINE
+)
 _LINK = re.compile(r"\]\(<?(?P<url>[^)>]+)>?\)")
 
 

@@ -114,7 +114,7 @@ class Story:
         """Step 5: a push changes the code, and the same comment."""
         with self.teller.line("5", "A push changes the code") as line:
             began = time.monotonic()
-            self.good = self._push(notes_app.handler("notes 2"), "Answer as the second version")
+            self.good = self.push(notes_app.handler("notes 2"), "Answer as the second version")
             self._until('"notes 2" at the preview\'s URL', lambda: self.preview.version_is("notes 2"))
             line.seconds = self.times.push_to_new_code = time.monotonic() - began
             comment = self._until_comment(LIVE, self.good)
@@ -125,7 +125,7 @@ class Story:
     def change_ten_times(self) -> None:
         """Step 6: ten pushes during a deploy end in one more deploy, of the newest."""
         with self.teller.line("6", "Ten pushes arrive while a deploy is under way") as line:
-            slow = self._push(notes_app.slow_program(4), "Think longer")
+            slow = self.push(notes_app.slow_program(4), "Think longer")
             under_way = self._run_in_phase(slow, "synth")
             began = time.monotonic()
             commits = self._push_at_once([notes_app.handler(f"notes 3.{index}") for index in range(PUSHES)])
@@ -141,7 +141,7 @@ class Story:
     def break_it(self) -> None:
         """Step 7: the app's own error is told, and nothing of it is deployed."""
         with self.teller.line("7", "A push whose synth raises") as line:
-            broken = self._push(notes_app.broken_program(), "Break it")
+            broken = self.push(notes_app.broken_program(), "Break it")
             comment = self._until_comment(FAILED, broken)
             check = self._until("the check run's end", lambda: self.pull.check(broken))
             expect(check["conclusion"] == "failure", "a failed check run", check["conclusion"])
@@ -157,7 +157,7 @@ class Story:
         """Step 8: closed during a deploy, everything goes."""
         with self.teller.line("8", "The pull request is closed while a deploy is under way") as line:
             files = {**notes_app.whole_program(), **notes_app.handler("notes 4")}
-            self.good = self._push(files, "Mend it")
+            self.good = self.push(files, "Mend it")
             self._run_in_phase(self.good, "apply")
             began = time.monotonic()
             self.pull.github.close(self.pull.repository, self.pull.number)
@@ -235,11 +235,12 @@ class Story:
 
         return self._until(f"a run of {commit[:7]} in phase {phase!r}", look)
 
-    def _push(self, files: dict[str, str], message: str) -> str:
+    def push(self, files: dict[str, str], message: str) -> str:
+        """Push to the pull request's branch as its author, and return the commit."""
         return self.pull.github.push(self.pull.repository, BRANCH, files, message)
 
     def _push_at_once(self, changes: list[dict[str, str]]) -> list[str]:
-        return [self._push(files, "Another thought") for files in changes]
+        return [self.push(files, "Another thought") for files in changes]
 
     def _until(self, expected: str, look: Callable[[], Found]) -> Found:
         return until(expected, look, PATIENCE, alive=self.cloud.service.check)
