@@ -6,15 +6,20 @@ sets and negation. A match takes time proportional to the two lengths, whatever 
 cannot keep a worker busy with it.
 """
 
+import re
 from collections.abc import Iterator
+
+_REPEATED_STARS = re.compile(r"\*{3,}")
+_REPEATED_FOLDERS = re.compile(r"(?:\*\*/)+")
 
 
 def matches(pattern: str, name: str) -> bool:
     """Return whether the whole of `name` matches `pattern`. Letters match only themselves, in their own case."""
-    states = _with_empty_steps(pattern, {0})
+    plain = _REPEATED_FOLDERS.sub("**/", _REPEATED_STARS.sub("**", pattern))
+    states = set(_from(plain, 0))
     for character in name:
-        states = _with_empty_steps(pattern, set(_after(pattern, states, character)))
-    return len(pattern) in states
+        states = {reached for state in states for reached in _after(plain, state, character)}
+    return len(plain) in states
 
 
 def covers(pattern: str, path: str) -> bool:
@@ -28,30 +33,26 @@ def literal_length(pattern: str) -> int:
     return sum(character not in "*?" for character in pattern)
 
 
-def _after(pattern: str, states: set[int], character: str) -> Iterator[int]:
-    """Yield the places in the pattern that are reached by reading one character of the name."""
-    for state in states:
-        symbol = pattern[state : state + 1]
-        if symbol == "*" and (character != "/" or _is_deep(pattern, state)):
-            yield state
-        elif symbol == character or (symbol == "?" and character != "/"):
-            yield state + 1
+def _after(pattern: str, state: int, character: str) -> Iterator[int]:
+    """Yield the places in the pattern that are reached from one place by reading one character of the name."""
+    symbol = pattern[state : state + 1]
+    if symbol == "*" and (character != "/" or _is_deep(pattern, state)):
+        yield state
+        yield from _from(pattern, state + 1)
+    elif symbol == character or (symbol == "?" and character != "/"):
+        yield from _from(pattern, state + 1)
 
 
-def _with_empty_steps(pattern: str, states: set[int]) -> set[int]:
-    """Add the places that are reached without reading anything: a star may stand for nothing, `**/` for no folder."""
-    reached: set[int] = set()
-    waiting = list(states)
-    while waiting:
-        state = waiting.pop()
-        if state in reached:
-            continue
-        reached.add(state)
-        if pattern[state : state + 1] == "*":
-            waiting.append(state + 1)
-            if pattern.startswith("**/", state) and (state == 0 or pattern[state - 1] == "/"):
-                waiting.append(state + 3)
-    return reached
+def _from(pattern: str, state: int) -> Iterator[int]:
+    """Yield a place that is entered and those that are reached from it without reading anything.
+
+    A star may stand for nothing. `**/` may stand for no folder, but only where a folder's name would begin.
+    """
+    yield state
+    if pattern[state : state + 1] == "*":
+        yield from _from(pattern, state + 1)
+        if pattern.startswith("**/", state) and (state == 0 or pattern[state - 1] == "/"):
+            yield from _from(pattern, state + 3)
 
 
 def _is_deep(pattern: str, star: int) -> bool:

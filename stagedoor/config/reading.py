@@ -11,11 +11,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stagedoor.config.model import AppConfig, Config, Outputs, Previews, StageRule
-from stagedoor.config.places import Path, places_of
+from stagedoor.config.places import Path, Places, places_of
 from stagedoor.errors import Location, UserError
 
 SIZE_LIMIT = 64 * 1024
 """Bytes. Larger than any configuration, small enough to be read in a webhook's shadow."""
+
+DOTS_LIMIT = 256
+"""In one line. Python's parser takes time that grows with the square of a dotted key's parts: a minute at 64 KiB."""
 
 PROBLEM_LIMIT = 50
 """As many as GitHub takes in one call for a check run's annotations
@@ -94,6 +97,7 @@ def default_config(has_cdk_json: bool) -> Config | None:
 def parse_config(text: bytes | str, path: str = "stagedoor.toml") -> Config:
     """Return what the file says. `path` is how the file is called in messages. Raises `ConfigInvalid`, nothing else."""
     document = _decoded(text, path)
+    _refuse_long_keys(document, path)
     try:
         values = tomllib.loads(document)
         places = places_of(document)
@@ -107,14 +111,23 @@ def parse_config(text: bytes | str, path: str = "stagedoor.toml") -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         found = error.errors(include_url=False)[:PROBLEM_LIMIT]
-        problems = []
-        for details in found:
-            what, remedy, is_key = _explained(details)
-            loc = tuple(part for part in details["loc"] if part != "[key]")
-            line, column = places.of_key(loc) if is_key else places.of_value(loc)
-            problems.append(Problem(Location(path, line, column), what, remedy))
-        problems.sort(key=lambda problem: (problem.location.line, problem.location.column))
-        raise ConfigInvalid(tuple(problems)) from None
+        problems = (_problem(details, places, path) for details in found)
+        in_order = sorted(problems, key=lambda problem: (problem.location.line, problem.location.column))
+        raise ConfigInvalid(tuple(in_order)) from None
+
+
+def _refuse_long_keys(document: str, path: str) -> None:
+    for number, line in enumerate(document.split("\n"), 1):
+        if line.count(".") > DOTS_LIMIT:
+            what = f"This line has more than {DOTS_LIMIT} dots in it."
+            raise ConfigInvalid((Problem(Location(path, number), what, "Break it into several."),))
+
+
+def _problem(details: ErrorDetails, places: Places, path: str) -> Problem:
+    what, remedy, is_key = _explained(details)
+    loc = tuple(part for part in details["loc"] if part != "[key]")
+    line, column = places.of_key(loc) if is_key else places.of_value(loc)
+    return Problem(Location(path, line, column), what, remedy)
 
 
 def _decoded(text: bytes | str, path: str) -> str:
