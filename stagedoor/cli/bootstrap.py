@@ -8,8 +8,9 @@ from stagedoor.cli.account import find_target, qualifier_of, use_profile
 from stagedoor.cli.app_folder import find_repository
 from stagedoor.cli.options import EXIT_CODES, Options, at_work, with_options
 from stagedoor.cli.screen import Ending
-from stagedoor.deploy.bootstrap import NotBootstrapped, find_bootstrap
+from stagedoor.deploy.bootstrap import NotBootstrapped, find_bootstrap, stack_name
 from stagedoor.deploy.bootstrap import bootstrap as prepare
+from stagedoor.deploy.stacks import read_stack
 from stagedoor.target import Trust
 
 
@@ -38,6 +39,9 @@ def bootstrap(options: Options) -> None:
             except NotBootstrapped:
                 found, did = None, "is prepared"
         if found is None:
+            work.busy_stacks = lambda: [
+                stack for stack in [read_stack(clients, stack_name(target))] if stack and stack.busy
+            ]
             with work.screen, work.phase("apply"):
                 found = prepare(clients, target, work.emit)
         data = {"account": target.account, "region": target.region, "qualifier": qualifier}

@@ -14,7 +14,7 @@ from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir
 from stagedoor.cli.options import EXIT_CODES, Options, Work, at_work, with_options
 from stagedoor.cli.screen import Ending
-from stagedoor.cli.stage import is_lasting, known_stacks, stage_identity
+from stagedoor.cli.stage import busy_stacks, is_lasting, known_stacks, stage_identity
 from stagedoor.deploy.apply import Deployed
 from stagedoor.deploy.apply import deploy as deploy_assembly
 from stagedoor.deploy.stacks import read_all_stacks
@@ -64,6 +64,7 @@ def _deploy(work: Work, app: AppFolder, identity: StageIdentity, target: Target)
             assembly = _stage_assembly(work, app, identity, target, Path(folder))
             clients = work.clients(target)
             known = known_stacks(read_all_stacks(clients), identity)
+        work.busy_stacks = lambda: busy_stacks(read_all_stacks(clients), identity)
         return deploy_assembly(assembly, identity, clients, work.ledger(), work.emit, known)
 
 

@@ -4,13 +4,14 @@ import functools
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from stagedoor import __version__
@@ -20,9 +21,12 @@ from stagedoor.cli.interruption import Interruption
 from stagedoor.cli.json_screen import JsonScreen
 from stagedoor.cli.line_screen import LineScreen
 from stagedoor.cli.live_screen import LiveScreen
+from stagedoor.cli.progress import words_for
 from stagedoor.cli.screen import Screen
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.ledger import MemoryLedger
+from stagedoor.deploy.stacks import ActualStack
+from stagedoor.errors import Cancelled
 from stagedoor.events import Event, EventKind
 from stagedoor.target import Target
 
@@ -68,12 +72,16 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @dataclass(slots=True)
 class Work:
-    """One command at work: where it shows what it does, how it is interrupted, and its run's id."""
+    """One command at work: where it shows what it does, how it is interrupted, and its run's id.
+
+    `busy_stacks` asks CloudFormation which stacks of the stage it is working on; None before the account is changed.
+    """
 
     options: Options
     screen: Screen
     interruption: Interruption
     run: str = field(default_factory=lambda: f"{int(time.time())}-{secrets.token_hex(4)}")
+    busy_stacks: Callable[[], Iterable[ActualStack]] | None = None
 
     def emit(self, event: Event) -> None:
         """Show an event; raises `Cancelled` when the work is to stop."""
@@ -111,13 +119,14 @@ class Work:
 def at_work(options: Options) -> Iterator[Work]:
     """Frame a command's work: whatever it raises is told and becomes the exit code."""
     screen = choose_screen(options)
+    work = Work(options, screen, Interruption(screen.stopping))
     try:
-        with Interruption(screen.stopping) as interruption:
-            yield Work(options, screen, interruption)
+        with work.interruption:
+            yield work
     except (click.ClickException, click.Abort):
         raise
     except BaseException as error:
-        failure = failure_of(error, going_on=_going_on(screen))
+        failure = failure_of(error, going_on=_going_on(error, work))
         screen.fail(failure)
         sys.exit(failure.code)
 
@@ -132,9 +141,16 @@ def choose_screen(options: Options) -> Screen:
     return LineScreen(verbose=options.verbose)
 
 
-def _going_on(screen: Screen) -> str:
-    """Say what is left when a command is interrupted."""
-    left = [f"{stack.name} ({stack.words})" for stack in screen.progress.under_way]
-    if not left:
-        return "CloudFormation is not working on anything of it."
-    return f"CloudFormation goes on with {', '.join(left)}. The next deploy or remove joins it."
+def _going_on(error: BaseException, work: Work) -> str:
+    """Say what an interrupted command leaves going on; CloudFormation itself is asked, unless there is no time."""
+    if not isinstance(error, Cancelled):
+        return "What CloudFormation had begun, it goes on with; the next deploy or remove joins it."
+    if work.busy_stacks is None:
+        return "Nothing was changed."
+    try:
+        busy = [f"{stack.name} ({words_for(stack.status)})" for stack in work.busy_stacks()]
+    except (BotoCoreError, ClientError) as problem:
+        return f"CloudFormation could not be asked what it goes on with: {problem}"
+    if not busy:
+        return "CloudFormation is not working on anything of this stage; the next deploy or remove goes on from here."
+    return f"CloudFormation goes on with {', '.join(busy)}. The next deploy or remove joins it."

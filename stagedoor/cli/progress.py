@@ -74,11 +74,6 @@ class Progress:
             case EventKind.LOG:
                 self.last_line, self.last_line_at = event.message, now
 
-    @property
-    def under_way(self) -> list[StackItem]:
-        """The stacks that CloudFormation was working on when it was last heard of."""
-        return [stack for stack in self.stacks.values() if stack.seconds is None]
-
     def _phase(self, event: Event, now: float) -> None:
         if event.status == "started":
             self.phases[event.subject] = Item(event.subject, began=now)

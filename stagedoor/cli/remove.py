@@ -8,7 +8,7 @@ import click
 from stagedoor.cli.account import find_target, qualifier_of, use_profile
 from stagedoor.cli.options import EXIT_CODES, Options, at_work, with_options
 from stagedoor.cli.screen import Ending
-from stagedoor.cli.stage import is_lasting, known_stacks, stage_identity
+from stagedoor.cli.stage import busy_stacks, is_lasting, known_stacks, stage_identity
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import Removed
 from stagedoor.deploy.remove import remove as remove_stage
@@ -51,6 +51,7 @@ def remove(stage: str, yes: bool, confirm: str | None, options: Options) -> None
             work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
             if known:
                 _ask(identity, known, yes=yes, confirm=confirm, may_ask=not options.as_json)
+        work.busy_stacks = lambda: busy_stacks(read_all_stacks(clients), identity)
         with work.screen, work.phase("remove"):
             removed = remove_stage(identity, clients, work.ledger(), work.emit, known)
         work.screen.end(_ending(identity, target, removed))

@@ -40,12 +40,21 @@ def known_stacks(stacks: Iterable[ActualStack], identity: StageIdentity) -> list
     """
     known = []
     for stack in stacks:
-        shell = is_unclaimed_review(stack) and stack.name.startswith(f"{identity.prefix}-")
-        if is_ours(stack, identity) or shell:
+        if _is_of_the_stage(stack, identity):
             known.append(KnownStack(stack.name, stack.arn, 0))
         elif _is_of_a_service(stack, identity):
             check_ours(stack, identity)
     return known
+
+
+def busy_stacks(stacks: Iterable[ActualStack], identity: StageIdentity) -> list[ActualStack]:
+    """Return those of an account's stacks that are the stage's and that CloudFormation is working on."""
+    return [stack for stack in stacks if stack.busy and _is_of_the_stage(stack, identity)]
+
+
+def _is_of_the_stage(stack: ActualStack, identity: StageIdentity) -> bool:
+    shell = is_unclaimed_review(stack) and stack.name.startswith(f"{identity.prefix}-")
+    return shell or is_ours(stack, identity)
 
 
 def _is_of_a_service(stack: ActualStack, identity: StageIdentity) -> bool:

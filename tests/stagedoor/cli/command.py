@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stagedoor.cli.app_folder import find_app
+from stagedoor.cli.stage import stage_identity
+
 ROOT = Path(__file__).parents[3]
 CACHE = ROOT / ".stagedoor" / "cache"
 """Kept between test runs, as a person's cache is between commands."""
@@ -72,3 +75,8 @@ class Command:
 
     def at(self, folder: Path, **environment: str) -> "Command":
         return replace(self, folder=folder, environment={**self.environment, **environment})
+
+
+def stack_name(stagedoor: Command) -> str:
+    """Return the name of the tiny app's stack in the stage dev."""
+    return stage_identity(find_app(stagedoor.folder), "dev").stack_name("Tiny")

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from tests.cloudformation.endpoint import ScriptedCloudFormation
-from tests.stagedoor.cli.command import Command
+from tests.stagedoor.cli.command import Command, stack_name
 
 
 def ended(process: subprocess.Popen[str]) -> str:
@@ -22,7 +22,7 @@ def test_during_synth_it_stops_at_once_and_has_changed_nothing(slow: Command, sc
     assert any("thinking" in line for line in process.stderr)
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    assert "CloudFormation is not working on anything" in ended(process)
+    assert "Nothing was changed." in ended(process)
     assert time.monotonic() - began < 5
     assert scripted.changes() == []
 
@@ -46,10 +46,11 @@ def test_an_update_is_told_to_roll_back(slow: Command, scripted: ScriptedCloudFo
     assert slow.result("deploy", "--stage", "dev")["ok"]
     (slow.folder / "word").write_text("changed")
     scripted.account.held.add(stack_name(slow))
+    scripted.account.seconds = 10  # for the rollback, too
     process = slow.start("deploy", "--stage", "dev")
     scripted.await_call("ExecuteChangeSet", 2)
     process.send_signal(signal.SIGTERM)
-    ended(process)
+    assert f"CloudFormation goes on with {stack_name(slow)}" in ended(process)
     assert len(scripted.changes("CancelUpdateStack")) == 1
 
 
@@ -60,16 +61,8 @@ def test_twice_it_leaves_at_once(slow: Command, scripted: ScriptedCloudFormation
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    ended(process)
+    assert "What CloudFormation had begun, it goes on with" in ended(process)
     assert not gate.opened.is_set()
-
-
-def stack_name(stagedoor: Command) -> str:
-    """Return the name of the tiny app's stack in the stage dev, as the command's own parts make it."""
-    from stagedoor.cli.app_folder import find_app
-    from stagedoor.cli.stage import stage_identity
-
-    return stage_identity(find_app(stagedoor.folder), "dev").stack_name("Tiny")
 
 
 def test_json_says_so_too(slow: Command):

@@ -7,12 +7,12 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.stagedoor.cli.command import CACHE, Command, tiny_app
+from tests.stagedoor.cli.command import Command, stack_name, tiny_app
 
 
 def wrong(done: subprocess.CompletedProcess[str], *said: str) -> None:
     assert done.returncode == 1, done.stderr
-    assert "Traceback (most recent call last)" not in done.stderr.partition("at app.py")[0]
+    assert "stagedoor/cli" not in done.stderr
     for text in said:
         assert text in done.stderr
 
@@ -64,17 +64,12 @@ def test_not_bootstrapped(stagedoor: Command):
     long = 'template["Description"] = "x" * 60_000\n(out / "Tiny.template'  # too long to be sent: it goes by the bucket
     program.write_text(program.read_text().replace('(out / "Tiny.template', long, 1))
     wrong(stagedoor("deploy", "--stage", "dev"), "has nothing prepared for assets", "stagedoor bootstrap")
-    assert stagedoor("bootstrap").returncode == 0
-    assert "was prepared already" in stagedoor("bootstrap").stderr
 
 
 def test_the_apps_own_error_with_its_place(stagedoor: Command):
     (stagedoor.folder / "word").unlink()
     done = stagedoor("deploy", "--stage", "dev")
-    wrong(done, "ended with status 1: FileNotFoundError", "at app.py:", "Traceback (most recent call last)")
-    error = stagedoor.result("deploy", "--stage", "dev")["error"]
-    assert error["id"] == "synth-failed"
-    assert error["location"]["path"] == "app.py"
+    wrong(done, "ended with status 1: FileNotFoundError", "at app.py:5:", "Traceback (most recent call last)")
 
 
 @pytest.mark.parametrize(
@@ -95,15 +90,14 @@ def test_the_apps_own_error_with_its_place(stagedoor: Command):
 def test_a_stack_of_somebody_else(
     stagedoor: Command, aws: boto3.Session, account: dict[str, str], tags: dict[str, str], whose: str
 ):
-    ours = stagedoor.result("deploy", "--stage", "dev")["stacks"][0]["name"]
-    stagedoor("remove", "--stage", "dev", "--yes")
+    ours = stack_name(stagedoor)
     cloudformation = aws.client("cloudformation", endpoint_url=account["AWS_ENDPOINT_URL"])
     body = json.dumps({"Resources": {"Theirs": {"Type": "AWS::SNS::Topic"}}})
     cloudformation.create_stack(
         StackName=ours, TemplateBody=body, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
     )
     wrong(stagedoor("deploy", "--stage", "dev"), f"'{ours}' already exists and", whose)
-    stagedoor("remove", "--stage", "dev", "--yes")
+    stagedoor("remove", "--stage", "dev", "--yes")  # refuses, or finds nothing of its own
     assert cloudformation.describe_stacks(StackName=ours)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
 
 
@@ -145,4 +139,3 @@ def test_an_error_of_our_own_keeps_its_traceback(stagedoor: Command, tmp_path: P
     (kept,) = (tmp_path / "cache" / "errors").iterdir()
     assert "Traceback" in kept.read_text()
     assert str(kept) in done.stderr
-    assert CACHE.exists()

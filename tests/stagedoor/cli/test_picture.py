@@ -46,7 +46,6 @@ def test_a_stack_that_is_done_is_one_line():
     progress.take(Event(EventKind.STACK, "shop", "UPDATE_COMPLETE", seconds=41.0), 41)
     progress.take(Event(EventKind.PHASE, "apply", "done", seconds=41.5), 42)
     assert drawn(progress, 60) == ["✓ apply 42 s", "✓ shop 41 s updated 2 resources, slowest Shop/Site 40 s"]
-    assert progress.under_way == []
 
 
 def test_what_failed_stays_to_be_seen_when_the_stack_has_rolled_back():
@@ -56,7 +55,6 @@ def test_what_failed_stays_to_be_seen_when_the_stack_has_rolled_back():
     progress.take(resource("Role", "CREATE_IN_PROGRESS"), 0)
     progress.take(resource("Role", "CREATE_FAILED", 1.0, "no"), 1)
     progress.take(Event(EventKind.STACK, "shop", "ROLLBACK_IN_PROGRESS"), 1)
-    assert [stack.words for stack in progress.under_way] == ["rolling back"]
     progress.take(Event(EventKind.STACK, "shop", "ROLLBACK_COMPLETE", seconds=2.0), 2)
     assert drawn(progress, 2)[1:] == ["✗ shop 2.0 s rolled back 1 resource", "✗ Shop/Role 1.0 s failed AWS::X::Y"]
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from subprocess import Popen
 
 from tests.cloudformation.endpoint import ScriptedCloudFormation
-from tests.stagedoor.cli.command import Command
-from tests.stagedoor.cli.test_interruption import stack_name
+from tests.stagedoor.cli.command import Command, stack_name
 
 
 @dataclass
