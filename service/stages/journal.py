@@ -7,12 +7,13 @@ loses what it said in the last fraction of a second, nothing before.
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any
 
 from service.blobs import BlobStore
+from service.github.escape import redact
 from stagedoor.events import Event, EventKind
 
 FLUSH_SECONDS = 0.25
@@ -58,7 +59,9 @@ class Journal:
         self._said += 1
         if self._said > MAX_EVENTS and event.kind in {EventKind.LOG, EventKind.RESOURCE, EventKind.ASSET}:
             return
-        line = json.dumps(asdict(event), default=_plain, ensure_ascii=False)
+        # What an app prints may hold what nobody should read on a page.
+        safe = replace(event, message=redact(event.message)) if event.message else event
+        line = json.dumps(asdict(safe), default=_plain, ensure_ascii=False)
         with self._lock:
             self._waiting.append(line)
         if event.kind is EventKind.PHASE:

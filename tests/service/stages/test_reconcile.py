@@ -12,10 +12,14 @@ from service.stages.lease import acquire
 from tests.service.stages import tiny_app
 
 
+def client(service):
+    return boto3.Session().client(service)  # the default session would remember the first test's account
+
+
 def stacks():
     return [
         stack["StackName"]
-        for stack in boto3.client("cloudformation").describe_stacks()["Stacks"]
+        for stack in client("cloudformation").describe_stacks()["Stacks"]
         if stack["StackStatus"] != "DELETE_COMPLETE"
     ]
 
@@ -25,7 +29,7 @@ def parameters():
 
 
 def _parameter_values():
-    ssm = boto3.client("ssm")
+    ssm = client("ssm")
     names = [each["Name"] for each in ssm.describe_parameters()["Parameters"]]
     return [ssm.get_parameter(Name=name)["Parameter"] for name in names]
 
