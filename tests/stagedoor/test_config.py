@@ -1,6 +1,7 @@
 """`stagedoor.toml` as its author meets it: what it means, and where every mistake is."""
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -288,3 +289,16 @@ def paths_in(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     found = [found for key, each in inner for found in paths_in(each, (*path, key))]
     return [each for each in ([path] if path else []) + found if len(each) <= DEPTH]
+
+
+def test_the_example_of_the_documentation_is_valid_and_its_mistakes_are_told_in_those_words():
+    page = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+    example = page.partition("```toml\n")[2].partition("```")[0]
+
+    config = parse_config(example)
+
+    assert config.stage_rule("pr-1").target == "previews"
+    assert config.stage_rule("prod").environment == "production"
+    with pytest.raises(ConfigInvalid) as caught:
+        parse_config('[apps.web]\npath = "web"\n\n# typing\ncomand = "make"\n\n[previews]\nenabled = "no"\n')
+    assert caught.value.detail in page
