@@ -22,6 +22,7 @@ from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.synth.executor import Command, Executor
 from stagedoor.synth.recipes import Installer, Recipe, UnsupportedDependencies, find_recipes
+from stagedoor.synth.tree import exists, read_text
 from stagedoor.synth.warming import warm
 
 TAIL = 40
@@ -142,8 +143,8 @@ class _Installation:
 
     def _npm(self, made: Path) -> None:
         for name in ("package.json", "package-lock.json", ".npmrc"):
-            if (self.recipe.folder / name).is_file():
-                shutil.copy(self.recipe.folder / name, made / name)
+            if exists(self.recipe.folder / name):
+                (made / name).write_text(read_text(self.recipe.folder / name, self.root))
         self._do(made, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
 
     def _pip(self, made: Path) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from stagedoor.errors import Location, UserError
+from stagedoor.synth.tree import exists, read_text
 
 _PYTHON_NOT_YET = {"poetry.lock": "Poetry", "Pipfile.lock": "Pipenv", "Pipfile": "Pipenv", "pdm.lock": "PDM"}
 _NODE_NOT_YET = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "Yarn", "bun.lock": "Bun", "bun.lockb": "Bun"}
@@ -57,21 +58,21 @@ def find_recipes(app_dir: Path, root: Path) -> list[Recipe]:
 
 def _python_recipe(folder: Path, root: Path) -> Recipe | None:
     project = folder / "pyproject.toml"
-    lock = _nearest(folder, root, "uv.lock") if project.is_file() else None
+    lock = _nearest(folder, root, "uv.lock") if exists(project) else None
     if lock:
-        return Recipe(Installer.UV, folder, _read(lock) + _read(project))
-    if (folder / "requirements.txt").is_file():
+        return Recipe(Installer.UV, folder, read_text(lock, root) + read_text(project, root))
+    if exists(folder / "requirements.txt"):
         return Recipe(Installer.REQUIREMENTS, folder, flatten_requirements(folder / "requirements.txt", root))
     _refuse(folder, root, _PYTHON_NOT_YET)
-    if project.is_file() and _is_project(project, root):
-        return Recipe(Installer.PYPROJECT, folder, _read(project))
+    if exists(project) and _is_project(project, root):
+        return Recipe(Installer.PYPROJECT, folder, read_text(project, root))
     return None
 
 
 def _is_project(file: Path, root: Path) -> bool:
     """Say whether a `pyproject.toml` names a project; many hold the settings of tools only."""
     try:
-        return "project" in tomllib.loads(_read(file))
+        return "project" in tomllib.loads(read_text(file, root))
     except tomllib.TOMLDecodeError as problem:
         raise UnsupportedDependencies(
             f"{file.name} is not valid TOML: {problem}.", "Correct it.", location=Location(str(file.relative_to(root)))
@@ -80,11 +81,11 @@ def _is_project(file: Path, root: Path) -> bool:
 
 def _node_recipe(folder: Path, root: Path) -> Recipe | None:
     lock = folder / "package-lock.json"
-    if not lock.is_file():
+    if not exists(lock):
         _refuse(folder, root, _NODE_NOT_YET)
         return None
     files = (lock, folder / "package.json", folder / ".npmrc")
-    return Recipe(Installer.NPM, folder, "\0".join(_read(file) for file in files if file.is_file()))
+    return Recipe(Installer.NPM, folder, "\0".join(read_text(file, root) for file in files if exists(file)))
 
 
 def _refuse(folder: Path, root: Path, not_yet: dict[str, str]) -> None:
@@ -104,7 +105,7 @@ def flatten_requirements(file: Path, root: Path, above: Sequence[Path] = ()) -> 
     Raises `UnsupportedDependencies` for other local folders, constraints, and files outside of the repository.
     """
     lines: list[str] = []
-    for number, line in enumerate(_read(file).replace("\\\n", " ").splitlines(), 1):
+    for number, line in enumerate(read_text(file, root).replace("\\\n", " ").splitlines(), 1):
         text = re.sub(r"(^|\s)#.*", "", line).strip()
         if include := _INCLUDE.match(text):
             inner = (file.parent / include[1]).resolve()
@@ -127,12 +128,8 @@ def _refused(file: Path, root: Path, line: int, what: str) -> UnsupportedDepende
 
 def _nearest(folder: Path, root: Path, name: str) -> Path | None:
     for place in (folder, *folder.parents):
-        if (place / name).is_file():
+        if exists(place / name):
             return place / name
         if place == root:
             return None
     return None
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stagedoor.errors import Location, UserError
+from stagedoor.synth.tree import exists, read_text
 
 
 class InvalidCdkJson(UserError):
@@ -68,20 +69,16 @@ def _command(settings: Mapping[str, Any], name: str, app_dir: Path, root: Path) 
 
 
 def _read_object(file: Path, root: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not exists(file):
         return {}
+    try:
+        found = json.loads(read_text(file, root))
     except json.JSONDecodeError as problem:
         raise InvalidCdkJson(
             f"{file.name} is not valid JSON: {problem.msg}.",
             "Correct it; CDK reads it as plain JSON, without comments.",
             location=Location(str(file.relative_to(root)), problem.lineno, problem.colno),
         ) from None
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InvalidCdkJson(
-            f"{file.name} cannot be read.", "Write it as UTF-8 text.", location=Location(str(file.relative_to(root)))
-        ) from problem
     if not isinstance(found, dict):
         raise InvalidCdkJson(
             f"{file.name} holds no object.", "Begin it with {.", location=Location(str(file.relative_to(root)))
@@ -90,7 +87,7 @@ def _read_object(file: Path, root: Path) -> dict[str, Any]:
 
 
 def _wrong(file: Path, root: Path, key: str, kind: str) -> InvalidCdkJson:
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = read_text(file, root).splitlines()
     line = next((number for number, text in enumerate(lines, 1) if f'"{key}"' in text), 1)
     return InvalidCdkJson(
         f'"{key}" of {file.name} is not {kind}.',

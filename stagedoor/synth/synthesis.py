@@ -18,6 +18,7 @@ from stagedoor.synth.dependencies import Environment, install, settings_above, t
 from stagedoor.synth.executor import Command, Executor
 from stagedoor.synth.places import location_in
 from stagedoor.synth.settings import CdkSettings, context_of, read_settings
+from stagedoor.synth.tree import UnsafeFile
 from stagedoor.target import Trust
 
 CLI_VERSION = "2.1148.1"
@@ -74,6 +75,8 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit) -> Path:
     """
     root = (request.root or request.app_dir).resolve()
     app_dir = request.app_dir.resolve()
+    if not app_dir.is_relative_to(root) or not app_dir.is_dir():
+        raise UnsafeFile("The app's folder is not a folder of the repository.", "Name the folder that holds cdk.json.")
     settings = read_settings(app_dir, root)
     app = request.command or settings.app
     if not app:

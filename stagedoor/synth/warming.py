@@ -8,9 +8,11 @@ others use.
 import hashlib
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from stagedoor.synth.executor import Command, Executor
+from stagedoor.synth.tree import UnsafeFile, read_text
 
 _PROGRAM = """
 import contextlib, importlib, importlib.util, pathlib, subprocess, sys, time
@@ -72,7 +74,8 @@ def cdk_modules(app_dir: Path, environment: Path) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(".") and name not in ("node_modules", "cdk.out")]
         for name in files:
             if name.endswith(".py"):
-                words |= set(re.findall(r"\baws_\w+", Path(directory, name).read_text("utf-8", errors="replace")))
+                with suppress(UnsafeFile):
+                    words |= set(re.findall(r"\baws_\w+", read_text(Path(directory, name), app_dir)))
     return ["aws_cdk", *sorted(f"aws_cdk.{word}" for word in words if (library / word / "__init__.py").is_file())]
 
 

@@ -12,6 +12,7 @@ from stagedoor.events import Event, EventKind, silent
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
 from stagedoor.synth.settings import InvalidCdkJson
 from stagedoor.synth.synthesis import NoAssembly, NoCommand, SynthFailed, SynthRequest, split_context, synthesize
+from stagedoor.synth.tree import UnsafeFile
 from stagedoor.target import Trust
 
 ROOT = Path(__file__).parents[3]
@@ -163,6 +164,29 @@ def test_a_wrong_cdk_json_is_named_with_its_line(app, text, line):
         synthesize(request(app), LocalProcessExecutor(), silent)
     assert wrong.value.location
     assert (wrong.value.location.path, wrong.value.location.line) == ("app/cdk.json", line)
+
+
+@pytest.mark.parametrize(
+    "name", ["cdk.json", "cdk.context.json", "requirements.txt", "package-lock.json", "pyproject.toml"]
+)
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_link_out_of_the_repository_or_a_pipe_is_not_read(app, name, kind):
+    secret = app.parent.parent / "secret"
+    secret.write_text('{"secret": "leaked"}')
+    (app / "cdk.json").write_text(json.dumps({"app": "env"}))
+    (app / name).unlink(missing_ok=True)
+    if kind == "link":
+        (app / name).symlink_to(secret)
+    else:
+        os.mkfifo(app / name)
+    with pytest.raises(UnsafeFile, match="not an ordinary file"):
+        synthesize(request(app), LocalProcessExecutor(), silent)
+
+
+def test_the_apps_folder_is_in_the_repository(app):
+    (app / "out").symlink_to("/")
+    with pytest.raises(UnsafeFile, match="not a folder of the repository"):
+        synthesize(request(app / "out", root=app), LocalProcessExecutor(), silent)
 
 
 def test_node_packages_are_linked_into_the_tree(app):
