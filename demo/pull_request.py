@@ -47,9 +47,15 @@ class PullRequest:
         return _read(ours[0])
 
     def comment_in(self, state: str, commit: str) -> Comment:
-        """Return the comment when it says that the stage is in this state on this commit; else raise `NotYet`."""
+        """Return the comment when it says that the stage is in this state on this commit; else raise `NotYet`.
+
+        Raises `StepFailed` when it says that the commit failed and that was not what is waited for.
+        """
         comment = self.comment()
-        if comment.state != state or comment.commit != commit[:7]:
+        of_commit = comment.commit == commit[:7]
+        if of_commit and comment.state == FAILED != state:
+            raise StepFailed(f"the state {state!r} of {commit[:7]}", comment.body)
+        if comment.state != state or not of_commit:
             raise NotYet(f"the comment says {comment.state!r} of {comment.commit!r}")
         return comment
 

@@ -12,7 +12,7 @@ from demo.preview import Preview
 from demo.pull_request import FAILED, LIVE, REMOVED, Comment, PullRequest
 from demo.runs import RunRow, read_runs
 from demo.telling import Teller
-from demo.waiting import NotYet, expect, until
+from demo.waiting import LOOK_SECONDS, NotYet, expect, until
 
 REPOSITORY, BRANCH, STAGE, ENVIRONMENT = "acme/notes", "shorter-notes", "pr-1", "preview"
 PATIENCE = 240.0
@@ -213,13 +213,8 @@ class Story:
         nothing_left()
 
     def _until_comment(self, state: str, commit: str) -> Comment:
-        def look() -> Comment:
-            comment = self.pull.comment()
-            early = comment.commit == commit[:7] and comment.state == FAILED != state
-            expect(not early, f"the state {state!r} of {commit[:7]}", comment.body)
-            return self.pull.comment_in(state, commit)
-
-        return self._until(f"the comment to say {state!r} of {commit[:7]}", look)
+        what = f"the comment to say {state!r} of {commit[:7]}"
+        return self._until(what, lambda: self.pull.comment_in(state, commit))
 
     def _run_in_phase(self, commit: str, phase: str) -> RunRow:
         """Wait until the run that deploys `commit` is in a phase, and return it as it is then."""
@@ -233,7 +228,7 @@ class Story:
                 raise NotYet(f"run {run.id} is in phase {run.phase!r}")
             return run
 
-        return self._until(f"a run of {commit[:7]} in phase {phase!r}", look)
+        return self._until(f"a run of {commit[:7]} in phase {phase!r}", look, every=0.02)
 
     def push(self, files: dict[str, str], message: str) -> str:
         """Push to the pull request's branch as its author, and return the commit."""
@@ -242,8 +237,8 @@ class Story:
     def _push_at_once(self, changes: list[dict[str, str]]) -> list[str]:
         return [self.push(files, "Another thought") for files in changes]
 
-    def _until(self, expected: str, look: Callable[[], Found]) -> Found:
-        return until(expected, look, PATIENCE, alive=self.cloud.service.check)
+    def _until(self, expected: str, look: Callable[[], Found], every: float = LOOK_SECONDS) -> Found:
+        return until(expected, look, PATIENCE, alive=self.cloud.service.check, every=every)
 
     def _bar(self, what: str, name: str) -> str:
         bar, seconds = getattr(BARS, name), getattr(self.times, name)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Found = TypeVar("Found")
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.2
+"""Between two looks. The local GitHub, like the real one, lets a user ask 5,000 times an hour."""
 
 
 class NotYet(Exception):
@@ -27,7 +28,14 @@ def expect(true: bool, expected: str, seen: object) -> None:
         raise StepFailed(expected, str(seen))
 
 
-def until(expected: str, look: Callable[[], Found], seconds: float, *, alive: Callable[[], None]) -> Found:
+def until(
+    expected: str,
+    look: Callable[[], Found],
+    seconds: float,
+    *,
+    alive: Callable[[], None],
+    every: float = LOOK_SECONDS,
+) -> Found:
     """Return what `look` returns as soon as it does not raise `NotYet`.
 
     Raises `StepFailed` after `seconds`, and at once whatever else `look` raises or `alive`, which is asked each time.
@@ -40,4 +48,4 @@ def until(expected: str, look: Callable[[], Found], seconds: float, *, alive: Ca
             if time.monotonic() > deadline:
                 raise StepFailed(f"{expected} within {seconds:.0f} s", str(missing)) from None
         alive()
-        time.sleep(LOOK_SECONDS)
+        time.sleep(every)
