@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 WORKER_TTL_SECONDS = 30  # RQ notices a dead worker only after this, less 15 s
 STOP_SECONDS = 20  # how long a worker may finish what it is at before it is killed; the next one takes over
-VERIFY_EVERY_SECONDS = 60
+VERIFY_EVERY_SECONDS = 60  # or as often as the settings say, where that is oftener
 
 
 def work(redis_url: str) -> None:
@@ -55,6 +55,7 @@ class WorkerGroup:
         self._count = count
         self._children: list[subprocess.Popen[bytes]] = []
         self._stop = threading.Event()
+        self._verify_every = min(VERIFY_EVERY_SECONDS, settings.verify_seconds)
         self._ringer = Ringer(make_parts(settings), queue_on(redis_url))
 
     def run(self) -> None:
@@ -65,7 +66,7 @@ class WorkerGroup:
         try:
             while not self._stop.is_set():
                 self._mind()
-                if time.monotonic() - verified > VERIFY_EVERY_SECONDS:
+                if time.monotonic() - verified > self._verify_every:
                     self._ringer.verify()
                     verified = time.monotonic()
                 self._stop.wait(0.5)
