@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from stagedoor.assembly.model import Template
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.contents import empty_buckets, read_contents
-from stagedoor.deploy.failure import DeployFailed, failure_of
+from stagedoor.deploy.failure import DeployFailed, change_set_refused, failure_of
 from stagedoor.deploy.ledger import Ledger, Step
 from stagedoor.deploy.plan import Action, Wanted, decide, parameters_for
 from stagedoor.deploy.stacks import (
@@ -211,14 +211,11 @@ class StackChange:
         reason = described.get("StatusReason", "")
         empty = any(words in reason for words in _EMPTY)
         self.ledger.finish(step, "done" if empty else "failed", {"reason": reason})
+        if not empty:  # what failed is left to be looked at; the next deploy takes it away
+            raise change_set_refused(self.clients, self.wanted.stack, described["ChangeSetId"], reason)
         self.clients.cloudformation.delete_change_set(
             StackName=self.wanted.name, ChangeSetName=described["ChangeSetName"]
         )
-        if not empty:
-            raise DeployFailed(
-                f"CloudFormation refused the change of the stack {self.wanted.name}: {reason}",
-                "Correct the app as the reason says, and deploy again.",
-            )
         self._protect()
         self._rest(self._read())
         return True

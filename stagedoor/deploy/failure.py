@@ -1,7 +1,9 @@
 """Why a deploy failed: the first resource that did, in CloudFormation's words, at its place in the app."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import Stack
 from stagedoor.deploy.clients import Clients
@@ -9,10 +11,16 @@ from stagedoor.deploy.stacks import ActualStack
 from stagedoor.errors import UserError
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import (
+        DescribeEventsOutputTypeDef,
+        OperationEventTypeDef,
+        StackEventTypeDef,
+    )
 
 _NESTED = "AWS::CloudFormation::Stack"
 _DEEPEST = 5
+_REMEDY = "Correct the app as the reason says, and deploy again."
 
 
 class DeployFailed(UserError):
@@ -26,11 +34,7 @@ def failure_of(
 ) -> DeployFailed:
     """Return the error for a stack that ended in `after`: the others of its failures only follow from the first."""
     if not failures:
-        why = f": {after.reason}" if after.reason else ""
-        return DeployFailed(
-            f"The stack {stack.name} ended as {after.status}{why}.",
-            "Look at its events in CloudFormation, and deploy again.",
-        )
+        return _invalid(clients, stack, after)
     first = _root(clients, failures[0])
     logical_id = failures[0].get("LogicalResourceId", "")
     where = stack.construct_paths.get(logical_id, logical_id)
@@ -39,9 +43,61 @@ def failure_of(
     reason = first.get("ResourceStatusReason", "no reason was given").rstrip(".")
     return DeployFailed(
         f"{where} ({first.get('ResourceType', '')}) in the stack {stack.name} failed: {reason}.",
-        "Correct the app as the reason says, and deploy again.",
+        _REMEDY,
         detail="\n".join(_line(stack, event) for event in failures),
     )
+
+
+def change_set_refused(clients: Clients, stack: Stack, change_set: str, reason: str) -> DeployFailed:
+    """Return the error for a change set, named by its ARN, that CloudFormation could not make."""
+    found = _validation_errors(clients, lambda client: client.describe_events(ChangeSetName=change_set))
+    if found:
+        return _invalid_resource(stack, found)
+    return DeployFailed(f"CloudFormation refused the change of the stack {stack.name}: {reason}", _REMEDY)
+
+
+def _invalid(clients: Clients, stack: Stack, after: ActualStack) -> DeployFailed:
+    """Return the error for a stack that failed before any resource was begun: what CloudFormation validates first
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html).
+    """
+    found = _validation_errors(clients, lambda client: client.describe_events(StackName=after.arn))
+    if found:
+        return _invalid_resource(stack, found)
+    why = f": {after.reason.rstrip('.')}" if after.reason else ""
+    return DeployFailed(
+        f"The stack {stack.name} ended as {after.status}{why}.",
+        "Look at its events in CloudFormation, and deploy again.",
+    )
+
+
+def _invalid_resource(stack: Stack, errors: Sequence["OperationEventTypeDef"]) -> DeployFailed:
+    first = errors[0]
+    logical_id = first.get("LogicalResourceId", "")
+    where = stack.construct_paths.get(logical_id, logical_id)
+    reason = first.get("ValidationStatusReason", "no reason was given").rstrip(".")
+    return DeployFailed(
+        f"{where} ({first.get('ResourceType', '')}) in the stack {stack.name} failed: {reason}.",
+        _REMEDY,
+        detail="\n".join(
+            f"{error.get('ValidationPath', '')}: {error.get('ValidationStatusReason', '')}" for error in errors
+        ),
+    )
+
+
+def _validation_errors(
+    clients: Clients, ask: Callable[["CloudFormationClient"], "DescribeEventsOutputTypeDef"]
+) -> list["OperationEventTypeDef"]:
+    """Return the validation errors of the newest operation that has any, as they come: newest first."""
+    try:
+        events = ask(clients.cloudformation)["OperationEvents"]
+    except ClientError:  # the call is young: an emulator may not have it, a role may not be allowed it
+        return []
+    errors = [
+        event
+        for event in events
+        if event.get("EventType") == "VALIDATION_ERROR" and event.get("ValidationFailureMode") != "WARN"
+    ]
+    return [error for error in errors if error.get("OperationId") == errors[0].get("OperationId")]
 
 
 def _root(clients: Clients, event: "StackEventTypeDef") -> "StackEventTypeDef":

@@ -12,7 +12,9 @@ from stagedoor.assembly.model import Assembly, FileAsset, Packaging
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.bootstrap import NotBootstrapped, bootstrap, find_bootstrap
 from stagedoor.deploy.clients import Clients, Phase
+from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
+from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import Kept, remove
 from stagedoor.events import Event, EventKind, silent
 from stagedoor.target import Target
@@ -156,3 +158,26 @@ def test_a_target_is_bootstrapped_once(target: Target):
     assert bootstrap(clients, target, silent) == made == find_bootstrap(clients, target)
     versioning = boto3.Session().client("s3").get_bucket_versioning(Bucket=made.bucket)
     assert versioning["Status"] == "Enabled"
+
+
+def test_a_shell_that_a_dead_worker_left_is_removed(app: Path, clients: Clients):
+    name = IDENTITY.stack_name("One")
+    boto3.Session().client("cloudformation").create_change_set(
+        StackName=name,
+        ChangeSetName="sd-g1-rdead",
+        ChangeSetType="CREATE",
+        TemplateBody=json.dumps(template(Value=parameter("x"))),
+    )
+    removed = remove(IDENTITY, clients, MemoryLedger("1"), silent, [KnownStack(name, None, 0)])
+    assert removed.deleted == (name,)
+    assert live_stacks() == []
+
+
+def test_what_failed_is_named_and_a_correction_deploys(app: Path, clients: Clients):
+    taken = f"cdk-hnb659fds-assets-{clients.target.account}-us-east-1"
+    body = template(Value=parameter("x"), Bucket={"Type": "AWS::S3::Bucket", "Properties": {"BucketName": taken}})
+    paths = {"Bucket": "One/Uploads/Resource"}
+    with pytest.raises(DeployFailed, match=r"^One/Uploads/Resource \(AWS::S3::Bucket\) in the stack .*-One failed: "):
+        deploy(one_stack(app, body, construct_paths=paths), IDENTITY, clients, MemoryLedger("1"), silent)
+    deploy(one_stack(app, template(Value=parameter("x"))), IDENTITY, clients, MemoryLedger("2"), silent)
+    assert live_stacks() == ["shop-pr-1-abc123-One"]
