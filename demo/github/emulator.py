@@ -23,14 +23,14 @@ class Emulator:
     def __init__(self, seed: Mapping[str, Any], base_url: str) -> None:
         self._seed = seed
         self._base_url = base_url
-        self._process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | None = None
         self.port = 0
 
     def __enter__(self) -> Self:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as seed:
             json.dump(self._seed, seed)
             seed.flush()
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [
                     *("node", "--import", (HERE / "loopback.mjs").as_uri(), str(_PROGRAM), "start"),
                     *("--service", "github", "--seed", seed.name, "--base-url", self._base_url),
@@ -40,13 +40,13 @@ class Emulator:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            self.port = self._read_port(self._process)
+            self.port = self._read_port(self.process)
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        if self._process:
-            self._process.terminate()
-            self._process.wait(10)
+        if self.process:
+            self.process.terminate()
+            self.process.wait(10)
 
     @staticmethod
     def _read_port(process: subprocess.Popen[str]) -> int:

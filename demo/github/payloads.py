@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from demo.github.deployments import moment
 from demo.github.git_repository import NO_COMMIT
 from demo.github.shapes import Json, node_id
-from demo.github.world import LocalRepository, World
+from demo.github.world import APP_SLUG, EVENTS, ORGANIZATION, PERMISSIONS, LocalRepository, World
 
 
 class Payloads:
@@ -69,15 +69,27 @@ class Payloads:
     def installation(self, action: str) -> Json:
         """Return the body of an `installation` event."""
         world = self._world
+        url = world.place.url
         return {
             "action": action,
             "installation": {
                 "id": world.installation_id,
                 "account": world.owner,
                 "app_id": world.app_id,
+                "app_slug": APP_SLUG,
+                "target_id": world.owner["id"],
                 "target_type": "Organization",
                 "repository_selection": "all",
+                "access_tokens_url": f"{url}/app/installations/{world.installation_id}/access_tokens",
+                "repositories_url": f"{url}/installation/repositories",
+                "html_url": f"{url}/organizations/{ORGANIZATION}/settings/installations/{world.installation_id}",
+                "permissions": PERMISSIONS,
+                "events": EVENTS,
+                "single_file_name": None,
+                "created_at": moment(),
+                "updated_at": moment(),
                 "suspended_at": moment() if world.suspended else None,
+                "suspended_by": world.developer if world.suspended else None,
             },
             "repositories": [
                 {

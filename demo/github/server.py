@@ -8,6 +8,7 @@ with LocalGitHub() as github:
 
 import http.client
 import json
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,17 +26,18 @@ from demo.github.git_repository import NO_COMMIT, GitRepository
 from demo.github.overlay import Overlay
 from demo.github.payloads import Payloads
 from demo.github.shapes import Json, Place
-from demo.github.world import APP_SLUG, DEVELOPER, ORGANIZATION, Access, LocalPull, LocalRepository, World
+from demo.github.world import (
+    APP_SLUG,
+    DEVELOPER,
+    EVENTS,
+    ORGANIZATION,
+    PERMISSIONS,
+    Access,
+    LocalPull,
+    LocalRepository,
+    World,
+)
 
-PERMISSIONS = {
-    "checks": "write",
-    "contents": "read",
-    "deployments": "write",
-    "issues": "write",
-    "metadata": "read",
-    "pull_requests": "write",
-}
-EVENTS = ["check_run", "check_suite", "delete", "pull_request", "push"]
 _DEVELOPER_TOKEN = "developer"
 
 
@@ -64,8 +66,8 @@ class LocalGitHub:
             self._world = World(place, self.app_id, self.installation_id)
             self._world.tokens[_DEVELOPER_TOKEN] = Access(DEVELOPER)
             self._overlay.world = self._world
-            emulator = starting.enter_context(Emulator(self._seed(), place.url))
-            self._overlay.emulator_port = emulator.port
+            self._emulator = starting.enter_context(Emulator(self._seed(), place.url))
+            self._overlay.emulator_port = self._emulator.port
             self._payloads = Payloads(self._world)
             starting.callback(self._deliveries.close)
             self._stack = starting.pop_all()
@@ -85,6 +87,18 @@ class LocalGitHub:
     def web_url(self) -> str:
         """What a browser and a git client open; a repository is cloned from `<web_url>/<full name>.git`."""
         return self._world.place.url
+
+    @property
+    def folder(self) -> Path:
+        """Where the git repositories are."""
+        return self._root
+
+    @property
+    def emulator_process(self) -> subprocess.Popen[str]:
+        """The emulator's process."""
+        if self._emulator.process is None:
+            raise RuntimeError("the local GitHub is not running")
+        return self._emulator.process
 
     @property
     def webhook_url(self) -> str:

@@ -12,6 +12,14 @@ from demo.github.shapes import Commit, Json, Place
 DEVELOPER = "mona"
 ORGANIZATION = "acme"
 APP_SLUG = "stagedoor"
+PERMISSIONS = {
+    "checks": "write",
+    "contents": "read",
+    "deployments": "write",
+    "metadata": "read",
+    "pull_requests": "write",
+}
+EVENTS = ["check_run", "check_suite", "delete", "pull_request", "push"]
 
 
 @dataclass(slots=True)
