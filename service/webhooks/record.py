@@ -61,7 +61,9 @@ def record(connection: Connection, address: HostAddress, received: Received, hin
     nothing is done again. Of two equal deliveries at once, the second waits for the first one's transaction.
     """
     host_id = _stored(connection, address, received, hint)
-    if host_id is None and keep_host(connection, address):
+    if host_id is None:
+        # Processed before, or the very first: another delivery may have written the host down a moment ago.
+        keep_host(connection, address)
         host_id = _stored(connection, address, received, hint)
     if host_id is None:
         return False

@@ -39,12 +39,11 @@ def insert_into(table: type[Base], dialect: str) -> postgresql.Insert | sqlite.I
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def keep_host(connection: Connection, address: HostAddress) -> bool:
-    """Write the host's row down if it is not there; return whether it was missing."""
-    if connection.scalar(select(GitHubHost.id).where(GitHubHost.name == address.name)) is not None:
-        return False
-    _inserted(connection, GitHubHost, {"name": address.name, "api_url": address.api_url, "web_url": address.web_url})
-    return True
+def keep_host(connection: Connection, address: HostAddress) -> None:
+    """Write the host's row down if it is not there."""
+    if connection.scalar(select(GitHubHost.id).where(GitHubHost.name == address.name)) is None:
+        row = {"name": address.name, "api_url": address.api_url, "web_url": address.web_url}
+        _inserted(connection, GitHubHost, row)
 
 
 def keep_installation(connection: Connection, host: Host, seen: SeenInstallation, at: datetime) -> int:
