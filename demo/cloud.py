@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 from demo.account import Account
@@ -48,8 +49,8 @@ class Cloud:
             self._stack = starting.pop_all()
         return self
 
-    def __exit__(self, *_exception: object) -> None:
-        self._stack.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, at)
 
     def _start_aws(self, starting: ExitStack) -> None:
         starting.enter_context(self.aws)

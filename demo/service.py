@@ -16,6 +16,7 @@ from typing import Self
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 40.0  # what `stagedoor serve` gives its workers, and a little more
+_HURRY_SECONDS = 2.0
 _NOT_INHERITED = ("AWS_", "STAGEDOOR_", "PYTHON")
 
 
@@ -48,12 +49,13 @@ class Service:
         try:
             self._start()
         except BaseException:
-            self.stop()
+            self.stop(_HURRY_SECONDS)
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.stop()
+        # After an error, or Ctrl-C, nobody waits for what a run would still come to.
+        self.stop(_STOP_SECONDS if kind is None else _HURRY_SECONDS)
 
     def check(self) -> None:
         """Raise `ServiceFailed` when it does not run any more."""
@@ -61,14 +63,14 @@ class Service:
             code = self._process.returncode if self._process else "unknown"
             raise ServiceFailed(f"`stagedoor serve` has ended with code {code}.\n{self.last_lines()}")
 
-    def stop(self) -> None:
-        """Ask it to end and wait; what it leaves of its process group is killed."""
+    def stop(self, patience: float = _STOP_SECONDS) -> None:
+        """Ask it to end, wait for so many seconds and kill its process group; its workers have groups of their own."""
         process, self._process = self._process, None
         if process is None:
             return
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
+            process.wait(patience)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
