@@ -3,7 +3,7 @@
 In come arguments and the folder of an app; out come progress, results and an exit code that a script can use:
 0 done, 1 something the user can put right, 2 wrong usage, 3 an error of ours, 130 interrupted.
 Commands of the deployment service (`serve`, `worker`) are found by entry point, as the library never imports it.
-Read `deploy.py` first, then `options.py` (the frame of every command) and `screen.py` (what is shown).
+Read `deploy.py` first, then `work.py` (the frame of every command) and `screen.py` (what is shown).
 """
 
 import os

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import click
 
-from stagedoor.cli.account import find_target, qualifier_of, use_profile
 from stagedoor.cli.app_folder import find_repository
-from stagedoor.cli.options import EXIT_CODES, Options, at_work, with_options
+from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
-from stagedoor.deploy.bootstrap import NotBootstrapped, find_bootstrap, stack_name
+from stagedoor.cli.work import Work, at_work
+from stagedoor.deploy.bootstrap import Bootstrap, NotBootstrapped, find_bootstrap, stack_name
 from stagedoor.deploy.bootstrap import bootstrap as prepare
-from stagedoor.deploy.stacks import read_stack
-from stagedoor.target import Trust
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.stacks import ActualStack, read_stack
+from stagedoor.target import Target, Trust
 
 
 @click.command(epilog=EXIT_CODES)
@@ -29,26 +30,33 @@ def bootstrap(options: Options) -> None:
     with at_work(options) as work:
         with work.interruption.anywhere():
             here = work.app().path if options.app else Path.cwd().resolve()
-            use_profile(options.profile)
-            qualifier = options.qualifier or qualifier_of(here, find_repository(here).root)
-            target = find_target(options.region, qualifier, Trust.PREVIEW)
+            target = work.target(here, find_repository(here).root, Trust.PREVIEW)
             clients = work.clients(target)
-            work.screen.heading(f"bootstrap {qualifier} · account {target.account}, {target.region}")
-            try:
-                found, did = find_bootstrap(clients, target), "was prepared already"
-            except NotBootstrapped:
-                found, did = None, "is prepared"
-        if found is None:
-            work.busy_stacks = lambda: [
-                stack for stack in [read_stack(clients, stack_name(target))] if stack and stack.busy
-            ]
-            with work.screen, work.phase("apply"):
-                found = prepare(clients, target, work.emit)
-        data = {"account": target.account, "region": target.region, "qualifier": qualifier}
+            work.screen.heading(f"bootstrap {target.qualifier} · account {target.account}, {target.region}")
+            found = _find(clients, target)
+        made = found or _prepare(work, clients, target)
+        did = "was prepared already" if found else "is prepared"
         work.screen.end(
             Ending(
                 f"Account {target.account} {did} for deploys in {target.region}.",
-                outputs={"bootstrap": {"bucket": found.bucket, "version": str(found.version)}},
-                data=data,
+                outputs={"bootstrap": {"bucket": made.bucket, "version": str(made.version)}},
+                data={"account": target.account, "region": target.region, "qualifier": target.qualifier},
             )
         )
+
+
+def _find(clients: Clients, target: Target) -> Bootstrap | None:
+    try:
+        return find_bootstrap(clients, target)
+    except NotBootstrapped:
+        return None
+
+
+def _prepare(work: Work, clients: Clients, target: Target) -> Bootstrap:
+    def busy_stacks() -> list[ActualStack]:
+        stack = read_stack(clients, stack_name(target))
+        return [stack] if stack and stack.busy else []
+
+    work.busy_stacks = busy_stacks
+    with work.screen, work.phase("apply"):
+        return prepare(clients, target, work.emit)

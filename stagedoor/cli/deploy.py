@@ -9,12 +9,12 @@ from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
-from stagedoor.cli.account import find_target, qualifier_of, use_profile
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir
-from stagedoor.cli.options import EXIT_CODES, Options, Work, at_work, with_options
+from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
-from stagedoor.cli.stage import busy_stacks, is_lasting, known_stacks, stage_identity
+from stagedoor.cli.stage import busy_stacks, known_stacks, stage_identity, trust_of
+from stagedoor.cli.work import Work, at_work
 from stagedoor.deploy.apply import Deployed
 from stagedoor.deploy.apply import deploy as deploy_assembly
 from stagedoor.deploy.stacks import read_all_stacks
@@ -22,7 +22,7 @@ from stagedoor.events import Event, EventKind
 from stagedoor.naming import StageIdentity
 from stagedoor.synth.executor import LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
-from stagedoor.target import Target, Trust
+from stagedoor.target import Target
 
 
 @click.command(epilog=EXIT_CODES)
@@ -42,18 +42,11 @@ def deploy(stage: str, options: Options) -> None:
         with work.interruption.anywhere():
             app = work.app()
             identity = stage_identity(app, stage)
-            target = _target(options, app, identity)
+            target = work.target(app.path, app.repository.root, trust_of(identity))
         work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
         with work.screen:
             deployed = _deploy(work, app, identity, target)
         work.screen.end(_ending(identity, target, deployed))
-
-
-def _target(options: Options, app: AppFolder, identity: StageIdentity) -> Target:
-    use_profile(options.profile)
-    qualifier = options.qualifier or qualifier_of(app.path, app.repository.root)
-    trust = Trust.PRODUCTION if is_lasting(identity.stage) else Trust.PREVIEW
-    return find_target(options.region, qualifier, trust)
 
 
 def _deploy(work: Work, app: AppFolder, identity: StageIdentity, target: Target) -> Deployed:

@@ -1,34 +1,11 @@
-"""What the commands have in common: their options, and the frame in which each does its work."""
+"""The options that the commands have in common, and the exit codes that their help ends with."""
 
 import functools
-import secrets
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
-
-from stagedoor import __version__
-from stagedoor.cli.app_folder import AppFolder, find_app
-from stagedoor.cli.failure import failure_of
-from stagedoor.cli.interruption import Interruption
-from stagedoor.cli.json_screen import JsonScreen
-from stagedoor.cli.line_screen import LineScreen
-from stagedoor.cli.live_screen import LiveScreen
-from stagedoor.cli.progress import words_for
-from stagedoor.cli.screen import Screen
-from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.ledger import MemoryLedger
-from stagedoor.deploy.stacks import ActualStack
-from stagedoor.errors import Cancelled
-from stagedoor.events import Event, EventKind
-from stagedoor.target import Target
 
 EXIT_CODES = """
 \b
@@ -68,89 +45,3 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         command(options=options, **given)
 
     return packed
-
-
-@dataclass(slots=True)
-class Work:
-    """One command at work: where it shows what it does, how it is interrupted, and its run's id.
-
-    `busy_stacks` asks CloudFormation which stacks of the stage it is working on; None before the account is changed.
-    """
-
-    options: Options
-    screen: Screen
-    interruption: Interruption
-    run: str = field(default_factory=lambda: f"{int(time.time())}-{secrets.token_hex(4)}")
-    busy_stacks: Callable[[], Iterable[ActualStack]] | None = None
-
-    def emit(self, event: Event) -> None:
-        """Show an event; raises `Cancelled` when the work is to stop."""
-        self.screen.show(event)
-        self.interruption.check()
-
-    def app(self) -> AppFolder:
-        """Return the app that the command is about."""
-        return find_app(Path.cwd(), self.options.app)
-
-    def clients(self, target: Target) -> Clients:
-        """Return the ways into the target's account, which notice an interruption while they wait."""
-        clients = Clients(target, user_agent=f"stagedoor-cli/{__version__}")
-        self.interruption.check_while_waiting(clients)
-        return clients
-
-    def ledger(self) -> MemoryLedger:
-        """Return a ledger whose tokens are this run's own."""
-        return MemoryLedger(self.run)
-
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Show that a phase begins, and how it ends."""
-        self.emit(Event(EventKind.PHASE, name, "started"))
-        began = time.monotonic()
-        try:
-            yield
-        except BaseException:
-            self.screen.show(Event(EventKind.PHASE, name, "failed", seconds=time.monotonic() - began))
-            raise
-        self.emit(Event(EventKind.PHASE, name, "done", seconds=time.monotonic() - began))
-
-
-@contextmanager
-def at_work(options: Options) -> Iterator[Work]:
-    """Frame a command's work: whatever it raises is told and becomes the exit code."""
-    screen = choose_screen(options)
-    work = Work(options, screen, Interruption(screen.stopping))
-    try:
-        with work.interruption:
-            yield work
-    except (click.ClickException, click.Abort):
-        raise
-    except BaseException as error:
-        failure = failure_of(error, going_on=_going_on(error, work))
-        screen.fail(failure)
-        sys.exit(failure.code)
-
-
-def choose_screen(options: Options) -> Screen:
-    """Return the screen for where the output goes."""
-    if options.as_json:
-        return JsonScreen()
-    console = Console(stderr=True, highlight=False)
-    if console.is_terminal and not console.is_dumb_terminal:
-        return LiveScreen(console, verbose=options.verbose)
-    return LineScreen(verbose=options.verbose)
-
-
-def _going_on(error: BaseException, work: Work) -> str:
-    """Say what an interrupted command leaves going on; CloudFormation itself is asked, unless there is no time."""
-    if not isinstance(error, Cancelled):
-        return "What CloudFormation had begun, it goes on with; the next deploy or remove joins it."
-    if work.busy_stacks is None:
-        return "Nothing was changed."
-    try:
-        busy = [f"{stack.name} ({words_for(stack.status)})" for stack in work.busy_stacks()]
-    except (BotoCoreError, ClientError) as problem:
-        return f"CloudFormation could not be asked what it goes on with: {problem}"
-    if not busy:
-        return "CloudFormation is not working on anything of this stage; the next deploy or remove goes on from here."
-    return f"CloudFormation goes on with {', '.join(busy)}. The next deploy or remove joins it."

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 
 import click
 
-from stagedoor.cli.account import find_target, qualifier_of, use_profile
-from stagedoor.cli.options import EXIT_CODES, Options, at_work, with_options
+from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
-from stagedoor.cli.stage import busy_stacks, is_lasting, known_stacks, stage_identity
+from stagedoor.cli.stage import busy_stacks, is_lasting, known_stacks, stage_identity, trust_of
+from stagedoor.cli.work import at_work
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import Removed
 from stagedoor.deploy.remove import remove as remove_stage
 from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
-from stagedoor.target import Target, Trust
+from stagedoor.target import Target
 
 
 class NotConfirmed(UserError):
@@ -43,9 +43,7 @@ def remove(stage: str, yes: bool, confirm: str | None, options: Options) -> None
         with work.interruption.anywhere():
             app = work.app()
             identity = stage_identity(app, stage)
-            use_profile(options.profile)
-            qualifier = options.qualifier or qualifier_of(app.path, app.repository.root)
-            target = find_target(options.region, qualifier, Trust.PREVIEW if identity.disposable else Trust.PRODUCTION)
+            target = work.target(app.path, app.repository.root, trust_of(identity))
             clients = work.clients(target)
             known = known_stacks(read_all_stacks(clients), identity)
             work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")

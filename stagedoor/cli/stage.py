@@ -6,6 +6,7 @@ from stagedoor.cli.app_folder import AppFolder
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.stacks import ActualStack, check_ours, is_ours, is_unclaimed_review
 from stagedoor.naming import StageIdentity, check_stage_name, stack_prefix
+from stagedoor.target import Trust
 
 LASTING = frozenset({"prod", "production", "staging", "main", "master"})
 """First words of the names of stages that are to last; `prod-eu` is one, `dev` and `products` are not."""
@@ -17,6 +18,11 @@ OWNER = "local"
 def is_lasting(stage: str) -> bool:
     """Whether a stage keeps the data that its app says to keep, and is removed only by whoever types its name."""
     return stage.split("-", 1)[0] in LASTING
+
+
+def trust_of(identity: StageIdentity) -> Trust:
+    """Return the side of the line on which a stage's caches and assets are."""
+    return Trust.PREVIEW if identity.disposable else Trust.PRODUCTION
 
 
 def stage_identity(app: AppFolder, stage: str) -> StageIdentity:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from demo.aws.server import LocalAws
+from demo.aws.server import DEFAULT_ACCOUNT, LocalAws
 from tests.stagedoor.cli.command import ROOT, Command
 
 
@@ -58,12 +58,13 @@ def test_a_stage_that_is_to_last_goes_only_by_its_name(stagedoor: Command):
     assert stagedoor("remove", "--stage", "prod", "--confirm", "prod").returncode == 0
 
 
-def test_the_example_app(stagedoor: Command, tmp_path: Path, cli_aws: LocalAws, account: dict[str, str]):
+def test_the_example_app(stagedoor: Command, tmp_path: Path, cli_aws: LocalAws):
     notes = tmp_path / "notes"
     shutil.copytree(
         ROOT / "examples" / "notes", notes, ignore=shutil.ignore_patterns(".venv", "cdk.out", "__pycache__")
     )
-    stagedoor = stagedoor.at(notes)
+    # The local AWS looks for the API of a request without credentials in this account alone.
+    stagedoor = stagedoor.at(notes, **cli_aws.environment(DEFAULT_ACCOUNT))
     assert "is prepared for deploys" in stagedoor("bootstrap").stderr
     assert "was prepared already" in stagedoor("bootstrap").stderr
     deployed = stagedoor.result("deploy", "--stage", "dev")
@@ -81,7 +82,7 @@ def test_the_example_app(stagedoor: Command, tmp_path: Path, cli_aws: LocalAws, 
     removed = stagedoor.result("remove", "--stage", "dev", "--yes")
     assert removed["ok"]
     assert removed["kept"] == []
-    session = boto3.Session(account["AWS_ACCESS_KEY_ID"], "local", region_name="us-east-1")
+    session = boto3.Session(DEFAULT_ACCOUNT, "local", region_name="us-east-1")
     buckets = session.client("s3", endpoint_url=cli_aws.endpoint).list_buckets()["Buckets"]
     assert [bucket["Name"].split("-")[0] for bucket in buckets] == ["cdk"]
     assert session.client("dynamodb", endpoint_url=cli_aws.endpoint).list_tables()["TableNames"] == []

@@ -1,9 +1,11 @@
 """On a real terminal: a tree that is drawn anew, questions, and the outputs as a table."""
 
+import fcntl
 import os
 import pty
 import re
 import select
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +58,14 @@ class Terminal:
 def terminal(stagedoor: Command, *words: str) -> Iterator[Terminal]:
     master, slave = pty.openpty()
     stagedoor = stagedoor.at(stagedoor.folder, TERM="xterm-256color", COLUMNS="120", LINES="40", LANG="C.UTF-8")
-    process = stagedoor.start(*words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    process = stagedoor.start(
+        *words,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+    )
     os.close(slave)
     try:
         yield Terminal(master, process)
