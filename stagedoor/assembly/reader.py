@@ -236,18 +236,11 @@ def _logical_ids(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, str]:
 def _legacy_tags(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, str]:
     """Return the stack's tags where an older CDK wrote them, as `[{"Key": …, "Value": …}]`."""
     tags: dict[str, str] = {}
-    for entries in metadata.values():
-        for entry in entries:
-            if entry.type != "aws:cdk:stack-tags" or not isinstance(entry.data, list):
-                continue
-            for tag in entry.data:
-                key, value = (
-                    (tag.get("Key", tag.get("key")), tag.get("Value", tag.get("value")))
-                    if isinstance(tag, dict)
-                    else (None, None)
-                )
-                if isinstance(key, str) and isinstance(value, str):
-                    tags[key] = value
+    entries = [entry for group in metadata.values() for entry in group if entry.type == "aws:cdk:stack-tags"]
+    for tag in [tag for entry in entries if isinstance(entry.data, list) for tag in entry.data]:
+        match tag:
+            case {"Key": str(key), "Value": str(value)} | {"key": str(key), "value": str(value)}:
+                tags[key] = value
     return tags
 
 
