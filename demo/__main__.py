@@ -19,24 +19,23 @@ from demo.telling import Teller
 from demo.waiting import NotYet, StepFailed, expect
 
 USAGE, INTERRUPTED = 2, 130
+FAILURES = (StepFailed, NotYet, OSError, RuntimeError)
 STAYING = Path(__file__).resolve().parents[1] / ".stagedoor" / "up"
-SETUP = "A local AWS, a local GitHub, a queue, a database and the service start"
+SETUP = "AWS, GitHub, a queue, a database and the service start, all of them local"
 
 
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit code: 0 done, 1 a step failed, 2 wrong usage, 130 interrupted."""
-    commands = {(): tell_story, ("up",): stay_up}
-    command = commands.get(tuple(arguments))
-    if command is None:
+    if arguments not in ([], ["up"]):
         sys.stderr.write("Usage: python -m demo [up]\n")
         return USAGE
     adopt_orphans()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        return command(Teller())
+        return stay_up(Teller()) if arguments else tell_story(Teller())
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted; everything that was started has ended.\n")
+        sys.stderr.write("\nInterrupted: all that was started is ended.\n")
         return INTERRUPTED
     finally:
         end_left_behind()
@@ -45,31 +44,34 @@ def main(arguments: list[str]) -> int:
 def tell_story(teller: Teller) -> int:
     """Tell the story on a cloud of its own, which is thrown away; what it wrote is kept when a step fails."""
     state = Path(tempfile.mkdtemp(prefix="stagedoor-demo-"))
+    useless = state
     try:
         result = _told(state, teller)
-    except (StepFailed, NotYet, OSError, RuntimeError) as error:
-        shutil.rmtree(state / "service" / "cache", ignore_errors=True)
+    except FAILURES as error:
+        useless = state / "service" / "cache"
         _say_failure(error, state, teller)
         return 1
-    except KeyboardInterrupt:
-        shutil.rmtree(state, ignore_errors=True)
-        raise
-    shutil.rmtree(state, ignore_errors=True)
+    finally:
+        shutil.rmtree(useless, ignore_errors=True)
     teller.say(json.dumps(result))
     return 0
 
 
 def stay_up(teller: Teller) -> int:
     """Start the same and stay. What packages were downloaded is kept for the next time; the rest begins anew."""
-    STAYING.mkdir(parents=True, exist_ok=True)
     kept = STAYING / "service" / "cache"
+    kept.mkdir(parents=True, exist_ok=True)
     for path in [*STAYING.glob("*"), *STAYING.glob("service/*")]:
         if path not in (kept, kept.parent):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with ExitStack() as everything:
-        with teller.line("", SETUP):
-            cloud = everything.enter_context(Cloud(STAYING))
-        stay(cloud, teller)
+    try:
+        with ExitStack() as everything:
+            with teller.line("1", SETUP):
+                cloud = everything.enter_context(Cloud(STAYING))
+            stay(cloud, teller)
+    except FAILURES as error:
+        _say_failure(error, STAYING, teller)
+        return 1
     return 0
 
 

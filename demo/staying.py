@@ -3,6 +3,7 @@
 import itertools
 import signal
 import sys
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from demo import notes_app
@@ -21,11 +22,13 @@ def stay(cloud: Cloud, teller: Teller) -> None:
     teller.say("")
     for name, where in places(cloud, story).items():
         teller.say(f"  {name:<16} {where}")
-    if not sys.stdin.isatty():
-        teller.say("\nA signal ends all of it.")
-        signal.pause()
-    teller.say(f"\nYou are the pull request's author: {HELP}")
-    _obey(story, teller)
+    with suppress(KeyboardInterrupt):
+        if sys.stdin.isatty():
+            teller.say(f"\nYou are the pull request's author: {HELP}")
+            _obey(story, teller)
+        else:
+            teller.say("\nCtrl-C or SIGTERM ends all of it.")
+            signal.pause()
 
 
 def places(cloud: Cloud, story: Story) -> dict[str, str]:

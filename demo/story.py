@@ -79,15 +79,15 @@ class Story:
             github.wait_for_deliveries()
             answers = {delivery.event: delivery.status for delivery in github.deliveries}
             expect(answers.get("pull_request") == 202, "202 for the pull_request webhook", answers)
-            line.text = f"Pull request #{number} is opened against examples/notes; its webhook arrives, signed"
+            line.text = f"Pull request #{number} is opened against examples/notes; its signed webhook is taken"
 
     def go_live(self) -> None:
         """Step 3: the stage is deployed, and GitHub says so in three places."""
         with self.teller.line("3", f"The preview {STAGE} is deployed") as line:
             line.seconds = self.times.opened_to_live = self._await_live(self.good)
             comment = self.first = self.pull.comment()
-            line.text = f"The preview {STAGE} is live: one comment, a check run, a deployment"
-            line.note = self._bar("opened → live", "opened_to_live")
+            line.text = f"{STAGE} is live: one comment, a check run, a deployment"
+            line.note = self._bar("opened_to_live")
             expect(comment.stage == STAGE, f"the stage {STAGE} in the comment", comment.stage)
             expect("<code>Url</code>" in comment.body, "the output Url in the comment", comment.body)
             expect(comment.took.endswith(" s"), "the deploy's seconds in the comment", comment.took)
@@ -120,7 +120,7 @@ class Story:
             comment = self._until_comment(LIVE, self.good)
             expect(comment.number == self.first.number, f"the comment {self.first.number} updated", comment.number)
             line.text = 'A push changes the code: "notes 2" answers, the same comment says so'
-            line.note = self._bar("push → new code", "push_to_new_code")
+            line.note = self._bar("push_to_new_code")
 
     def change_ten_times(self) -> None:
         """Step 6: ten pushes during a deploy end in one more deploy, of the newest."""
@@ -151,7 +151,7 @@ class Story:
             expect(self.good[:7] in comment.body, f"the last good commit {self.good[:7]} in the comment", comment.body)
             newest = f"notes 3.{PUSHES - 1}"
             expect(self.preview.version() == newest, f"{newest!r} at the URL still", self.preview.version())
-            line.text = "A push whose synth raises: the check run fails with its traceback, the last good commit stays"
+            line.text = "Synth raises: the check run has the traceback, the last good commit stays"
 
     def close(self) -> None:
         """Step 8: closed during a deploy, everything goes."""
@@ -163,8 +163,8 @@ class Story:
             self.pull.github.close(self.pull.repository, self.pull.number)
             self._await_gone()
             line.seconds = self.times.closed_to_gone = time.monotonic() - began
-            line.text = "Closed during a deploy: no stack, no bucket, no log group is left, and the comment says so"
-            line.note = self._bar("closed → gone", "closed_to_gone")
+            line.text = "Closed during a deploy: nothing is left in AWS, the comment says so"
+            line.note = self._bar("closed_to_gone")
 
     def reopen(self) -> None:
         """Step 8: reopening brings the preview back, with the caches warm."""
@@ -173,7 +173,7 @@ class Story:
             line.seconds = self.times.opened_to_live_warm = self._await_live(self.good)
             self._until('"notes 4" at the URL', lambda: self.preview.version_is("notes 4"))
             line.text = "Reopened: the preview is back"
-            line.note = self._bar("opened → live, caches warm", "opened_to_live_warm")
+            line.note = self._bar("opened_to_live_warm")
 
     def merge(self) -> None:
         """Step 8: merging removes it again, and no environment is left behind but the shared one."""
@@ -240,6 +240,6 @@ class Story:
     def _until(self, expected: str, look: Callable[[], Found], every: float = LOOK_SECONDS) -> Found:
         return until(expected, look, PATIENCE, alive=self.cloud.service.check, every=every)
 
-    def _bar(self, what: str, name: str) -> str:
+    def _bar(self, name: str) -> str:
         bar, seconds = getattr(BARS, name), getattr(self.times, name)
-        return f"{what}, bar {bar:.0f} s" + (" MISSED" if seconds > bar else "")
+        return f"≤ {bar:.0f} s" if seconds <= bar else f"more than {bar:.0f} s"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-WIDTH = 96
+WIDTH = 74
 
 
 @dataclass(slots=True)
