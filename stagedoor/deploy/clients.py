@@ -10,6 +10,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
+from botocore.loaders import create_loader
 
 from stagedoor.errors import UserError
 from stagedoor.target import Target
@@ -25,6 +26,9 @@ Service = Literal["cloudformation", "s3", "logs", "ssm", "sts"]
 
 _READS = re.compile(r"^(Get|List|Describe|Head|AssumeRole|Validate|Estimate|Detect)")
 """Operations that change nothing, by the verb that their names begin with."""
+
+_DESCRIPTIONS = create_loader()
+"""botocore's descriptions of the services, read once a process: a tenth of a second for each session."""
 
 _SESSION_SECONDS = 3600
 """How long an assumed role's credentials last; an hour is also the limit when one role assumes another
@@ -137,6 +141,7 @@ class Clients:
     def _session(self, role: str | None) -> boto3.Session:
         if role not in self._sessions:
             core = botocore.session.Session()
+            core.register_component("data_loader", _DESCRIPTIONS)
             if role is not None:
                 core.register_component("credential_provider", CredentialResolver([_TargetRole(self, role)]))
             self._sessions[role] = boto3.Session(botocore_session=core, region_name=self.target.region)

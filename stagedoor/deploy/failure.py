@@ -57,8 +57,8 @@ def change_set_refused(clients: Clients, stack: Stack, change_set: str, reason: 
 
 
 def _invalid(clients: Clients, stack: Stack, after: ActualStack) -> DeployFailed:
-    """Return the error for a stack that failed before any resource was begun: what CloudFormation validates first
-    (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/validate-stack-deployments.html).
+    """Return the error for a stack that failed before any resource was begun. What CloudFormation validates first is
+    told by one call alone (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeEvents.html).
     """
     found = _validation_errors(clients, lambda client: client.describe_events(StackName=after.arn))
     if found:

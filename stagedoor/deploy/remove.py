@@ -92,7 +92,7 @@ def delete_stacks(
     known: Sequence[KnownStack],
 ) -> Removed:
     """Delete these stacks of the stage, each after those that depend on it: those that import its exports, and those
-    that are known to be deeper.
+    that are known to be deeper. What does not depend on a failure is deleted all the same.
     """
     ordinals = {stack.name: stack.ordinal for stack in known}
     importers = {stack.name: _importers(clients, stack) for stack in stacks}
@@ -110,7 +110,7 @@ def delete_stacks(
 
     def startable() -> Mapping[str, Work]:
         left = {name for name, removal in removals.items() if not removal.done}
-        ready = [] if errors else [name for name in waiting if not _blockers(name, left, ordinals, importers)]
+        ready = [name for name in waiting if not _blockers(name, left, ordinals, importers)]
         return {name: work(waiting.pop(name)) for name in ready}
 
     run_together(startable)

@@ -126,6 +126,7 @@ class ScriptedCloudFormation:
 class _Handler(BaseHTTPRequestHandler):
     endpoint: ScriptedCloudFormation
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits 40 ms for the acknowledgement of its own headers
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
