@@ -93,7 +93,11 @@ def call(aws: LocalAws, url: str, method: str, path: str, body: dict[str, str] |
     where, host = aws.url_for(url.rstrip("/") + path)
     parts = urlsplit(where)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-    connection.request(method, parts.path, json.dumps(body) if body else None, {"Host": host})
-    answer: dict[str, str] = json.loads(connection.getresponse().read())
+    headers = {"Host": host, "Content-Type": "application/json"}
+    connection.request(method, parts.path, json.dumps(body) if body else None, headers)
+    answer = connection.getresponse()
+    text = answer.read()
     connection.close()
-    return answer
+    assert answer.status in (200, 201), text
+    found: dict[str, str] = json.loads(text)
+    return found

@@ -7,6 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from tests.cloudformation.endpoint import ScriptedCloudFormation
 from tests.stagedoor.cli.command import Command, stack_name, tiny_app
 
 
@@ -139,3 +140,13 @@ def test_an_error_of_our_own_keeps_its_traceback(stagedoor: Command, tmp_path: P
     (kept,) = (tmp_path / "cache" / "errors").iterdir()
     assert "Traceback" in kept.read_text()
     assert str(kept) in done.stderr
+
+
+def test_what_cloudformation_refuses_in_lines_and_as_json(slow: Command, scripted: ScriptedCloudFormation):
+    scripted.account.fail(stack_name(slow), "Word", "There is no room.")
+    wrong(slow("deploy", "--stage", "dev"), "Tiny/Word", "failed: There is no room.", "deploy again")
+    scripted.account.fail(stack_name(slow), "Word", "There is no room.")
+    refused = slow.result("deploy", "--stage", "dev")
+    assert not refused["ok"]
+    assert refused["error"]["id"] == "deploy-failed"
+    assert "There is no room." in refused["error"]["what"]
