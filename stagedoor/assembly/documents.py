@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from stagedoor.errors import UserError
 
-DOCUMENT_BYTES = 50 * 1024 * 1024
+DOCUMENT_BYTES = 16 * 1024 * 1024
 """No manifest, asset manifest or template is read past this size; CloudFormation's own limit for a template is 1 MB."""
 
 DOCUMENT_DEPTH = 100

@@ -6,8 +6,9 @@ that nobody knows), so that nothing is lost in silence. Everything else about a 
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from stagedoor.assembly.asset_manifest import Assets, read_asset_manifest
 from stagedoor.assembly.documents import (
@@ -33,8 +34,9 @@ from stagedoor.assembly.template import construct_paths_of
 from stagedoor.errors import UserError
 
 MANIFEST = "manifest.json"
-NESTING = 10
-"""Assemblies within assemblies; CDK writes one level for each `cdk.Stage`."""
+MANIFESTS = 100
+ARTIFACTS = 1_000
+"""The most manifests and artifacts in one assembly. A few files can name each other, or one template, without end."""
 
 
 class NoAssembly(UserError):
@@ -53,6 +55,26 @@ class DependencyCycle(UserError):
     """Stacks of the assembly that each wait for the other."""
 
     id = "dependency-cycle"
+
+
+@dataclass(slots=True)
+class _Found:
+    """What has been read so far: context that is missing, and how much there was."""
+
+    missing: list[Mapping[str, Any]] = field(default_factory=list)
+    manifests: int = 0
+    artifacts: int = 0
+
+    def add(self, manifest: RawManifest) -> None:
+        """Count a manifest; raises `MalformedAssembly` past the limits."""
+        self.missing.extend(manifest.missing)
+        self.manifests += 1
+        self.artifacts += len(manifest.artifacts)
+        if self.manifests > MANIFESTS or self.artifacts > ARTIFACTS:
+            raise MalformedAssembly(
+                f"The assembly holds more than {MANIFESTS} manifests or {ARTIFACTS} artifacts.",
+                "Split the app into several.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +102,16 @@ def read_assembly(directory: Path) -> Assembly:
             f"There is no {MANIFEST} in {directory.name or directory}.",
             "Point at the directory that the app's synth wrote (`cdk.out`).",
         )
-    missing: list[Mapping[str, object]] = []
-    stacks = _read_manifest(_Place(root, root), missing)
-    return Assembly(root, tuple(_ordered(stacks)), tuple(missing))
+    found = _Found()
+    stacks = _read_manifest(_Place(root, root), found)
+    return Assembly(root, tuple(_ordered(stacks)), tuple(found.missing))
 
 
-def _read_manifest(place: _Place, missing: list[Mapping[str, object]]) -> dict[str, Stack]:
-    if place.prefix.count("/") > NESTING:
-        raise MalformedAssembly(f"Assemblies are nested deeper than {NESTING} levels.", SYNTH_AGAIN)
+def _read_manifest(place: _Place, found: _Found) -> dict[str, Stack]:
+    """Return the stacks of a manifest and of the assemblies in it, by id."""
     manifest = parse(RawManifest, read_document(place.root, place.directory, MANIFEST), place.name)
     check_version(manifest.version, place.name)
-    missing.extend(manifest.missing)
+    found.add(manifest)
     assets = {
         artifact_id: _read_assets(place, artifact)
         for artifact_id, artifact in manifest.artifacts.items()
@@ -105,9 +126,18 @@ def _read_manifest(place: _Place, missing: list[Mapping[str, object]]) -> dict[s
                 stack = _read_stack(place, artifact_id, artifact, assets)
                 inner = {stack.id: stack}
             case ArtifactType.NESTED:
-                inner = _read_manifest(_nested_place(place, artifact_id, artifact), missing)
+                inner = _read_manifest(_nested_place(place, artifact_id, artifact), found)
+        if inner.keys() & stacks.keys():
+            raise MalformedAssembly(f"{place.name}: two stacks have one id in {artifact_id!a}.", SYNTH_AGAIN)
         members[artifact_id] = tuple(inner)
         stacks |= inner
+    return _with_dependencies(place, manifest, members, stacks)
+
+
+def _with_dependencies(
+    place: _Place, manifest: RawManifest, members: Mapping[str, tuple[str, ...]], stacks: dict[str, Stack]
+) -> dict[str, Stack]:
+    """Return the stacks with what the artifacts that they are, or are members of, wait for."""
     for artifact_id, artifact in manifest.artifacts.items():
         waits_for = tuple(_dependencies(place, artifact_id, artifact, manifest, members))
         for stack_id in members[artifact_id]:
@@ -152,8 +182,8 @@ def _dependencies(
 def _nested_place(place: _Place, artifact_id: str, artifact: RawArtifact) -> _Place:
     properties = parse(RawNestedProperties, artifact.properties, f"{place.name}: {artifact_id}")
     directory = path_inside(place.root, place.directory, properties.directory)
-    # An assembly that names itself, or one around it, would be read for ever.
-    if not directory.is_dir() or place.directory.is_relative_to(directory):
+    # Only downwards: an assembly that names itself, or one around or beside it, could be read for ever.
+    if not directory.is_dir() or directory == place.directory or not directory.is_relative_to(place.directory):
         raise MalformedAssembly(f"{place.name}: {artifact_id!a} is not an assembly within this one.", SYNTH_AGAIN)
     return _Place(place.root, directory, f"{place.prefix}{artifact_id}/")
 

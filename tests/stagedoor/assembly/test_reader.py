@@ -186,6 +186,25 @@ def test_a_template_that_is_too_large(write: Write, monkeypatch: pytest.MonkeyPa
         read_assembly(write({"Large": {"Description": "x" * 2000}}))
 
 
+def test_assemblies_that_hold_each_other(write: Write) -> None:
+    directory = write(artifacts=nested("one"))
+    for here, there in (("one", "../two"), ("two", "../one")):
+        (directory / here).mkdir()
+        manifest = {"version": "55.0.0", "artifacts": nested(there)}
+        (directory / here / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(MalformedAssembly, match="not an assembly within this one"):
+        read_assembly(directory)
+
+
+def test_an_assembly_that_is_named_without_end(write: Write) -> None:
+    named = {f"Again{number}": nested("one")["Inner"] for number in range(101)}
+    directory = write(artifacts=named)
+    (directory / "one").mkdir()
+    (directory / "one" / "manifest.json").write_text('{"version": "55.0.0"}')
+    with pytest.raises(MalformedAssembly, match="more than 100 manifests"):
+        read_assembly(directory)
+
+
 def test_a_circle_of_stacks(write: Write) -> None:
     directory = write({"A": {}, "B": {}})
     manifest = json.loads((directory / "manifest.json").read_text())
