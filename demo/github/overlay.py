@@ -166,7 +166,7 @@ class Overlay:
         if answer.status >= 300 or not answer.body.startswith((b"{", b"[")):
             return answer
         value = json.loads(answer.body)
-        app = {"id": self.world.app_id, "slug": APP_SLUG, "name": "Stagedoor"}
+        app = self.world.app
         for each in value if isinstance(value, list) else [value]:
             if "issue_url" in each and str((each.get("user") or {}).get("login", "")).endswith("[bot]"):
                 each["performed_via_github_app"] = app
@@ -263,7 +263,8 @@ def check_run(overlay: Overlay, request: Request, repository: LocalRepository, n
     path = f"/repos/{repository.full_name}/check-runs/{number}"
     answer = overlay.forward(Request("GET", path, "", {"Authorization": request.headers["Authorization"]}, b""))
     run: dict[str, Any] = json.loads(answer.body)
-    run["app"] = {"id": overlay.world.app_id, "slug": APP_SLUG, "name": "Stagedoor"}
+    run["app"] = overlay.world.app
+    run["pull_requests"] = overlay.world.pulls_of(repository, run["head_sha"])
     return run
 
 

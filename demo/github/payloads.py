@@ -64,7 +64,18 @@ class Payloads:
 
     def check_run(self, repository: LocalRepository, run: Json) -> Json:
         """Return the body of a `check_run` event: somebody pressed "Re-run"."""
-        return {"action": "rerequested", "check_run": run, **self._about(repository)}
+        pulls = self._world.pulls_of(repository, run["head_sha"])
+        branch = pulls[0]["head"]["ref"] if pulls else run["check_suite"]["head_branch"]
+        filled = {
+            **run,
+            "app": self._world.app,
+            "details_url": run["details_url"] or run["html_url"],
+            "started_at": run["started_at"] or moment(),
+            "output": {**run["output"], "annotations_url": f"{run['url']}/annotations"},
+            "check_suite": {**run["check_suite"], "head_branch": branch},
+            "pull_requests": pulls,
+        }
+        return {"action": "rerequested", "check_run": filled, **self._about(repository)}
 
     def installation(self, action: str) -> Json:
         """Return the body of an `installation` event."""

@@ -308,6 +308,10 @@ class LocalGitHub:
         """Every delivery, oldest first, those that were lost on the way included."""
         return self._deliveries.all
 
+    def delivered(self, event: str) -> Json:
+        """Return the payload of the newest delivery of an event."""
+        return next(each.payload for each in reversed(self._deliveries.all) if each.event == event)
+
     def redeliver(self, delivery: Delivery) -> None:
         """Send a delivery again, with its GUID."""
         self._deliveries.redeliver(delivery)

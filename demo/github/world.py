@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from demo.github.deployments import Deployments
+from demo.github.deployments import Deployments, moment
 from demo.github.git_repository import GitRepository
-from demo.github.shapes import Commit, Json, Place
+from demo.github.shapes import Commit, Json, Place, node_id
 
 DEVELOPER = "mona"
 ORGANIZATION = "acme"
@@ -106,6 +106,40 @@ class World:
     def bot(self) -> Json:
         """The App's own user."""
         return self.place.user(f"{APP_SLUG}[bot]", 103, "Bot")
+
+    @property
+    def app(self) -> Json:
+        """The App, as comments and check runs name it."""
+        return {
+            "id": self.app_id,
+            "slug": APP_SLUG,
+            "node_id": node_id("App", self.app_id),
+            "owner": self.owner,
+            "name": "Stagedoor",
+            "description": "",
+            "external_url": f"{self.place.url}/apps/{APP_SLUG}",
+            "html_url": f"{self.place.url}/apps/{APP_SLUG}",
+            "created_at": moment(),
+            "updated_at": moment(),
+            "permissions": PERMISSIONS,
+            "events": EVENTS,
+        }
+
+    def pulls_of(self, repository: LocalRepository, sha: str) -> list[Json]:
+        """Return the pull requests whose head is at a commit, in the short form of check runs."""
+        api = f"{self.place.url}/repos/{repository.full_name}"
+        short = {"id": repository.number, "url": api, "name": repository.shape["name"]}
+        return [
+            {
+                "id": pull.number,
+                "number": pull.number,
+                "url": f"{api}/pulls/{pull.number}",
+                "head": {"ref": pull.head_ref, "sha": pull.head_sha, "repo": short},
+                "base": {"ref": pull.base_ref, "sha": pull.base_sha, "repo": short},
+            }
+            for pull in repository.pulls.values()
+            if pull.head_sha == sha and pull.fork is None
+        ]
 
     def access(self, token: str) -> Access | None:
         """Return what a token may do, or None when it is unknown or has expired."""

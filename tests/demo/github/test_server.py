@@ -30,6 +30,13 @@ def token_for(github: LocalGitHub, notes: LocalRepository, **permissions: str) -
     return str(answer.json()["token"])
 
 
+def check_run(github: LocalGitHub, notes: LocalRepository, branch: str) -> int:
+    wish = {"name": "Stagedoor / notes", "head_sha": notes.git.resolve(branch)}
+    headers = {"Authorization": f"Bearer {token_for(github, notes, checks='write')}"}
+    url = f"{github.api_url}/repos/acme/notes/check-runs"
+    return int(requests.post(url, json=wish, headers=headers, timeout=10).json()["id"])
+
+
 def clone(github: LocalGitHub, token: str, branch: str, into: Path) -> subprocess.CompletedProcess[str]:
     url = f"{github.web_url}/acme/notes.git".replace("://", f"://x-access-token:{token}@")
     command = ["git", "clone", "--quiet", "--depth=1", "--branch", branch, url, str(into)]
@@ -40,6 +47,7 @@ def tell_a_story(github: LocalGitHub, notes: LocalRepository) -> int:
     github.push(notes, "shorter", {"app.py": "answer = 2\n"})
     number = github.open_pull_request(notes, "shorter", title="Shorter")
     github.push(notes, "shorter", {"app.py": "answer = 3\n"})
+    github.rerequest(notes, check_run(github, notes, "shorter"))
     github.label(notes, number, "preview")
     github.set_draft(notes, number, True)
     github.set_draft(notes, number, False)
@@ -72,6 +80,7 @@ def test_every_webhook_is_signed_numbered_and_as_github_describes_it(
         "pull_request opened",
         "push refs/heads/shorter",
         "pull_request synchronize",
+        "check_run rerequested",
         "pull_request labeled",
         "pull_request converted_to_draft",
         "pull_request ready_for_review",
@@ -86,6 +95,7 @@ def test_every_webhook_is_signed_numbered_and_as_github_describes_it(
         "installation deleted",
     ]
     assert len({headers["X-GitHub-Delivery"] for headers, _ in receiver.got}) == len(said)
+    assert [each["number"] for each in github.delivered("check_run")["check_run"]["pull_requests"]] == [1]
     assert wrong == []
 
 

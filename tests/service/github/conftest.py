@@ -40,7 +40,9 @@ def notes(github: LocalGitHub, tmp_path: Path) -> LocalRepository:
 
 
 @pytest.fixture
-def settings(github: LocalGitHub, recorder: Recorder) -> Settings:
+def settings(github: LocalGitHub, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    # A courtesy to GitHub that the local one does not need.
+    monkeypatch.setattr("service.github.client.SECONDS_BETWEEN_WRITES", 0)
     return Settings(
         public_url="https://stagedoor.example.com",
         github_app_id=github.app_id,

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,18 @@ from tests.service.github.recorder import DROP_ANSWER, Fault, Recorder
 from tests.service.github.story import Story
 
 
-@pytest.mark.timeout(240)
-def test_every_call_is_valid(github: LocalGitHub, notes: LocalRepository, settings: Settings, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def proxy(github: LocalGitHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with validating(github.api_url, tmp_path_factory.mktemp("prism")) as url:
+        yield url
+
+
+def test_every_call_is_valid(
+    github: LocalGitHub, notes: LocalRepository, settings: Settings, tmp_path: Path, proxy: str
+) -> None:
     engine = make_engine(f"sqlite:///{tmp_path}/stagedoor.sqlite")
     Base.metadata.create_all(engine)
-    with validating(github.api_url, tmp_path) as proxy, Recorder(proxy, github.api_url) as recorder:
+    with Recorder(proxy, github.api_url) as recorder:
         story = Story(github, notes, make_sessions(engine), recorder, settings)
         ask_everything(story)
         tell_everything(story)
@@ -69,8 +77,8 @@ def tell_everything(story: Story) -> None:
     assert "Removed" in story.comment()
 
 
-def test_the_proxy_objects_to_what_github_would_refuse(github: LocalGitHub, tmp_path: Path) -> None:
-    with validating(github.api_url, tmp_path) as proxy, Recorder(proxy, github.api_url) as recorder:
+def test_the_proxy_objects_to_what_github_would_refuse(github: LocalGitHub, proxy: str) -> None:
+    with Recorder(proxy, github.api_url) as recorder:
         connection = http.client.HTTPConnection(recorder.url.removeprefix("http://"))
         connection.request(
             "POST",
