@@ -103,7 +103,8 @@ def _say_failure(error: Exception, state: Path, teller: Teller) -> None:
         teller.say(f"  expected  {error.expected}\n  seen      {error.seen}")
     else:
         teller.say(f"  {type(error).__name__}: {error}")
-    teller.say(f"The service's log is {state / 'service.log'}; all that was written is beside it.")
+    log = state / "service.log"
+    teller.say(f"The service's log is {log}." if log.exists() else f"What was written is in {state}.")
     teller.say(json.dumps({"demo": "failed", "step": line.number, "what": line.text}))
 
 

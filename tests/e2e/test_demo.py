@@ -54,13 +54,26 @@ def test_an_interrupted_demo_ends_everything_that_it_started(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def _start(scratch: Path) -> "subprocess.Popen[str]":
+def test_a_step_that_fails_is_named(tmp_path: Path):
+    without_node = tmp_path / "bin"
+    without_node.mkdir()
+
+    demo = _start(tmp_path, PATH=str(without_node))
+    printed, _ = demo.communicate()
+
+    assert demo.returncode == 1
+    assert "Step 1 failed" in printed
+    assert "'node'" in printed
+    assert json.loads(printed.splitlines()[-1])["step"] == "1"
+
+
+def _start(scratch: Path, **environment: str) -> "subprocess.Popen[str]":
     """Start the demo. Whatever it might leave becomes a child of this process, which is how it would be seen."""
     adopt_orphans()
     return subprocess.Popen(
         [sys.executable, "-m", "demo"],
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(scratch)},
+        env={**os.environ, "TMPDIR": str(scratch), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
