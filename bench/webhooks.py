@@ -165,7 +165,7 @@ def main() -> int:
     options = arguments.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stagedoor-bench-")))
-        url_of = stack.enter_context(running_postgres(folder))
+        url_of = stack.enter_context(running_postgres())
         database_url = stack.enter_context(fresh_database(url_of))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("STAGEDOOR_")} | {
             "STAGEDOOR_DATABASE_URL": database_url,

@@ -448,8 +448,9 @@ class AssemblyRow(Base):
 class Told(Base):
     """What GitHub was told, so that a retry updates and never doubles.
 
-    `key` names the thing within its source: `comment`, `check:<app>:<sha>`, `deployment:<app>:<run>`. The row is there
-    before the call is made; one without a `github_id` may or may not exist over there, and is looked for first.
+    `key` names the thing within its source: `comment`, `check:<app>:<sha>`, `deployment:<app>:<generation>`. The row is
+    there before the call is made; one without a `github_id` may or may not exist over there, and is looked for first.
+    The key `claim` stands for the right to tell, held by one process at a time (`state` names it).
     """
 
     __tablename__ = "told"

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     `data_dir` is where SQLite, the embedded queue, blobs and working trees live when no other place is named.
     """
 
-    model_config = SettingsConfigDict(env_prefix="STAGEDOOR_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="STAGEDOOR_", extra="ignore", frozen=True, populate_by_name=True)
 
     data_dir: Path = Path(".stagedoor/service")
     database_url: str = ""

@@ -12,9 +12,9 @@ from tests.postgres import DatabaseUrl, fresh_database, running_postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseUrl]:
+def postgres_server() -> Iterator[DatabaseUrl]:
     """A real PostgreSQL of this test process's own."""
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as url_of:
+    with running_postgres() as url_of:
         yield url_of
 
 

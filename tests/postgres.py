@@ -1,5 +1,6 @@
 """A real PostgreSQL from a wheel, for tests and benchmarks."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,18 @@ DatabaseUrl = Callable[[str], str]
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[DatabaseUrl]:
-    """Start a server whose data are in `folder`; yields what turns a database's name into its URL. Ends it after."""
-    server: PostgresServer = get_server(folder / "pgdata", cleanup_mode="delete")
-    try:
-        yield lambda name: str(server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://", 1)
-    finally:
-        server.cleanup()
+def running_postgres() -> Iterator[DatabaseUrl]:
+    """Start a server with a folder of its own; yields what turns a database's name into its URL. Ends it after.
+
+    Not in pytest's folder: each pytest that starts makes that one private, and a server that root runs as another
+    user then loses its files.
+    """
+    with tempfile.TemporaryDirectory(prefix="stagedoor-postgres-", ignore_cleanup_errors=True) as folder:
+        server: PostgresServer = get_server(Path(folder) / "pgdata", cleanup_mode="delete")
+        try:
+            yield lambda name: str(server.get_uri(name)).replace("postgresql://", "postgresql+psycopg://", 1)
+        finally:
+            server.cleanup()
 
 
 @contextmanager

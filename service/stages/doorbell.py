@@ -99,7 +99,8 @@ def _sources_behind(session: Session, again: float) -> list[int]:
             Source.generation > Source.done_generation,
             or_(Source.not_before.is_(None), Source.not_before <= moment),
             or_(
-                Source.rung_generation < Source.generation,
+                # While a ring for it waits, it needs no other: whoever answers asks for what is true then.
+                Source.rung_generation <= Source.done_generation,
                 Source.rung_at.is_(None),
                 Source.rung_at < moment - timedelta(seconds=again),
             ),
@@ -124,8 +125,11 @@ def _stages_behind(session: Session, again: float) -> list[int]:
     due = (
         select(Stage.id)
         .where(
-            Stage.wanted_generation > Stage.done_generation,
-            or_(Stage.holder.is_(None), Stage.lease_until < moment),
+            # A lease that ran out was never given back: its holder died, perhaps before GitHub was told how it ended.
+            or_(
+                (Stage.wanted_generation > Stage.done_generation) & Stage.holder.is_(None),
+                Stage.lease_until < moment,
+            ),
             or_(Stage.not_before.is_(None), Stage.not_before <= moment),
             or_(
                 Stage.rung_generation < Stage.wanted_generation,

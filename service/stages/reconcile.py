@@ -46,11 +46,13 @@ def reconcile(parts: Parts, github: GitHubClients, stage_id: int) -> None:
         source_id = session.get_one(Stage, stage_id).source_id
     structlog.contextvars.bind_contextvars(stage_id=stage_id, fence=lease.fence)
     try:
-        with Teller(parts, github, source_id) as teller, Heartbeat(lease, settings.heartbeat_seconds):
-            close_lost_runs(lease)
-            reconciler = _Reconciler(parts, github, lease, source_id, teller.poke)
-            while reconciler.one_round():
-                pass
+        with Heartbeat(lease, settings.heartbeat_seconds):
+            with Teller(parts, github, source_id) as teller:
+                close_lost_runs(lease)
+                reconciler = _Reconciler(parts, github, lease, source_id, teller.poke)
+                while reconciler.one_round():
+                    pass
+            # Only now that GitHub has been told: who dies before that leaves a lease behind, for which is rung.
             lease.release()
     except LeaseLost as lost:
         log.warning("gave up: another holder has the stage", reason=str(lost))

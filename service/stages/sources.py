@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from service.database import Sessions, now
 from service.github.client import GitHubClients, RepositoryClient
-from service.github.errors import InstallationGone, GitHubUnavailable
+from service.github.errors import GitHubUnavailable, InstallationGone
 from service.models import (
     App,
     Grant,
@@ -60,7 +60,7 @@ class Answer:
     """What GitHub said, and what follows from it."""
 
     wishes: Wishes
-    open: bool
+    open: bool | None = None  # None: GitHub did not say
     head_sha: str | None = None
     title: str = ""
     cause: str = ""
@@ -126,10 +126,10 @@ def _grants(session: Session, host_id: int) -> tuple[GrantView, ...]:
 
 def _ask(github: GitHubClients, question: Question) -> Answer:
     if question.closed:
-        return Answer(Wishes(), open=False, cause="uninstalled")
+        return Answer(Wishes(), cause="uninstalled")
     installation = question.repository.installation
     if installation is not None and installation.suspended_at is not None:
-        return Answer(Wishes(keep_others=True), open=True, cause="suspended")
+        return Answer(Wishes(keep_others=True), cause="suspended")
     client = github.for_repository(question.repository)
     try:
         if question.kind is SourceKind.PULL:
@@ -137,7 +137,7 @@ def _ask(github: GitHubClients, question: Question) -> Answer:
         return _ask_for_branch(client, question)
     except InstallationGone:
         # Its webhook will say whether for good; until then what is there stays as it is.
-        return Answer(Wishes(keep_others=True), open=True, cause="suspended")
+        return Answer(Wishes(keep_others=True), cause="suspended")
 
 
 def _ask_for_pull(client: RepositoryClient, question: Question) -> Answer:
@@ -197,7 +197,7 @@ def _write(sessions: Sessions, question: Question, answer: Answer) -> None:
         source.done_generation = max(source.done_generation, question.generation)
         source.attempts = 0
         source.not_before = None
-        source.open = answer.open
+        source.open = source.open if answer.open is None else answer.open
         source.head_sha = answer.head_sha or source.head_sha
         source.title = answer.title or source.title
         source.note = answer.wishes.note.as_json() if answer.wishes.note else None

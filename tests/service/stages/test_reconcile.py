@@ -95,7 +95,7 @@ def test_a_log_that_was_printed_can_be_read_and_holds_no_secret(live_house):
     assert any(message.startswith("hello ") for message in said)
     assert "ghp_" not in str(events)
     phases = [event["subject"] for event in events if event["kind"] == "phase" and event["status"] == "done"]
-    assert phases == ["fetch", "synth", "inspect", "plan", "apply"]
+    assert phases == ["fetch", "synth", "inspect", "plan", "publish", "apply"]
 
 
 def test_a_push_before_anything_was_changed_supersedes_the_run(live_house, monkeypatch):

@@ -1,0 +1,74 @@
+"""What an operator declares is what is granted, and nothing else."""
+
+import pytest
+from sqlalchemy import select
+
+from service.models import Grant, ServiceIdentity, TargetRow
+from service.settings import Settings, SettingsInvalid
+from service.targets import declared_targets, prepare
+
+GOOD = """
+[targets.previews]
+account = "123456789012"
+region = "eu-central-1"
+trust = "preview"
+execution_role = "arn:aws:iam::123456789012:role/previews"
+
+[[grants]]
+target = "previews"
+repository = "acme/*"
+"""
+
+
+def settings(tmp_path, text):
+    path = tmp_path / "targets.toml"
+    path.write_text(text)
+    return Settings(targets_file=path)
+
+
+def test_targets_and_grants_become_what_the_file_says_each_time(database, tmp_path):
+    prepare(database, settings(tmp_path, GOOD))
+    prepare(database, settings(tmp_path, GOOD.replace("acme/*", "umbrella/app").replace("eu-central-1", "eu-west-1")))
+    with database() as session:
+        (target,) = session.scalars(select(TargetRow))
+        (grant,) = session.scalars(select(Grant))
+    assert (target.name, target.region, target.trust.value) == ("previews", "eu-west-1", "preview")
+    assert grant.repository == "umbrella/app"
+
+
+def test_the_services_id_is_given_once(database, tmp_path):
+    ids = set()
+    for _ in range(2):
+        prepare(database, settings(tmp_path, GOOD))
+        with database() as session:
+            ids.add(session.scalars(select(ServiceIdentity.uid)).one())
+    assert len(ids) == 1
+
+
+def test_without_a_file_nothing_is_granted_but_on_a_local_aws(monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert declared_targets(Settings()).grants == ()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "000000000042")
+    local = declared_targets(Settings())
+    assert local.targets["local"].account == "000000000042"
+    assert local.grants[0].repository == "*"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://aws.example.com")
+    assert declared_targets(Settings()).grants == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("123456789012", "1234"), "targets.previews.account"),
+        (("eu-central-1", "Frankfurt"), "targets.previews.region"),
+        (("arn:aws:iam::123456789012:role/previews", "previews"), "targets.previews.execution_role"),
+        (('target = "previews"', 'target = "other"'), "'other', which is not there"),
+        (("trust =", "rust ="), "targets.previews.rust"),
+        (("[targets.previews]", "[targets.previews"), "targets.toml"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path, change, said):
+    with pytest.raises(SettingsInvalid) as error:
+        declared_targets(settings(tmp_path, GOOD.replace(*change)))
+    assert said in error.value.what
