@@ -20,6 +20,7 @@ from service.settings import Settings
 from service.targets import prepare
 from service.worker.parent import end_with_parent
 from service.worker.processes import WorkerGroup
+from stagedoor.synth.confinement import shield_this_process
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS = 30
@@ -38,6 +39,7 @@ def serve(workers: int, host: str | None, port: int | None) -> None:
     Example: stagedoor serve --port 8000
     """
     configure_logs()
+    shield_this_process()
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = Settings().model_copy(update=chosen)
     settings.check()
@@ -77,6 +79,7 @@ def worker(processes: int, attached: bool) -> None:
     if attached:
         end_with_parent()
     configure_logs()
+    shield_this_process()
     settings = Settings()
     settings.check()
     with _queue(settings) as url:

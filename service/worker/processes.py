@@ -21,6 +21,7 @@ from service.parts import make_parts
 from service.settings import Settings
 from service.stages.doorbell import Ringer, queue_on
 from service.worker.parent import end_with_parent
+from stagedoor.synth.confinement import shield_this_process
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ def work(redis_url: str) -> None:
     """Be one RQ worker until told to stop. The first signal lets the job at hand finish."""
     end_with_parent()
     configure_logs()
+    shield_this_process()  # an app of the same user must not read our environment
     # Imported before the first fork, so that each job does not pay for it again.
     import service.worker.jobs  # noqa: F401
 

@@ -71,6 +71,7 @@ def test_check_knows_by_the_clock_that_the_lease_is_over(database, stage_id, mon
 
 def test_a_heartbeat_keeps_a_short_lease(database, stage_id):
     held = acquire(database, stage_id, "one", 2)
+    assert held is not None
     with Heartbeat(held, every=0.3):
         time.sleep(2.5)
         assert acquire(database, stage_id, "two", 2) is None

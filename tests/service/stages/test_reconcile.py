@@ -7,6 +7,7 @@ import pytest
 
 from service.models import Outcome, Run, RunKind, RunStep
 from service.stages import reconcile as reconcile_module
+from service.stages import run as run_module
 from service.stages.journal import read_events
 from service.stages.lease import acquire
 from tests.service.stages import tiny_app
@@ -102,7 +103,7 @@ def test_a_push_before_anything_was_changed_supersedes_the_run(live_house, monke
     house = live_house
     source = house.pull_request()
     house.resolve(source)
-    synth = reconcile_module.deploy_commit.__globals__["_synth"]
+    synth = run_module._synth
     pushed = []
 
     def push_meanwhile(*arguments):
@@ -110,7 +111,7 @@ def test_a_push_before_anything_was_changed_supersedes_the_run(live_house, monke
             pushed.append(house.push(source, {"tiny.template.json": tiny_app.template("newer")}))
         return synth(*arguments)
 
-    monkeypatch.setitem(reconcile_module.deploy_commit.__globals__, "_synth", push_meanwhile)
+    monkeypatch.setattr(run_module, "_synth", push_meanwhile)
     house.reconcile(source)
     assert house.outcomes(source) == [("deploy", "superseded"), ("deploy", "succeeded")]
     assert house.stage(source).live_commit == pushed[0]
@@ -166,14 +167,14 @@ def test_a_run_whose_process_died_is_called_lost(live_house):
 def test_a_cancelled_run_ends_and_is_not_begun_again(live_house, monkeypatch):
     source = live_house.pull_request()
     live_house.resolve(source)
-    fetch = reconcile_module.deploy_commit.__globals__["_fetch"]
+    fetch = run_module._fetch
 
     def cancel_meanwhile(job, *arguments):
         with live_house.parts.sessions.begin() as session:
             session.get_one(Run, job.run_id).cancel_requested = True
         return fetch(job, *arguments)
 
-    monkeypatch.setitem(reconcile_module.deploy_commit.__globals__, "_fetch", cancel_meanwhile)
+    monkeypatch.setattr(run_module, "_fetch", cancel_meanwhile)
     live_house.reconcile(source)
     live_house.reconcile(source)
     assert live_house.outcomes(source) == [("deploy", "cancelled")]
