@@ -36,7 +36,7 @@ _START_SECONDS = 60
 SETTINGS = {
     "STAGEDOOR_LEASE_SECONDS": str(LEASE_SECONDS),
     "STAGEDOOR_HEARTBEAT_SECONDS": "1",
-    "STAGEDOOR_RING_AGAIN_SECONDS": "1",
+    "STAGEDOOR_RING_AGAIN_SECONDS": "2",
     "STAGEDOOR_RETRY_SECONDS": "1",
     "STAGEDOOR_VERIFY_SECONDS": str(VERIFY_SECONDS),
 }
@@ -56,7 +56,7 @@ class Place:
     log: Path
     groups: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start_group(self, processes: int = 2) -> None:
+    def start_group(self, processes: int = 3) -> None:
         """Start one more `stagedoor worker`."""
         self.groups.append(self._spawn("worker", f"--processes={processes}"))
 

@@ -8,6 +8,7 @@ import heapq
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -49,6 +50,7 @@ class PostOffice:
     github: LocalGitHub
     chance: random.Random
     longest_delay: float
+    loses: float = 0.05
     posted: list[Delivery] = field(default_factory=list)
     doubled: int = 0
     lost: int = 0
@@ -73,8 +75,7 @@ class PostOffice:
         new = self.github.deliveries[self._handed_in :]
         self._handed_in += len(new)
         for delivery in new:
-            fate = self.chance.random()
-            if fate < 0.05 and delivery.payload.get("action") not in _NEVER_LOST:
+            if self.chance.random() < self.loses and delivery.payload.get("action") not in _NEVER_LOST:
                 self.lost += 1
                 continue
             copies = 2 if self.chance.random() < 1 / 3 else 1
@@ -119,11 +120,17 @@ class Developers:
             pull.open = True
             self._post.collect()
 
-    def storm(self, deliveries: int, seconds: float) -> None:
-        """Do things until GitHub has written so many deliveries, spread over the time."""
+    def storm(self, deliveries: int, seconds: float, others: Callable[[], float]) -> None:
+        """Do things until GitHub has written so many deliveries, spread over the time.
+
+        `others` tells how much of their work the killers have done, from 0 to 1; nobody gets far ahead of them, so that
+        on a slow machine the storm lasts longer and is not less.
+        """
         begun, already = time.monotonic(), len(self._github.deliveries)
         while (written := len(self._github.deliveries) - already) < deliveries:
             time.sleep(max(0.0, begun + seconds * written / deliveries - time.monotonic()))
+            while written / deliveries > others() + 0.1:
+                time.sleep(0.05)
             self._act(self._chance.choice(self.pulls))
             self._post.collect()
 

@@ -49,16 +49,16 @@ def place(tmp_path: Path, postgres_url: str, chance: random.Random) -> Iterator[
 def test_every_stage_ends_as_its_newest_wish_and_nothing_old_acts_after_something_new(
     place: Place, chance: random.Random, tmp_path: Path
 ):
-    for _ in range(3):
-        place.start_group(processes=2)
+    for _ in range(2):
+        place.start_group(processes=3)
     repositories = [place.github.create_repository(f"acme/{name}", app_at(tmp_path)) for name in ("one", "two")]
-    pulls = [Pull(repository, f"branch-{number}") for repository in repositories for number in range(4)]
+    pulls = [Pull(repository, f"branch-{number}") for repository in repositories for number in range(3)]
 
     with PostOffice(place.github, chance, longest_delay=4.0) as post:
         developers = Developers(place.github, post, pulls, chance)
         developers.open_all()
         with Killers(place, chance, STORM_SECONDS) as killers:
-            developers.storm(DELIVERIES, STORM_SECONDS)
+            developers.storm(DELIVERIES, STORM_SECONDS, others=lambda: killers.progress)
             killers.wait()
         developers.settle()
         post.flush()
