@@ -70,7 +70,7 @@ def test_not_bootstrapped(stagedoor: Command):
 def test_the_apps_own_error_with_its_place(stagedoor: Command):
     (stagedoor.folder / "word").unlink()
     done = stagedoor("deploy", "--stage", "dev")
-    wrong(done, "ended with status 1: FileNotFoundError", "at app.py:5:", "Traceback (most recent call last)")
+    wrong(done, "ended with status 1: FileNotFoundError", "at app.py:6:", "Traceback (most recent call last)")
 
 
 @pytest.mark.parametrize(
