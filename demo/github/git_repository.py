@@ -122,10 +122,6 @@ class GitRepository:
         """Return a file as it is at `ref`, or None."""
         return self._try("cat-file", "blob", f"{self.resolve(ref)}:{path}")
 
-    def blob_id(self, ref: str, path: str) -> str:
-        """Return the id of a file's blob at `ref`."""
-        return self._git("rev-parse", f"{self.resolve(ref)}:{path}")
-
     def message(self, commit: str) -> str:
         """Return a commit's message."""
         return self._git("log", "-1", "--format=%B", commit)

@@ -5,7 +5,6 @@ Source: GitHub's OpenAPI description and the payloads of `@octokit/webhooks-exam
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,8 +202,3 @@ class Commit:
     message: str
     date: str
     parents: tuple[str, ...] = ()
-
-
-def merged(emulated: Mapping[str, Any], own: Mapping[str, Any]) -> Json:
-    """Return what the emulator said with what we know better laid over it."""
-    return {**emulated, **own}
