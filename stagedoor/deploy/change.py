@@ -294,8 +294,9 @@ def capabilities(template: Template) -> list["CapabilityType"]:
 
 def refused(wanted: Wanted, error: ClientError) -> DeployFailed:
     """Return the error that says what CloudFormation refused, in its own words."""
+    message = error.response["Error"]["Message"].rstrip(".")
     return DeployFailed(
-        f"CloudFormation refused the stack {wanted.name}: {error.response['Error']['Message']}",
+        f"CloudFormation refused the stack {wanted.name}: {message}.",
         "Correct the app as the reason says, and deploy again.",
     )
 

@@ -53,7 +53,7 @@ def change_set_refused(clients: Clients, stack: Stack, change_set: str, reason: 
     found = _validation_errors(clients, lambda client: client.describe_events(ChangeSetName=change_set))
     if found:
         return _invalid_resource(stack, found)
-    return DeployFailed(f"CloudFormation refused the change of the stack {stack.name}: {reason}", _REMEDY)
+    return DeployFailed(f"CloudFormation refused the change of the stack {stack.name}: {reason.rstrip('.')}.", _REMEDY)
 
 
 def _invalid(clients: Clients, stack: Stack, after: ActualStack) -> DeployFailed:

@@ -158,7 +158,7 @@ class _Removal:
             if self.done:
                 return
         raise RemoveFailed(
-            f"The stack {self.actual.name} could not be deleted: {self.failure}",
+            f"The stack {self.actual.name} could not be deleted: {self.failure.rstrip('.')}.",
             "Put right what the reason says, and remove the stage again.",
         )
 
