@@ -158,7 +158,7 @@ class Story:
         with self.teller.line("8", "The pull request is closed while a deploy is under way") as line:
             files = {**notes_app.whole_program(), **notes_app.handler("notes 4")}
             self.good = self.push(files, "Mend it")
-            self._run_in_phase(self.good, "apply")
+            self._run_in_phase(self.good, "plan", "publish", "apply")
             began = time.monotonic()
             self.pull.github.close(self.pull.repository, self.pull.number)
             self._await_gone()
@@ -216,19 +216,19 @@ class Story:
         what = f"the comment to say {state!r} of {commit[:7]}"
         return self._until(what, lambda: self.pull.comment_in(state, commit))
 
-    def _run_in_phase(self, commit: str, phase: str) -> RunRow:
-        """Wait until the run that deploys `commit` is in a phase, and return it as it is then."""
+    def _run_in_phase(self, commit: str, *phases: str) -> RunRow:
+        """Wait until the run that deploys `commit` is in one of some phases, and return it as it is then."""
 
         def look() -> RunRow:
             run = next((run for run in reversed(self.runs) if run.commit == commit), None)
             if run is None:
                 raise NotYet(f"no run of {commit[:7]}")
             expect(run.outcome is None, f"run {run.id} to be under way", run.outcome)
-            if run.phase != phase:
+            if run.phase not in phases:
                 raise NotYet(f"run {run.id} is in phase {run.phase!r}")
             return run
 
-        return self._until(f"a run of {commit[:7]} in phase {phase!r}", look, every=0.02)
+        return self._until(f"a run of {commit[:7]} in {' or '.join(phases)}", look, every=0.02)
 
     def push(self, files: dict[str, str], message: str) -> str:
         """Push to the pull request's branch as its author, and return the commit."""
