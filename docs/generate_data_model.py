@@ -1,4 +1,4 @@
-"""Draws the tables of `service/models.py` as an entity-relationship diagram: `python -m docs.generate_data_model`."""
+"""Draws the tables of `service/models/` as an entity-relationship diagram: `python -m docs.generate_data_model`."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from service.models import Base
 PAGE = Path(__file__).parent / "data-model.md"
 INTRODUCTION = """# Data model
 
-Generated from `service/models.py` by `make docs`; a test fails when it is out of date. What a table is for stands in
+Generated from `service/models/` by `make docs`; a test fails when it is out of date. What a table is for stands in
 its class's docstring there. SQL is the truth: what is not in here did not happen.
 
 """

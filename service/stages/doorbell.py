@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.serializers import JSONSerializer
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from service.database import now
@@ -72,8 +72,9 @@ class Ringer:
         idle = self._queue.count == 0
         again = self._parts.settings.ring_again_seconds * (1 if idle else 12)
         with self._parts.sessions.begin() as session:
-            rings = [Ring(RESOLVE, row) for row in _sources_behind(session, again)]
-            rings += [Ring(RECONCILE, row) for row in _stages_behind(session, again)]
+            rings = [Ring(RESOLVE, row) for row in _take(session, Source, true(), again)]
+            free = or_(Stage.holder.is_(None), Stage.lease_until < now(session))
+            rings += [Ring(RECONCILE, row) for row in _take(session, Stage, free, again)]
         for ring in rings:
             self._queue.enqueue(ring.job, ring.row_id, result_ttl=0, failure_ttl=24 * 3600)
         return rings
@@ -91,62 +92,32 @@ class Ringer:
         return len(raised)
 
 
-def _sources_behind(session: Session, again: float) -> list[int]:
+def _take(session: Session, table: type[Source | Stage], due: ColumnElement[bool], again: float) -> list[int]:
+    """Return the rows that are behind, due, and were not rung for a moment ago; they are marked as rung for now."""
     moment = now(session)
-    due = (
-        select(Source.id)
+    wanted = Stage.wanted_generation if table is Stage else Source.generation
+    rows = (
+        select(table.id)
         .where(
-            Source.generation > Source.done_generation,
-            or_(Source.not_before.is_(None), Source.not_before <= moment),
+            wanted > table.done_generation,
+            or_(table.not_before.is_(None), table.not_before <= moment),
             or_(
-                # While a ring for it waits, it needs no other: whoever answers asks for what is true then.
-                Source.rung_generation <= Source.done_generation,
-                Source.rung_at.is_(None),
-                Source.rung_at < moment - timedelta(seconds=again),
+                table.rung_generation < wanted,
+                table.rung_at.is_(None),
+                table.rung_at < moment - timedelta(seconds=again),
             ),
+            due,
         )
-        .order_by(Source.id)
+        .order_by(table.id)
         .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
-    found = list(session.scalars(due))
+    found = list(session.scalars(rows))
     if found:
         session.execute(
-            update(Source)
-            .where(Source.id.in_(found))
-            .values(rung_at=moment, rung_generation=Source.generation)
-            .execution_options(synchronize_session=False)
-        )
-    return found
-
-
-def _stages_behind(session: Session, again: float) -> list[int]:
-    moment = now(session)
-    due = (
-        select(Stage.id)
-        .where(
-            # A lease that ran out was never given back: its holder died, perhaps before GitHub was told how it ended.
-            or_(
-                (Stage.wanted_generation > Stage.done_generation) & Stage.holder.is_(None),
-                Stage.lease_until < moment,
-            ),
-            or_(Stage.not_before.is_(None), Stage.not_before <= moment),
-            or_(
-                Stage.rung_generation < Stage.wanted_generation,
-                Stage.rung_at.is_(None),
-                Stage.rung_at < moment - timedelta(seconds=again),
-            ),
-        )
-        .order_by(Stage.id)
-        .limit(BATCH)
-        .with_for_update(skip_locked=True)
-    )
-    found = list(session.scalars(due))
-    if found:
-        session.execute(
-            update(Stage)
-            .where(Stage.id.in_(found))
-            .values(rung_at=moment, rung_generation=Stage.wanted_generation)
+            update(table)
+            .where(table.id.in_(found))
+            .values(rung_at=moment, rung_generation=wanted)
             .execution_options(synchronize_session=False)
         )
     return found

@@ -46,14 +46,13 @@ def reconcile(parts: Parts, github: GitHubClients, stage_id: int) -> None:
         source_id = session.get_one(Stage, stage_id).source_id
     structlog.contextvars.bind_contextvars(stage_id=stage_id, fence=lease.fence)
     try:
-        with Heartbeat(lease, settings.heartbeat_seconds):
-            with Teller(parts, github, source_id) as teller:
-                close_lost_runs(lease)
-                reconciler = _Reconciler(parts, github, lease, source_id, teller.poke)
-                while reconciler.one_round():
-                    pass
-            # Only now that GitHub has been told: who dies before that leaves a lease behind, for which is rung.
-            lease.release()
+        with Heartbeat(lease, settings.heartbeat_seconds), Teller(parts, github, source_id) as teller:
+            close_lost_runs(lease)
+            reconciler = _Reconciler(parts, github, lease, source_id, teller.poke)
+            while reconciler.one_round():
+                pass
+        # Only now that GitHub has been told: who dies before that leaves a lease behind, for which is rung.
+        lease.release()
     except LeaseLost as lost:
         log.warning("gave up: another holder has the stage", reason=str(lost))
     finally:
@@ -93,9 +92,13 @@ class _Reconciler:
             return
         try:
             resolve(self._parts.sessions, self._github, self._source_id)
-        except GitHubUnavailable as trouble:
+        except LeaseLost:
+            raise
+        except Exception as trouble:
             # A stage that is to go can go without GitHub; one that is to come will say so when it fetches.
-            log.warning("GitHub cannot be asked", error=str(trouble))
+            log.warning(
+                "GitHub cannot be asked", error=str(trouble), exc_info=not isinstance(trouble, GitHubUnavailable)
+            )
 
     def _run(self, kind: RunKind) -> bool:
         begun = begin_run(self._lease, kind)

@@ -69,14 +69,14 @@ class Answer:
 def resolve(sessions: Sessions, github: GitHubClients, source_id: int) -> None:
     """Bring the intents of a source's stages up to date with GitHub.
 
-    Raises nothing that a later call could cure: a GitHub that cannot be reached leaves the source behind, and the
-    time before which it is not asked again in its row.
+    Whatever it raises (`GitHubUnavailable`, and what GitHub refuses), the source is left behind, with the time in its row
+    before which it is not asked again.
     """
     question = _begin(sessions, source_id)
     try:
         answer = _ask(github, question)
-    except GitHubUnavailable as trouble:
-        _put_off(sessions, question, trouble.retry_at)
+    except Exception as trouble:
+        _put_off(sessions, question, trouble.retry_at if isinstance(trouble, GitHubUnavailable) else None)
         raise
     _write(sessions, question, answer)
 

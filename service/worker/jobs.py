@@ -30,6 +30,9 @@ def resolve_source(source_id: int) -> None:
     except GitHubUnavailable as trouble:
         log.warning("GitHub cannot be asked", source_id=source_id, error=str(trouble))
         return
+    except Exception:
+        log.exception("a source could not be resolved; it is tried again later", source_id=source_id)
+        return
     tell_or_put_off(parts, github, source_id)
 
 
