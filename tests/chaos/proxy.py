@@ -8,6 +8,7 @@ that is written down is the order in which they took effect.
 import http.client
 import random
 import re
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -75,8 +76,7 @@ class RecordingProxy:
         self._connections = threading.local()
         self._stack_of: dict[str, str] = {}
         self.calls: list[Call] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -152,6 +152,15 @@ def _name(text: str, kind: str) -> str:
     return text.split(f":{kind}/", 1)[1].partition("/")[0] if f":{kind}/" in text else text
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of callers who were killed; what else goes wrong is printed."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 class _Handler(BaseHTTPRequestHandler):
     proxy: RecordingProxy
     protocol_version = "HTTP/1.1"
@@ -160,10 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name: value for name, value in self.headers.items() if name.lower() not in _NOT_PASSED_ON}
-        try:
-            self._answer(self.proxy.pass_on(Request(self.command, self.path, headers, body)))
-        except (BrokenPipeError, ConnectionResetError):
-            self.close_connection = True  # the caller was killed while it waited
+        self._answer(self.proxy.pass_on(Request(self.command, self.path, headers, body)))
 
     def _answer(self, answer: Answer) -> None:
         self.send_response_only(answer.status)

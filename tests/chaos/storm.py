@@ -131,8 +131,8 @@ class Developers:
             time.sleep(max(0.0, begun + seconds * written / deliveries - time.monotonic()))
             while written / deliveries > others() + 0.1:
                 time.sleep(0.05)
-            self._act(self._chance.choice(self.pulls))
-            self._post.collect()
+            # In bursts: a branch that is pushed to faster than its app can be synthesized is never deployed.
+            self._burst(self._chance.choice(self.pulls))
 
     def settle(self) -> None:
         """Leave each pull request open or closed, some of them with one more commit."""
@@ -149,6 +149,11 @@ class Developers:
             if pull.open:
                 self._toggle(pull)
                 self._post.collect()
+
+    def _burst(self, pull: Pull) -> None:
+        for _ in range(self._chance.randint(3, 12)):
+            self._act(pull)
+        self._post.collect()
 
     def _act(self, pull: Pull) -> None:
         act = self._chance.random()

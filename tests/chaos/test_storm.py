@@ -57,6 +57,7 @@ def test_every_stage_ends_as_its_newest_wish_and_nothing_old_acts_after_somethin
     with PostOffice(place.github, chance, longest_delay=4.0) as post:
         developers = Developers(place.github, post, pulls, chance)
         developers.open_all()
+        until_nothing_is_behind(lambda: behind(place, pulls), SETTLE_SECONDS)
         with Killers(place, chance, STORM_SECONDS) as killers:
             developers.storm(DELIVERIES, STORM_SECONDS, others=lambda: killers.progress)
             killers.wait()
