@@ -69,7 +69,7 @@ class Answer:
 def resolve(sessions: Sessions, github: GitHubClients, source_id: int) -> None:
     """Bring the intents of a source's stages up to date with GitHub.
 
-    Whatever it raises (`GitHubUnavailable`, and what GitHub refuses), the source is left behind, with the time in its row
+    Whatever it raises (`GitHubUnavailable`, what GitHub refuses), the source is left behind, with the time in its row
     before which it is not asked again.
     """
     question = _begin(sessions, source_id)

@@ -89,6 +89,30 @@ def test_a_holder_that_died_is_rung_after(ringer, stage_id, database):
     assert ringer.look() == [Ring(RECONCILE, stage_id)]
 
 
+def test_a_holder_that_died_before_it_told_github_is_rung_after_though_nothing_is_behind(ringer, stage_id, database):
+    acquire(database, stage_id, "dead", 30)
+    with database() as session:
+        past = now(session) - timedelta(seconds=1)
+    change(database, stage_id, lease_until=past, done_generation=1)
+    assert ringer.look() == [Ring(RECONCILE, stage_id)]
+
+
+def test_a_source_whose_ring_waits_is_not_rung_for_again_when_more_is_heard_of_it(ringer, database):
+    with database.begin() as session:
+        source_id = add_source(session, add_repository(session)).id
+    ringer.look()
+    raise_generation(database, source_id)
+    assert ringer.look() == []
+    with database.begin() as session:
+        session.get_one(Source, source_id).done_generation = 1
+    assert ringer.look() == [Ring(RESOLVE, source_id)]
+
+
+def raise_generation(database, source_id):
+    with database.begin() as session:
+        session.get_one(Source, source_id).generation += 1
+
+
 def test_a_ring_that_was_lost_is_repeated_when_the_queue_is_idle(ringer, stage_id, database):
     ringer.look()
     ringer._queue.connection.flushall()
