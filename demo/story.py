@@ -15,7 +15,8 @@ from demo.telling import Teller
 from demo.waiting import LOOK_SECONDS, NotYet, expect, until
 
 REPOSITORY, BRANCH, STAGE, ENVIRONMENT = "acme/notes", "shorter-notes", "pr-1", "preview"
-PATIENCE = 240.0
+PATIENCE = 180.0
+"""How many seconds a step may wait for one thing: enough for a machine that is busy with much else."""
 PUSHES = 10
 
 Found = TypeVar("Found")
@@ -37,7 +38,11 @@ BARS = Times(opened_to_live=30.0, opened_to_live_warm=12.0, push_to_new_code=8.0
 
 @dataclass(slots=True)
 class Story:
-    """One telling on a fresh cloud. A step that fails raises; what is measured is in `times`."""
+    """One telling on a fresh cloud. A step that fails raises; what is measured is in `times`.
+
+    `first` is the comment as it was when the preview was first live, `good` the last commit that is to be live, and
+    `opened` when the pull request was opened.
+    """
 
     cloud: Cloud
     teller: Teller
@@ -45,6 +50,7 @@ class Story:
     pull: PullRequest = field(init=False)
     first: Comment = field(init=False)
     good: str = ""
+    opened: float = 0.0
 
     def tell(self) -> None:
         """Tell it from the beginning to the end."""
@@ -74,6 +80,7 @@ class Story:
             github = self.cloud.github
             repository = github.create_repository(REPOSITORY, notes_app.FOLDER)
             self.good = github.push(repository, BRANCH, {"README.md": "# Shorter notes\n"}, "Say less")
+            self.opened = time.monotonic()
             number = github.open_pull_request(repository, BRANCH, title="Shorter notes")
             self.pull = PullRequest(github, repository, number)
             github.wait_for_deliveries()
@@ -84,7 +91,8 @@ class Story:
     def go_live(self) -> None:
         """Step 3: the stage is deployed, and GitHub says so in three places."""
         with self.teller.line("3", f"The preview {STAGE} is deployed") as line:
-            line.seconds = self.times.opened_to_live = self._await_live(self.good)
+            self._await_live(self.good)
+            line.seconds = self.times.opened_to_live = time.monotonic() - self.opened
             comment = self.first = self.pull.comment()
             line.text = f"{STAGE} is live: one comment, a check run, a deployment"
             line.note = self._bar("opened_to_live")
@@ -169,8 +177,10 @@ class Story:
     def reopen(self) -> None:
         """Step 8: reopening brings the preview back, with the caches warm."""
         with self.teller.line("8", "Reopened") as line:
+            began = time.monotonic()
             self.pull.github.reopen(self.pull.repository, self.pull.number)
-            line.seconds = self.times.opened_to_live_warm = self._await_live(self.good)
+            self._await_live(self.good)
+            line.seconds = self.times.opened_to_live_warm = time.monotonic() - began
             self._until('"notes 4" at the URL', lambda: self.preview.version_is("notes 4"))
             line.text = "Reopened: the preview is back"
             line.note = self._bar("opened_to_live_warm")
@@ -188,13 +198,11 @@ class Story:
         """Return what is in the account that was not there before the first stage."""
         return sorted(self.cloud.account.resources() - self.cloud.empty)
 
-    def _await_live(self, commit: str) -> float:
-        began = time.monotonic()
+    def _await_live(self, commit: str) -> None:
         self._until_comment(LIVE, commit)
         self._until("a deployment with state success", lambda: self.pull.deployment(commit, "success"))
         check = self._until("the check run's end", lambda: self.pull.check(commit))
         expect(check["conclusion"] == "success", "a successful check run", check["conclusion"])
-        return time.monotonic() - began
 
     def _await_gone(self) -> None:
         def nothing_left() -> None:
