@@ -21,12 +21,12 @@ $(UV):
 	@$(HERE)/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.made: uv.lock pyproject.toml | $(UV)
-	@$(UV) sync --quiet --locked --extra service --python $(PYTHON)
+	@$(UV) sync --quiet --locked --compile-bytecode --extra service --python $(PYTHON)
 	@touch $@
 
 $(HERE)/ministack/.made: demo/aws/requirements.txt | $(UV)
 	@$(UV) venv --quiet --clear --python $(PYTHON) $(HERE)/ministack
-	@$(UV) pip sync --quiet --require-hashes --python $(HERE)/ministack/bin/python demo/aws/requirements.txt
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(HERE)/ministack/bin/python demo/aws/requirements.txt
 	@touch $@
 
 demo/github/node_modules/.made: demo/github/package-lock.json

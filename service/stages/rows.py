@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ScalarSelect, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from service.database import now
@@ -28,6 +28,7 @@ from service.stages.run import Job, Result
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.naming import StageIdentity
 
+STACK_OPERATIONS = ("create-change-set", "execute-change-set", "delete-stack")
 FINAL = frozenset({Outcome.SUCCEEDED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.CANCELLED})
 
 
@@ -192,18 +193,30 @@ def _identity(session: Session, stage: Stage) -> StageIdentity:
 
 
 def _known_stacks(session: Session, stage: Stage) -> tuple[KnownStack, ...]:
-    """Return the stacks of the last good run, and those that a run which did not end well may have begun."""
-    known = [
-        KnownStack(row.name, row.arn, row.ordinal)
-        for row in session.scalars(
-            select(StageStack).where(StageStack.stage_id == stage.id).order_by(StageStack.ordinal)
-        )
-    ]
-    names = {stack.name for stack in known}
-    begun = session.scalars(
-        select(RunStep.subject)
+    """Return the stacks of the last good run, and those that a run which did not end well may have begun.
+
+    A step knows its stack's ARN from before its call or from its answer; with it, removal finds what is left of a stack
+    whose worker died just after the stack was deleted.
+    """
+    rows = session.scalars(select(StageStack).where(StageStack.stage_id == stage.id).order_by(StageStack.ordinal))
+    known = {row.name: KnownStack(row.name, row.arn, row.ordinal) for row in rows}
+    steps = session.scalars(
+        select(RunStep)
         .join(Run, RunStep.run_id == Run.id)
-        .where(Run.stage_id == stage.id, RunStep.operation == "create-change-set")
-        .distinct()
+        .where(Run.stage_id == stage.id, RunStep.operation.in_(STACK_OPERATIONS), Run.id > _last_removal(stage.id))
+        .order_by(RunStep.id)
     )
-    return (*known, *(KnownStack(name, None, len(known)) for name in sorted(set(begun) - names)))
+    for step in steps:
+        before = known.get(step.subject)
+        arn = step.after.get("arn") or step.before.get("arn") or (before.arn if before else None)
+        known[step.subject] = KnownStack(step.subject, arn, before.ordinal if before else len(known))
+    return tuple(known.values())
+
+
+def _last_removal(stage_id: int) -> ScalarSelect[int]:
+    """Select the last run that took the whole stage away: what was begun before it is no more."""
+    return (
+        select(func.coalesce(func.max(Run.id), 0))
+        .where(Run.stage_id == stage_id, Run.kind == RunKind.REMOVE, Run.outcome == Outcome.SUCCEEDED)
+        .scalar_subquery()
+    )
