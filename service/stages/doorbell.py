@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
 from rq.serializers import JSONSerializer
-from sqlalchemy import ColumnElement, or_, select, true, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database import now
@@ -72,9 +72,17 @@ class Ringer:
         idle = self._queue.count == 0
         again = self._parts.settings.ring_again_seconds * (1 if idle else 12)
         with self._parts.sessions.begin() as session:
-            rings = [Ring(RESOLVE, row) for row in _take(session, Source, true(), again)]
-            free = or_(Stage.holder.is_(None), Stage.lease_until < now(session))
-            rings += [Ring(RECONCILE, row) for row in _take(session, Stage, free, again)]
+            behind = Source.generation > Source.done_generation
+            # While a ring for a source waits it needs no other: whoever answers asks for what is true then.
+            answered = Source.rung_generation <= Source.done_generation
+            rings = [Ring(RESOLVE, row) for row in _take(session, Source, behind, answered, again)]
+            # A lease that ran out was never given back: its holder died, perhaps before GitHub was told how it ended.
+            behind = or_(
+                (Stage.wanted_generation > Stage.done_generation) & Stage.holder.is_(None),
+                Stage.lease_until < now(session),
+            )
+            newer = Stage.rung_generation < Stage.wanted_generation
+            rings += [Ring(RECONCILE, row) for row in _take(session, Stage, behind, newer, again)]
         for ring in rings:
             self._queue.enqueue(ring.job, ring.row_id, result_ttl=0, failure_ttl=24 * 3600)
         return rings
@@ -92,21 +100,24 @@ class Ringer:
         return len(raised)
 
 
-def _take(session: Session, table: type[Source | Stage], due: ColumnElement[bool], again: float) -> list[int]:
-    """Return the rows that are behind, due, and were not rung for a moment ago; they are marked as rung for now."""
+def _take(
+    session: Session, table: type[Source | Stage], behind: ColumnElement[bool], fresh: ColumnElement[bool], again: float
+) -> list[int]:
+    """Return the rows that are behind, due, and either fresh or not rung for within `again` seconds; they are marked as
+    rung for now.
+    """
     moment = now(session)
     wanted = Stage.wanted_generation if table is Stage else Source.generation
     rows = (
         select(table.id)
         .where(
-            wanted > table.done_generation,
+            behind,
             or_(table.not_before.is_(None), table.not_before <= moment),
             or_(
-                table.rung_generation < wanted,
+                fresh,
                 table.rung_at.is_(None),
                 table.rung_at < moment - timedelta(seconds=again),
             ),
-            due,
         )
         .order_by(table.id)
         .limit(BATCH)

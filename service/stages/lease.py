@@ -102,7 +102,12 @@ def acquire(sessions: Sessions, stage_id: int, holder: str, seconds: float) -> L
         fence = session.execute(
             update(Stage)
             .where(Stage.id == stage_id, or_(Stage.holder.is_(None), Stage.lease_until < moment))
-            .values(holder=holder, lease_until=moment + timedelta(seconds=seconds), fence=Stage.fence + 1)
+            .values(
+                holder=holder,
+                lease_until=moment + timedelta(seconds=seconds),
+                fence=Stage.fence + 1,
+                rung_at=None,  # answered: should this holder die, it is rung for as soon as the lease is over
+            )
             .returning(Stage.fence)
         ).scalar_one_or_none()
     return None if fence is None else Lease(sessions, stage_id, holder, fence, seconds, asked + seconds)

@@ -113,6 +113,13 @@ def raise_generation(database, source_id):
         session.get_one(Source, source_id).generation += 1
 
 
+def test_a_holder_that_answered_a_ring_and_died_is_rung_after_at_once_even_in_a_busy_queue(ringer, stage_id, database):
+    ringer.look()
+    acquire(database, stage_id, "dead", 0)
+    assert ringer._queue.count == 1
+    assert ringer.look() == [Ring(RECONCILE, stage_id)]
+
+
 def test_a_ring_that_was_lost_is_repeated_when_the_queue_is_idle(ringer, stage_id, database):
     ringer.look()
     ringer._queue.connection.flushall()
