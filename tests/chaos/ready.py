@@ -57,7 +57,8 @@ class Ready:
             if event.get("ResourceType") != "AWS::CloudFormation::WaitCondition" or logical_id in told:
                 continue
             told.add(logical_id)
-            if event.get("ResourceStatus") == "CREATE_IN_PROGRESS":
+            # The local AWS says UPDATE_IN_PROGRESS of one that an update makes; AWS says CREATE_IN_PROGRESS.
+            if event.get("ResourceStatus") in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
                 self._signal(arn, logical_id, event["EventId"])
 
     def _signal(self, arn: str, logical_id: str, event_id: str) -> None:
