@@ -52,7 +52,9 @@ lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
-	@$(RUN)/lint-imports
+	@$(RUN)/lint-imports --no-cache
+	@$(RUN)/zizmor --quiet --offline .github
+	@$(RUN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 format: setup ## put the style right
 	@$(RUN)/ruff check --fix --quiet .
