@@ -15,8 +15,8 @@ def handler(version: str) -> dict[str, str]:
 
 
 def slow_program(seconds: int) -> dict[str, str]:
-    """Return the change with which the app's own program takes so much longer."""
-    return {PROGRAM: _replaced(PROGRAM, "app = cdk.App()", f"__import__('time').sleep({seconds})\napp = cdk.App()")}
+    """Return the change with which the app's own program begins by doing nothing for so long."""
+    return {PROGRAM: _replaced(PROGRAM, "import aws_cdk", f"import time\n\ntime.sleep({seconds})\nimport aws_cdk")}
 
 
 def broken_program() -> dict[str, str]:

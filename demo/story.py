@@ -40,8 +40,8 @@ BARS = Times(opened_to_live=30.0, opened_to_live_warm=12.0, push_to_new_code=8.0
 class Story:
     """One telling on a fresh cloud. A step that fails raises; what is measured is in `times`.
 
-    `first` is the comment as it was when the preview was first live, `good` the last commit that is to be live, and
-    `opened` when the pull request was opened.
+    `first` is the comment as it was when the preview was first live, `good` the last commit that is to be live,
+    `version` what it answers with, and `opened` when the pull request was opened.
     """
 
     cloud: Cloud
@@ -50,6 +50,7 @@ class Story:
     pull: PullRequest = field(init=False)
     first: Comment = field(init=False)
     good: str = ""
+    version: str = ""
     opened: float = 0.0
 
     def tell(self) -> None:
@@ -133,14 +134,17 @@ class Story:
     def change_ten_times(self) -> None:
         """Step 6: ten pushes during a deploy end in one more deploy, of the newest."""
         with self.teller.line("6", "Ten pushes arrive while a deploy is under way") as line:
-            slow = self.push(notes_app.slow_program(4), "Think longer")
+            slow = self.push(notes_app.slow_program(3), "Think longer")
+            versions = [f"notes 3.{index}" for index in range(1, PUSHES + 1)]
+            commits = self._commits(versions)
             under_way = self._run_in_phase(slow, "synth")
             began = time.monotonic()
-            commits = self._push_at_once([notes_app.handler(f"notes 3.{index}") for index in range(PUSHES)])
+            for commit in commits:
+                self.pull.github.push_commit(self.pull.repository, BRANCH, commit)
+            self.pull.github.wait_for_deliveries()
             took = time.monotonic() - began
-            newest = f"notes 3.{PUSHES - 1}"
-            self._until(f'"{newest}" at the preview\'s URL', lambda: self.preview.version_is(newest))
-            self.good = commits[-1]
+            self.good, self.version = commits[-1], versions[-1]
+            self._until(f'"{self.version}" at the URL', lambda: self.preview.version_is(self.version))
             self._until_comment(LIVE, self.good)
             later = [run.commit for run in self.runs if run.id > under_way.id]
             expect(later == [self.good], f"one more run, of {self.good[:7]}", later)
@@ -157,8 +161,7 @@ class Story:
                 expect("LookupError: no such notebook" in text, f"the app's traceback in the {name}", text)
                 expect(notes_app.SECRET not in text, f"no secret in the {name}", text)
             expect(self.good[:7] in comment.body, f"the last good commit {self.good[:7]} in the comment", comment.body)
-            newest = f"notes 3.{PUSHES - 1}"
-            expect(self.preview.version() == newest, f"{newest!r} at the URL still", self.preview.version())
+            expect(self.preview.version() == self.version, f"{self.version!r} at the URL", self.preview.version())
             line.text = "Synth raises: the check run has the traceback, the last good commit stays"
 
     def close(self) -> None:
@@ -242,8 +245,10 @@ class Story:
         """Push to the pull request's branch as its author, and return the commit."""
         return self.pull.github.push(self.pull.repository, BRANCH, files, message)
 
-    def _push_at_once(self, changes: list[dict[str, str]]) -> list[str]:
-        return [self.push(files, "Another thought") for files in changes]
+    def _commits(self, versions: list[str]) -> list[str]:
+        """Make commits on top of the pull request's newest without pushing them."""
+        git, whole = self.pull.repository.git, notes_app.whole_program()
+        return [git.commit("unpushed", {**whole, **notes_app.handler(each)}, each, start=BRANCH) for each in versions]
 
     def _until(self, expected: str, look: Callable[[], Found], every: float = LOOK_SECONDS) -> Found:
         return until(expected, look, PATIENCE, alive=self.cloud.service.check, every=every)

@@ -134,15 +134,15 @@ class LocalGitHub:
         """
         before = repository.git.find(f"refs/heads/{branch}") or NO_COMMIT
         after = repository.git.commit(branch, files, message, start="main")
-        self._deliveries.send(
-            "push", self._payloads.push(repository, branch, before, after, sorted(files)), deliver=deliver
-        )
-        for pull in self._open_pulls(repository, branch):
-            pull.head_sha = after
-            pull.base_sha = repository.git.resolve(f"refs/heads/{pull.base_ref}")
-            repository.git.set_ref(f"refs/pull/{pull.number}/head", after)
-            self._tell_pull(repository, pull.number, "synchronize", {"before": before, "after": after}, deliver=deliver)
+        self._tell_push(repository, branch, before, after, sorted(files), deliver=deliver)
         return after
+
+    def push_commit(self, repository: LocalRepository, branch: str, commit: str, *, deliver: bool = True) -> None:
+        """Move a branch to a commit that is in the repository already: one that took its time to be made."""
+        before = repository.git.resolve(f"refs/heads/{branch}")
+        repository.git.move(branch, commit)
+        files = [change.path for change in repository.git.changes(before, commit)]
+        self._tell_push(repository, branch, before, commit, files, deliver=deliver)
 
     def delete_branch(self, repository: LocalRepository, branch: str, *, deliver: bool = True) -> None:
         """Delete a branch; GitHub sends `delete` and a `push` to nothing."""
@@ -355,6 +355,17 @@ class LocalGitHub:
         repository = LocalRepository(full_name, number, shape, git, Deployments(place, full_name))
         self._world.repositories[full_name] = repository
         return repository
+
+    def _tell_push(
+        self, repository: LocalRepository, branch: str, before: str, after: str, files: list[str], *, deliver: bool
+    ) -> None:
+        push = self._payloads.push(repository, branch, before, after, files)
+        self._deliveries.send("push", push, deliver=deliver)
+        for pull in self._open_pulls(repository, branch):
+            pull.head_sha = after
+            pull.base_sha = repository.git.resolve(f"refs/heads/{pull.base_ref}")
+            repository.git.set_ref(f"refs/pull/{pull.number}/head", after)
+            self._tell_pull(repository, pull.number, "synchronize", {"before": before, "after": after}, deliver=deliver)
 
     def _open_pulls(self, repository: LocalRepository, branch: str) -> list[LocalPull]:
         ours = [pull for pull in repository.pulls.values() if pull.head_ref == branch and pull.fork is None]
