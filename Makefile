@@ -63,7 +63,7 @@ format: setup ## put the style right
 bench: bench-webhooks ## every benchmark
 
 bench-webhooks: setup ## what a webhook costs beside a bare INSERT
-	@$(RUN)/python -m bench.webhooks
+	@$(RUN)/python -m bench.webhooks --while "$(RUN)/python -m bench.deploying"
 
 docs: setup ## what is generated in docs/
 	@$(RUN)/python -m docs.generate_data_model
