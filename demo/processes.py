@@ -25,10 +25,10 @@ class LeftProcess:
     command: str
 
 
-def adopt_orphans() -> None:
-    """Make this process the parent of every orphan below it, from now on."""
+def adopt_orphans(adopt: bool = True) -> None:
+    """Make this process the parent of every orphan below it, from now on; or not any more."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0)
 
 
 def left_behind(patience: float = 1.0) -> list[LeftProcess]:
