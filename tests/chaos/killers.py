@@ -23,12 +23,12 @@ _PATIENCE = 15.0
 """How long a killer waits for somebody whom he can kill: on a slow machine workers take their time to start."""
 
 PLAN = {
-    "kill a holder": 6,
+    "kill a holder": 5,
     "kill a worker": 2,
     "kill a group": 1,
-    "freeze a holder": 6,
-    "kill the queue": 2,
-    "empty the queue": 2,
+    "freeze a holder": 5,
+    "kill the queue": 1,
+    "empty the queue": 1,
 }
 """What is done how often in one storm."""
 

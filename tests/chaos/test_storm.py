@@ -20,7 +20,7 @@ from tests.chaos.ending import (
     written_by_two,
     wrong_runs,
 )
-from tests.chaos.killers import Killers
+from tests.chaos.killers import PLAN, Killers
 from tests.chaos.place import Place, running_place
 from tests.chaos.record import Overtaken
 from tests.chaos.storm import Developers, PostOffice, Pull
@@ -73,12 +73,18 @@ def test_every_stage_ends_as_its_newest_wish_and_nothing_old_acts_after_somethin
         post.flush()
         until_nothing_is_behind(lambda: behind(place, pulls), SETTLE_SECONDS)
 
-    assert left_in_aws(place) == []
-    assert [str(found) for found in Overtaken.among(place.proxy.calls, lambda call: call.generation)] == []
-    assert [str(found) for found in Overtaken.among(place.proxy.calls, fence_of(place))] == []
-    assert wrong_runs(place, killers.killed) == []
-    assert written_by_two(place) == []
-    assert {delivery.status for delivery in post.posted} == {202}
+    acts = [call for call in place.proxy.calls if call.acts]
+    print(f"{len(place.proxy.calls)} calls, {len(acts)} acts by {len({call.run for call in acts})} runs")
+    wrong = [
+        *left_in_aws(place),
+        *(f"by generation: {found}" for found in Overtaken.among(place.proxy.calls, lambda call: call.generation)),
+        *(f"by fence: {found}" for found in Overtaken.among(place.proxy.calls, fence_of(place))),
+        *wrong_runs(place, killers.killed),
+        *written_by_two(place),
+        *(f"delivery {each.guid} was answered {each.status}" for each in post.posted if each.status != 202),
+        *(f"nobody could {deed}" for deed in PLAN if not killers.done[deed]),
+    ]
+    assert not wrong, "\n".join(wrong)
     assert killers.killed, "no process was killed in the middle of a run"
     assert killers.overtaken, "no frozen process was let go after another had taken its stage"
 
