@@ -61,6 +61,11 @@ def test_the_status_and_each_line_of_both_outputs_come_back(tmp_path):
     assert lines == ["one", "two", "three"]
 
 
+def test_a_command_goes_behind_the_service_that_shares_its_machine(tmp_path):
+    _, lines = run(tmp_path, "nice")
+    assert int(lines[0]) == min(os.nice(0) + 10, 19)
+
+
 def test_lines_arrive_while_the_command_still_runs(tmp_path):
     arrived: list[float] = []
     started = time.monotonic()
