@@ -52,7 +52,7 @@ lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
-	@$(RUN)/lint-imports --no-cache
+	@$(RUN)/lint-imports --no-cache --no-logo
 	@$(RUN)/zizmor --quiet --offline .github
 	@$(RUN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
