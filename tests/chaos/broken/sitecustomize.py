@@ -9,10 +9,11 @@ service's processes when CHAOS_WITHOUT is set.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from service.database import Sessions
+from service.database import Sessions, now
 from service.models import Stage
 from service.stages import lease, reconcile
 from stagedoor.deploy import change, plan
@@ -30,6 +31,7 @@ def _acquire(sessions: Sessions, stage_id: int, holder: str, seconds: float) -> 
     with sessions.begin() as session:
         stage = session.get_one(Stage, stage_id, with_for_update=True)
         stage.holder, stage.fence = holder, stage.fence + 1
+        stage.lease_until = now(session) + timedelta(seconds=seconds)
         return lease.Lease(sessions, stage_id, holder, stage.fence, seconds, lease.elapsed() + seconds)
 
 
