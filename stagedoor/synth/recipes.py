@@ -1,11 +1,13 @@
 """What must be installed for an app: found from the files of its folder, decided without running anything."""
 
+import json
 import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from stagedoor.errors import Location, UserError
 from stagedoor.synth.tree import exists, read_text
@@ -51,8 +53,11 @@ def find_recipes(app_dir: Path, root: Path) -> list[Recipe]:
     """
     for folder in (app_dir, *app_dir.parents):
         found = [recipe for recipe in (_python_recipe(folder, root), _node_recipe(folder, root)) if recipe]
-        if found or folder == root:
+        if found:
             return found
+        if folder == root:
+            break
+    _refuse_without_lock(app_dir, root)
     return []
 
 
@@ -84,8 +89,40 @@ def _node_recipe(folder: Path, root: Path) -> Recipe | None:
     if not exists(lock):
         _refuse(folder, root, _NODE_NOT_YET)
         return None
+    if _package(folder, root).get("workspaces"):
+        raise UnsupportedDependencies(
+            "The app's packages are in an npm workspace, which cannot be installed yet.",
+            "Give the app's own folder a package.json and a package-lock.json that name all that it needs.",
+            location=Location(str((folder / "package.json").relative_to(root))),
+        )
     files = (lock, folder / "package.json", folder / ".npmrc")
     return Recipe(Installer.NPM, folder, "\0".join(read_text(file, root) for file in files if exists(file)))
+
+
+def _refuse_without_lock(app_dir: Path, root: Path) -> None:
+    """Refuse an app of Node that nothing can be installed for: its program would look for a registry and find none."""
+    for folder in (app_dir, *app_dir.parents):
+        if exists(folder / "node_modules"):
+            return
+        package = _package(folder, root)
+        if package.get("dependencies") or package.get("devDependencies"):
+            raise UnsupportedDependencies(
+                "package.json names dependencies, and there is no package-lock.json that says which of their versions.",
+                "Run `npm install`, and commit the package-lock.json that it writes.",
+                location=Location(str((folder / "package.json").relative_to(root))),
+            )
+        if folder == root:
+            return
+
+
+def _package(folder: Path, root: Path) -> dict[str, Any]:
+    """Return what `package.json` says; nothing where there is none, or none that npm could read either."""
+    file = folder / "package.json"
+    try:
+        found = json.loads(read_text(file, root)) if exists(file) else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _refuse(folder: Path, root: Path, not_yet: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from service.database import now
 from service.models import Run, RunStep, Stage
 from tests.chaos.place import LEASE_SECONDS, Place, parent_of
 
-_FROZEN_AT_MOST = 4.0 * LEASE_SECONDS
+_FROZEN_AT_MOST = 10.0 * LEASE_SECONDS
 _PATIENCE = 15.0
 """How long a killer waits for somebody whom he can kill: on a slow machine workers take their time to start."""
 

@@ -79,6 +79,38 @@ def test_what_cannot_be_installed_yet_is_named_with_what_can(tmp_path, name, too
     assert refused.value.location.path == name
 
 
+NEEDS = '{"dependencies": {"aws-cdk-lib": "2.275.0"}}'
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"package.json": NEEDS, "node_modules/aws-cdk-lib/package.json": "{}"},  # installed by its author
+        {"package.json": NEEDS, "requirements.txt": "aws-cdk-lib"},
+        {"package.json": '{"scripts": {}}'},
+        {"package.json": "not JSON"},
+    ],
+)
+def test_packages_without_a_lock_do_not_matter_where_the_app_can_do_without_them(tmp_path, files):
+    root = put(tmp_path, files)
+    assert Installer.NPM not in [recipe.installer for recipe in find_recipes(root, root)]
+
+
+def test_packages_without_a_lock_are_refused_before_the_program_misses_them(tmp_path):
+    root = put(tmp_path, {"infra/package.json": NEEDS})
+    with pytest.raises(UnsupportedDependencies, match="no package-lock.json") as refused:
+        find_recipes(root / "infra", root)
+    assert "npm install" in refused.value.remedy
+    assert refused.value.location
+    assert refused.value.location.path == "infra/package.json"
+
+
+def test_workspaces_of_npm_are_named(tmp_path):
+    root = put(tmp_path, {"package.json": '{"workspaces": ["infra"]}', "package-lock.json": "{}", "infra/cdk.json": ""})
+    with pytest.raises(UnsupportedDependencies, match="workspaces"):
+        find_recipes(root / "infra", root)
+
+
 def test_included_requirements_take_their_place(tmp_path):
     root = put(
         tmp_path,
