@@ -107,7 +107,7 @@ def test_packages_without_a_lock_are_refused_before_the_program_misses_them(tmp_
 
 def test_workspaces_of_npm_are_named(tmp_path):
     root = put(tmp_path, {"package.json": '{"workspaces": ["infra"]}', "package-lock.json": "{}", "infra/cdk.json": ""})
-    with pytest.raises(UnsupportedDependencies, match="workspaces"):
+    with pytest.raises(UnsupportedDependencies, match="npm workspace"):
         find_recipes(root / "infra", root)
 
 
