@@ -4,17 +4,9 @@ import os
 from pathlib import Path
 
 import boto3
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,
-    HTTPClientError,
-    InvalidRegionError,
-    NoCredentialsError,
-    ProfileNotFound,
-    UnknownRegionError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, InvalidRegionError, UnknownRegionError
 
+from stagedoor.deploy.access import as_user_error
 from stagedoor.errors import UserError
 from stagedoor.synth.settings import read_settings
 from stagedoor.target import Target, Trust
@@ -24,40 +16,12 @@ QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 (https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-customizing.html)."""
 
 _ENVIRONMENT_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
-_STALE = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-
-
-class NoCredentials(UserError):
-    """There are no AWS credentials, or they cannot be used."""
-
-    id = "no-credentials"
 
 
 class NoRegion(UserError):
     """Nothing says which region, or it is none."""
 
     id = "no-region"
-
-
-class AccessDenied(UserError):
-    """The credentials are not allowed to do what a command needs."""
-
-    id = "access-denied"
-
-
-class AwsUnreachable(UserError):
-    """AWS could not be reached."""
-
-    id = "aws-unreachable"
 
 
 def use_profile(profile: str | None) -> None:
@@ -95,34 +59,3 @@ def qualifier_of(app_dir: Path, root: Path) -> str:
     """Return the bootstrap qualifier that an app asks for, else CDK's default."""
     asked = read_settings(app_dir, root).context.get(QUALIFIER)
     return asked if isinstance(asked, str) and asked else Target("", "", "").qualifier
-
-
-def as_user_error(error: BaseException) -> UserError | None:
-    """Return what a person can do about an error of the AWS SDK; None where it is ours to look into."""
-    match error:
-        case NoCredentialsError():
-            return NoCredentials(
-                "There are no AWS credentials.", "Sign in with `aws sso login` or `aws configure`, or name a --profile."
-            )
-        case ProfileNotFound():
-            return NoCredentials(f"{error}.", "`aws configure list-profiles` names those that there are.")
-        case ConnectionError() | HTTPClientError():
-            return AwsUnreachable("AWS could not be reached.", "See that the network is up.", detail=str(error))
-        case ClientError():
-            return _refusal(error)
-        case BotoCoreError() if "oken" in type(error).__name__ or "Credential" in type(error).__name__:
-            return NoCredentials("The AWS credentials cannot be used.", "Sign in again.", detail=str(error))
-    return None
-
-
-def _refusal(error: ClientError) -> UserError | None:
-    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    if code in _STALE:
-        return NoCredentials(f"AWS does not accept the credentials: {message}", "Sign in again.")
-    if code in _DENIED:
-        return AccessDenied(
-            f"These credentials may not call {error.operation_name}.",
-            "Use others, or have them allowed it.",
-            detail=message,
-        )
-    return None

@@ -57,7 +57,7 @@ def failure_of(error: BaseException, *, going_on: str = "") -> Failure:
     An error of our own is written, with its traceback, to a file in the cache that its text names.
     """
     # Looked up here, since only a command that spoke to AWS has paid for importing its SDK.
-    from stagedoor.cli.account import as_user_error
+    from stagedoor.deploy.access import as_user_error
 
     told = error if isinstance(error, UserError) else as_user_error(error)
     if told is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import Template
+from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.contents import empty_buckets, read_contents
 from stagedoor.deploy.failure import DeployFailed, change_set_refused, failure_of
@@ -189,6 +190,8 @@ class StackChange:
             self.ledger.finish(step, "refused", {"reason": error.response["Error"]["Message"]})
             if _is_race(error):
                 return None
+            if not judges_request(error):
+                raise
             raise refused(self.wanted, error) from error
         return step
 
@@ -233,6 +236,8 @@ class StackChange:
             if error_code(error) in _OBSOLETE or _is_race(error):
                 yield FIRST_PAUSE
                 return False
+            if not judges_request(error):
+                raise
             raise refused(self.wanted, error) from error
         self.changed, self.updating = True, arn
         after = yield from watch.until_finished()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
 
+from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.contents import (
     Contents,
@@ -200,6 +201,8 @@ class _Removal:
         except ClientError as error:
             self.failure = error.response["Error"]["Message"]
             self.ledger.finish(step, "refused", {"reason": self.failure})
+            if not judges_request(error):
+                raise
             yield FIRST_PAUSE
             return
         after = yield from watch.until_finished()

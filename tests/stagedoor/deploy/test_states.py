@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from stagedoor.deploy.apply import Deployed
 from stagedoor.deploy.clients import Clients
@@ -15,7 +16,7 @@ from stagedoor.deploy.remove import ProtectedFromRemoval, RemoveFailed, remove
 from stagedoor.deploy.stacks import StackNotOurs
 from stagedoor.errors import Cancelled
 from stagedoor.events import Event, EventKind, silent
-from tests.cloudformation.account import ScriptedAccount
+from tests.cloudformation.account import Refused, ScriptedAccount
 from tests.cloudformation.endpoint import ScriptedCloudFormation
 from tests.stagedoor.deploy.assemblies import IDENTITY
 from tests.stagedoor.deploy.worker import TARGET, deploy_pair
@@ -38,6 +39,27 @@ def statuses(aws: ScriptedCloudFormation) -> list[str]:
 
 def called(aws: ScriptedCloudFormation) -> list[str]:
     return [action for action, _ in aws.changes() if action != "GetCallerIdentity"]
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken"])
+@pytest.mark.parametrize("call", ["create_change_set", "execute_change_set", "delete_stack"])
+def test_a_refusal_that_no_app_can_cure_is_not_the_apps(
+    aws: ScriptedCloudFormation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: str
+):
+    deploy_pair(tmp_path, "1", "x")
+
+    def refuse(_call: object) -> None:
+        raise Refused(code, "not you")
+
+    def act() -> None:
+        if call == "delete_stack":
+            remove(IDENTITY, Clients(TARGET), MemoryLedger("2"), silent)
+        else:
+            deploy_pair(tmp_path, "2", "y")
+
+    monkeypatch.setattr(aws.account, call, refuse)
+    with pytest.raises(ClientError, match="not you"):
+        act()
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"])

@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, TokenRetrievalError
 
-from stagedoor.cli.account import as_user_error
+from stagedoor.deploy.access import as_user_error
 
 
 def refusal(code: str) -> ClientError:
