@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database import now
-from service.models import Source, Stage
+from service.models import Source, SourceKind, Stage
 from service.parts import Parts
 
 log = structlog.get_logger(__name__)
@@ -88,16 +88,25 @@ class Ringer:
         return rings
 
     def verify(self) -> int:
-        """Raise the generation of open sources that GitHub has not been asked about for long; return how many."""
+        """Raise the generation of open sources that GitHub has not been asked about for long; return how many.
+
+        A branch that has no stage is left out: there is one for each branch that was ever pushed, and nothing but a
+        push to it can make a rule name it. Rows that another transaction holds are left to the next time.
+        """
         with self._parts.sessions.begin() as session:
             old = now(session) - timedelta(seconds=self._parts.settings.verify_seconds)
-            raised = session.scalars(
-                update(Source)
+            has_stage = select(Stage.id).where(Stage.source_id == Source.id).exists()
+            quiet = (
+                select(Source.id)
                 .where(Source.open, Source.updated_at < old, Source.generation == Source.done_generation)
-                .values(generation=Source.generation + 1)
-                .returning(Source.id)
-            ).all()
-        return len(raised)
+                .where(or_(Source.kind == SourceKind.PULL, has_stage))
+                .order_by(Source.updated_at)
+                .limit(BATCH)
+                .with_for_update(skip_locked=True)
+            )
+            found = session.scalars(quiet).all()
+            session.execute(update(Source).where(Source.id.in_(found)).values(generation=Source.generation + 1))
+        return len(found)
 
 
 def _take(

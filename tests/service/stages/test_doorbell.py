@@ -10,7 +10,7 @@ import pytest
 
 from service.blobs import FolderBlobs
 from service.database import now
-from service.models import Source, Stage
+from service.models import Source, SourceKind, Stage
 from service.parts import Parts
 from service.settings import Settings
 from service.stages.doorbell import RECONCILE, RESOLVE, Ring, Ringer, queue_on
@@ -146,6 +146,30 @@ def test_an_open_pull_request_that_nobody_spoke_of_for_long_is_read_again(ringer
     assert ringer.verify() == 1
     with database() as session:
         assert session.get_one(Source, source_id).generation == 2
+
+
+def test_a_branch_without_a_stage_is_not_read_again_and_again(ringer, stage_id, database):
+    with database.begin() as session:
+        stage = session.get_one(Stage, stage_id)
+        branches = [add_source(session, stage.app.repository, number) for number in (1, 2)]
+        for branch in branches:
+            branch.kind, branch.done_generation = SourceKind.BRANCH, branch.generation
+        stage.source_id = with_stage = branches[1].id
+    assert ringer.verify() == 1
+    with database() as session:
+        assert session.get_one(Source, with_stage).generation == 2
+
+
+def test_reading_again_waits_for_no_row_that_a_webhook_holds(postgres, tmp_path, queue_url):
+    with postgres.begin() as session:
+        sources = [add_source(session, add_repository(session, f"acme/{n}", n)) for n in (1, 2)]
+        for source in sources:
+            source.done_generation = source.generation
+        held = sources[0].id
+    parts = Parts(Settings(data_dir=tmp_path), postgres.kw["bind"], postgres, FolderBlobs(tmp_path))
+    with postgres.begin() as webhook:
+        webhook.get_one(Source, held, with_for_update=True)
+        assert Ringer(parts, queue_on(queue_url)).verify() == 1
 
 
 def test_a_queue_that_a_killed_service_left_is_ended_by_the_next(tmp_path: Path):
