@@ -21,6 +21,7 @@ from service.stages.rows import Begun, begin_run, close_lost_runs, finish_run, n
 from service.stages.run import Result, deploy_commit, remove_stage
 from service.stages.sources import resolve
 from service.stages.teller import Teller
+from stagedoor.deploy.access import as_user_error
 from stagedoor.errors import Cancelled, LeaseLost, UserError
 from stagedoor.events import Emit, Event
 
@@ -130,7 +131,13 @@ class _Reconciler:
                 return Outcome.SUCCEEDED, None, None, [asdict(one) for one in kept]
             watched = _Watched(self._lease, begun, journal.emit)
             result = deploy_commit(
-                begun.job, self._parts, self._github, ledger, watched.emit, lambda: self._still_wanted(begun)
+                begun.job,
+                self._parts,
+                self._github,
+                ledger,
+                watched.emit,
+                lambda: self._still_wanted(begun),
+                watched.check,
             )
             outcome = Outcome.UNCHANGED if result.unchanged else Outcome.SUCCEEDED
             return outcome, None, result, [asdict(finding) for finding in result.findings]
@@ -143,8 +150,9 @@ class _Reconciler:
             raise
         except UserError as error:
             return Outcome.FAILED, _as_json(error), None, []
-        except Exception:
-            return Outcome.ERRORED, _our_own_error(), None, []
+        except Exception as error:
+            told = as_user_error(error)
+            return Outcome.ERRORED, _of_the_target(told) if told else _our_own_error(), None, []
 
     def _still_wanted(self, begun: Begun) -> None:
         """Re-read the pull request between phases; raise when the run should not go on."""
@@ -174,6 +182,11 @@ class _Watched:
     def emit(self, event: Event) -> None:
         """Pass an event on; raises `Cancelled` when the run should end."""
         self._emit(event)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `LeaseLost` when the stage is no longer ours, and `Cancelled` when the run should end."""
+        self._lease.check()
         if elapsed() < self._next_look:
             return
         self._next_look = elapsed() + LOOK_SECONDS
@@ -189,6 +202,17 @@ def _as_json(error: UserError) -> dict[str, Any]:
         "remedy": redact(error.remedy),
         "detail": redact(error.detail),
         "location": asdict(error.location) if error.location else None,
+    }
+
+
+def _of_the_target(error: UserError) -> dict[str, Any]:
+    """Name what keeps us out of the target's account. The details (roles, accounts) are for its operator alone."""
+    log.error("the target cannot be used", error=error.id, what=error.what, detail=error.detail)
+    return {
+        **_as_json(error),
+        "remedy": "It will be tried again by itself. If it stays, whoever operates Stagedoor has to look at the "
+        "target's credentials, its roles and the way to AWS.",
+        "detail": "",
     }
 
 

@@ -66,9 +66,17 @@ class Result:
 
 
 def deploy_commit(
-    job: Job, parts: Parts, github: GitHubClients, ledger: Ledger, emit: Emit, still_wanted: Callable[[], None]
+    job: Job,
+    parts: Parts,
+    github: GitHubClients,
+    ledger: Ledger,
+    emit: Emit,
+    still_wanted: Callable[[], None],
+    check: Callable[[], None],
 ) -> Result:
-    """Take the stage to the job's commit. `still_wanted` is asked between phases and raises to end the run."""
+    """Take the stage to the job's commit. `still_wanted` is asked between phases and raises to end the run; `check`,
+    which must cost little, many times a second while the app's program says nothing.
+    """
     work = parts.settings.data_dir.absolute() / "work" / f"run-{job.run_id}"
     shutil.rmtree(work, ignore_errors=True)
     try:
@@ -76,7 +84,7 @@ def deploy_commit(
             tree = _fetch(job, github, work / "tree", emit)
         still_wanted()
         with phase("synth", emit):
-            directory = _synth(job, parts, tree, work, emit)
+            directory = _synth(job, parts, tree, work, emit, check)
         with phase("inspect", emit):
             assembly = read_assembly(directory)
             inspect_assembly(assembly, job.target)
@@ -118,7 +126,7 @@ def _fetch(job: Job, github: GitHubClients, folder: Path, emit: Emit) -> Path:
     return fetch_commit(job.repository.clone_url, job.commit, token, folder, emit)
 
 
-def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit) -> Path:
+def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, check: Callable[[], None]) -> Path:
     settings = parts.settings
     app = (tree / str(job.settings.get("path") or ".")).resolve()
     if not app.is_relative_to(tree.resolve()) or not app.is_dir():
@@ -139,7 +147,7 @@ def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit) -> Path:
     )
     limits = Limits(seconds=settings.synth_seconds, memory=settings.synth_memory_mb * 1024 * 1024)
     user = pwd.getpwnam(settings.synth_user).pw_uid if settings.synth_user else None
-    return synthesize(request, LocalProcessExecutor(limits, user), emit)
+    return synthesize(request, LocalProcessExecutor(limits, user, check), emit)
 
 
 def _clients(job: Job, ledger: Ledger) -> Clients:

@@ -100,15 +100,24 @@ class Executor(Protocol):
         """
 
 
+def go_on() -> None:
+    """Stop no command: whoever wants it goes on wanting it."""
+
+
 class LocalProcessExecutor:
     """Runs commands on this machine. `user` is a uid that nobody else has, to become; this needs root.
 
     Without it the command has our own uid, and what parts it from us is what the kernel grants an ordinary process.
+    `check` is asked ten times a second while a command runs, also one that prints nothing; what it raises (`LeaseLost`,
+    `Cancelled`) ends the command and is raised again.
     """
 
-    def __init__(self, limits: Limits | None = None, user: int | None = None) -> None:
+    def __init__(
+        self, limits: Limits | None = None, user: int | None = None, check: Callable[[], None] = go_on
+    ) -> None:
         self._limits = limits or Limits()
         self._user = user
+        self._check = check
 
     def run(self, command: Command, on_line: Callable[[str], None]) -> Completed:
         """Run `command` (see `Executor`)."""
@@ -133,7 +142,7 @@ class LocalProcessExecutor:
                 pass_fds=(failures_of_launcher,),
             ) as process,
         ):
-            watch = _Watch(command, self._limits, process, on_line)
+            watch = _Watch(command, self._limits, process, on_line, self._check)
             try:
                 os.close(failures_of_launcher)
                 self._tell(process, self._spec(command, scratch, failures_of_launcher))
@@ -186,9 +195,15 @@ class _Watch:
     """One running command: reads what it prints and ends it when it passes a limit."""
 
     def __init__(
-        self, command: Command, limits: Limits, process: subprocess.Popen[bytes], on_line: Callable[[str], None]
+        self,
+        command: Command,
+        limits: Limits,
+        process: subprocess.Popen[bytes],
+        on_line: Callable[[str], None],
+        check: Callable[[], None],
     ) -> None:
         self._command = command
+        self._check = check
         self._limits = limits
         self._process = process
         self._on_line = on_line
@@ -209,6 +224,7 @@ class _Watch:
                 if ready and not self._read(output):
                     break
                 if time.monotonic() - looked >= _TICK:
+                    self._check()
                     self._check_usage()
                     looked = time.monotonic()
         if self._rest:

@@ -1,9 +1,11 @@
 """A stage is made what it should be, on the local AWS and the local GitHub."""
 
 import threading
+import time
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from service.models import Outcome, Run, RunKind, RunStep
 from service.stages import reconcile as reconcile_module
@@ -143,6 +145,44 @@ def test_an_error_of_ours_is_tried_again_later_and_named_by_a_number(live_house,
     threading.Event().wait(0.3)  # the house's first retry comes after 0.1 s
     live_house.reconcile(source)
     assert live_house.outcomes(source) == [("deploy", "errored"), ("deploy", "succeeded")]
+
+
+def test_a_target_that_does_not_let_us_in_is_named_and_tried_again(live_house, monkeypatch):
+    source = live_house.pull_request()
+    live_house.resolve(source)
+
+    def closed(*_arguments):
+        refusal = {"Error": {"Code": "AccessDenied", "Message": "arn:aws:iam::000000000000:role/deploy may not"}}
+        raise ClientError(refusal, "CreateChangeSet")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "deploy", closed)
+        live_house.reconcile(source)
+    error = live_house.runs(source)[0].error
+    assert error["id"] == "access-denied"
+    assert error["what"] == "These credentials may not call CreateChangeSet."
+    assert "tried again by itself" in error["remedy"]
+    assert "arn:" not in str(error)
+    threading.Event().wait(0.3)
+    live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "errored"), ("deploy", "succeeded")]
+
+
+def test_a_program_that_says_nothing_is_ended_when_the_run_is_cancelled(live_house, monkeypatch):
+    source = live_house.pull_request(**{"cdk.json": '{"app": "sleep 60"}'})
+    live_house.resolve(source)
+    synth = run_module._synth
+
+    def cancel_meanwhile(job, *arguments):
+        with live_house.parts.sessions.begin() as session:
+            session.get_one(Run, job.run_id).cancel_requested = True
+        return synth(job, *arguments)
+
+    monkeypatch.setattr(run_module, "_synth", cancel_meanwhile)
+    began = time.monotonic()
+    live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "cancelled")]
+    assert time.monotonic() - began < 20
 
 
 def test_a_run_whose_process_died_is_called_lost(live_house):

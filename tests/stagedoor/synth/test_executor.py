@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from stagedoor.errors import Cancelled
 from stagedoor.synth import confinement
 from stagedoor.synth.executor import (
     LINE_LIMIT,
@@ -284,6 +285,20 @@ def test_whoever_listens_can_stop_the_command(tmp_path):
     with pytest.raises(Stopped):
         LocalProcessExecutor().run(command, stop)
     assert gone(f"{MARK}-stopped")
+
+
+def test_a_silent_command_is_stopped_when_nobody_wants_it_any_more(tmp_path):
+    began = time.monotonic()
+
+    def check() -> None:
+        if time.monotonic() - began > 0.5:
+            raise Cancelled
+
+    command = Command("synth", ("/bin/sh", "-c", f"sleep 60; : {MARK}-silent"), tmp_path, writable=(tmp_path,))
+    with pytest.raises(Cancelled):
+        LocalProcessExecutor(check=check).run(command, print)
+    assert time.monotonic() - began < 5
+    assert gone(f"{MARK}-silent")
 
 
 @linux_only
