@@ -11,6 +11,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from stagedoor.errors import UserError
 from stagedoor.synth.executor import Command, Executor
 from stagedoor.synth.tree import UnsafeFile, read_text
 
@@ -37,12 +38,17 @@ while indexes and time.monotonic() < deadline:
 Most modules are compiled by a second process meanwhile, since the import first waits for Node to unpack the library.
 """
 
+_BY_A_SIGNAL = 128
+
 _HEAVY = "aws_ec2,aws_s3,aws_cloudwatch,aws_logs,aws_iam,aws_events,interfaces/aws_ec2"
 """What nearly every app imports without naming it; the largest modules of the library."""
 
 
 def warm(environment: Path, app_dir: Path, executor: Executor) -> None:
-    """Warm `environment` for the app, unless that was done for the same modules; failing costs time only."""
+    """Warm `environment` for the app, unless that was done for the same modules; failing costs time only.
+
+    One that passed a limit would pass it again, so it is not tried again; one that something else cut short is.
+    """
     modules = cdk_modules(app_dir, environment)
     if not modules:
         return
@@ -51,17 +57,19 @@ def warm(environment: Path, app_dir: Path, executor: Executor) -> None:
         return
     store = str(environment / "jsii")
     python = str(environment / "venv" / "bin" / "python")
-    executor.run(
-        Command(
-            name="install",
-            argv=(python, "-I", "-c", _PROGRAM, store, _HEAVY, *modules),
-            cwd=environment,
-            env={"JSII_RUNTIME_PACKAGE_CACHE_ROOT": store},
-            writable=(environment,),
-        ),
-        _ignore,
+    command = Command(
+        name="install",
+        argv=(python, "-I", "-c", _PROGRAM, store, _HEAVY, *modules),
+        cwd=environment,
+        env={"JSII_RUNTIME_PACKAGE_CACHE_ROOT": store},
+        writable=(environment,),
     )
-    marker.touch()
+    try:
+        cut_short = executor.run(command, _ignore).status >= _BY_A_SIGNAL
+    except UserError:
+        cut_short = False
+    if not cut_short:
+        marker.touch()
 
 
 def cdk_modules(app_dir: Path, environment: Path) -> list[str]:

@@ -1,0 +1,42 @@
+"""Warming is told again only where it could still succeed; what it costs is never the synth."""
+
+from pathlib import Path
+
+import pytest
+
+from stagedoor.synth.executor import Completed, TookTooLong
+from stagedoor.synth.warming import warm
+
+
+class Ending:
+    """An executor whose commands end as a test says; the real one needs minutes and a CDK for it."""
+
+    def __init__(self, *ends: int | Exception) -> None:
+        self.ends = list(ends)
+        self.runs = 0
+
+    def run(self, _command: object, _on_line: object) -> Completed:
+        self.runs += 1
+        end = self.ends.pop(0)
+        if isinstance(end, Exception):
+            raise end
+        return Completed(end, 0.0, 0)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    library = tmp_path / "environment" / "venv" / "lib" / "python3.11" / "site-packages" / "aws_cdk"
+    library.mkdir(parents=True)
+    return tmp_path / "environment"
+
+
+@pytest.mark.parametrize(
+    ("first", "runs"),
+    [(0, 1), (1, 1), (137, 2), (TookTooLong("It took too long.", "Wait."), 1)],
+    ids=["done", "without success", "cut short", "past a limit"],
+)
+def test_it_is_done_again_only_where_it_was_cut_short(tmp_path: Path, environment: Path, first, runs: int):
+    executor = Ending(first, 0)
+    warm(environment, tmp_path, executor)
+    warm(environment, tmp_path, executor)
+    assert executor.runs == runs
