@@ -28,6 +28,9 @@ from stagedoor.synth.warming import warm
 TAIL = 40
 """Lines of a failed command's output that its error keeps."""
 
+HEAD = 20
+"""Lines from the beginning that it keeps, too, of an installer: npm says what is wrong first, and its usage after."""
+
 _FORMAT = "1"
 """Raised when the layout of an environment changes, so that older ones are not used."""
 
@@ -190,7 +193,7 @@ class _Installation:
             network=True,
         )
         printed: list[str] = []
-        if self.executor.run(command, to_log(command.name, printed, self.emit)).status != 0:
+        if self.executor.run(command, to_log(command.name, printed, self.emit, HEAD)).status != 0:
             raise InstallFailed(
                 f"The app's dependencies could not be installed from its {self.recipe.installer.value}.",
                 "Install them from the committed file on another machine; what the installer printed last is below.",
@@ -198,12 +201,13 @@ class _Installation:
             )
 
 
-def to_log(name: str, printed: list[str], emit: Emit) -> Callable[[str], None]:
-    """Return what gives each line to the run's log and keeps the last ones in `printed`."""
+def to_log(name: str, printed: list[str], emit: Emit, head: int = 0) -> Callable[[str], None]:
+    """Return what gives each line to the run's log and keeps the last ones, and the first `head`, in `printed`."""
 
     def on_line(line: str) -> None:
         printed.append(line)
-        del printed[:-TAIL]
+        if len(printed) > head + TAIL:
+            printed[head:-TAIL] = ["…"] if head else []
         emit(Event(EventKind.LOG, name, message=line))
 
     return on_line

@@ -9,7 +9,7 @@ import pytest
 
 from stagedoor.events import Event, silent
 from stagedoor.synth import dependencies
-from stagedoor.synth.dependencies import Environment, InstallFailed, find_uv, install
+from stagedoor.synth.dependencies import Environment, InstallFailed, find_uv, install, to_log
 from stagedoor.synth.executor import Command, LocalProcessExecutor
 from stagedoor.synth.recipes import UnsupportedDependencies
 
@@ -135,6 +135,23 @@ def test_an_installation_that_fails_shows_the_installers_words_and_leaves_nothin
         install(app, app, cache, LocalProcessExecutor(), silent)
     assert "publication==99.99" in failed.value.detail
     assert made(cache) == []
+
+
+def test_of_a_long_complaint_the_first_lines_are_kept_and_the_last():
+    printed: list[str] = []
+    on_line = to_log("install", printed, silent, head=2)
+    for number in range(200):
+        on_line(str(number))
+    assert printed == ["0", "1", "…", *map(str, range(160, 200))]
+
+
+def test_a_lock_that_does_not_fit_is_told_with_npms_first_words(app, cache):
+    (app / "package.json").write_text(json.dumps({"name": "app", "version": "1.0.0", "dependencies": {"ms": "2.1.3"}}))
+    lock = {"name": "app", "version": "1.0.0", "lockfileVersion": 3, "packages": {"": {"name": "app"}}}
+    (app / "package-lock.json").write_text(json.dumps(lock))
+    with pytest.raises(InstallFailed) as failed:
+        install(app, app, cache, LocalProcessExecutor(), silent)
+    assert "Missing: ms@2.1.3 from lock file" in failed.value.detail
 
 
 def test_a_synth_cannot_change_what_others_use(app, cache):
