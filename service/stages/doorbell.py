@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 QUEUE = "stagedoor"
 RECONCILE = "service.worker.jobs.reconcile_stage"
 RESOLVE = "service.worker.jobs.resolve_source"
+JOBS = frozenset({RECONCILE, RESOLVE})
 JOB_SECONDS = 4 * 60 * 60  # the longest that CloudFormation takes over one run, and more
 BATCH = 200
 

@@ -21,30 +21,37 @@ from service.parts import make_parts
 from service.settings import Settings
 from service.stages.doorbell import Ringer, queue_on
 from service.worker.parent import end_with_parent
+from service.worker.ring_job import RingJob
 from stagedoor.synth.confinement import shield_this_process
 
 log = structlog.get_logger(__name__)
 
 WORKER_TTL_SECONDS = 30  # RQ notices a dead worker only after this, less 15 s
 STOP_SECONDS = 20  # how long a worker may finish what it is at before it is killed; the next one takes over
+QUEUE_VARIABLE = "STAGEDOOR_REDIS_URL"
 VERIFY_EVERY_SECONDS = 60  # or as often as the settings say, where that is oftener
 
 
-def work(redis_url: str) -> None:
-    """Be one RQ worker until told to stop. The first signal lets the job at hand finish."""
+def work() -> None:
+    """Be one RQ worker until told to stop. The first signal lets the job at hand finish.
+
+    The queue's URL comes in the environment: a command line, and a password in it, is there for all to read.
+    """
     end_with_parent()
     configure_logs()
     shield_this_process()  # an app of the same user must not read our environment
     # Imported before the first fork, so that each job does not pay for it again.
     import service.worker.jobs  # noqa: F401
 
-    queue = queue_on(redis_url)
+    queue = queue_on(os.environ[QUEUE_VARIABLE])
+    queue.job_class = RingJob
     worker = Worker(
         [queue],
         name=f"stagedoor-{os.getpid()}-{uuid4().hex[:6]}",
         connection=queue.connection,
         serializer=JSONSerializer,
         worker_ttl=WORKER_TTL_SECONDS,
+        job_class=RingJob,
     )
     worker.work(logging_level="WARNING", with_scheduler=False)
 
@@ -86,7 +93,12 @@ class WorkerGroup:
             log.warning("a worker has died and is started again", pid=child.pid, code=child.returncode)
             self._children.remove(child)
         while len(self._children) < self._count:
-            self._children.append(subprocess.Popen([sys.executable, "-m", "service.worker.processes", self._redis_url]))
+            self._children.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "service.worker.processes"],
+                    env={**os.environ, QUEUE_VARIABLE: self._redis_url},
+                )
+            )
 
     def _end_children(self) -> None:
         for child in self._children:
@@ -101,4 +113,4 @@ class WorkerGroup:
 
 
 if __name__ == "__main__":
-    work(sys.argv[1])
+    work()

@@ -1,0 +1,35 @@
+"""Workers do what the doorbell rings for and nothing else, and keep what they know to themselves."""
+
+import time
+from pathlib import Path
+
+from service.stages.doorbell import queue_on
+from tests.service.worker.conftest import working
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+
+
+def test_a_job_that_nobody_rings_for_is_not_run(settings, queue_url, tmp_path: Path):
+    queue = queue_on(queue_url)
+    with working(settings, queue_url):
+        job = queue.enqueue("os.mkdir", str(tmp_path / "broken-in"))
+        until(lambda: job.get_status(refresh=True) == "failed")
+        called_back = queue.enqueue(
+            "service.worker.jobs.resolve_source", 4711, on_failure="os.abort", on_success="os.abort", result_ttl=60
+        )
+        until(lambda: called_back.get_status(refresh=True) in ("finished", "failed"))
+        assert called_back.get_status() == "finished"
+    assert not (tmp_path / "broken-in").exists()
+
+
+def test_the_queues_address_is_in_no_command_line(settings, queue_url):
+    with working(settings, queue_url) as group:
+        until(lambda: group._children)
+        (worker,) = group._children
+        until(lambda: b"service.worker.processes" in Path(f"/proc/{worker.pid}/cmdline").read_bytes())
+        assert queue_url.encode() not in Path(f"/proc/{worker.pid}/cmdline").read_bytes()
