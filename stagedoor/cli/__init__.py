@@ -75,6 +75,9 @@ def main() -> NoReturn:
     except click.Abort:
         click.echo("Interrupted.", err=True)
         code = INTERRUPTED
+    except BrokenPipeError:  # nobody reads what was asked for, such as a help's text
+        code = USER_ERROR
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else USER_ERROR
     except BaseException as error:

@@ -1,6 +1,5 @@
 """`stagedoor deploy`: take the app in this folder to a stage."""
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.cli.app_folder import AppFolder
-from stagedoor.cli.cache import cache_dir
+from stagedoor.cli.cache import cache_dir, work_folder
 from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import busy_stacks, known_stacks, stage_identity, trust_of
@@ -50,11 +49,9 @@ def deploy(stage: str, options: Options) -> None:
 
 
 def _deploy(work: Work, app: AppFolder, identity: StageIdentity, target: Target) -> Deployed:
-    cache = cache_dir()
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="deploy-", dir=cache) as folder:
+    with work_folder() as folder:
         with work.interruption.anywhere():
-            assembly = _stage_assembly(work, app, identity, target, Path(folder))
+            assembly = _stage_assembly(work, app, identity, target, folder)
             clients = work.clients(target)
             known = known_stacks(read_all_stacks(clients), identity)
         work.busy_stacks = lambda: busy_stacks(read_all_stacks(clients), identity)

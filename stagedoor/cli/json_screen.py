@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stagedoor.cli.failure import Failure
-from stagedoor.cli.screen import Ending, Screen
+from stagedoor.cli.screen import Ending, Screen, write
 from stagedoor.events import Event
 
 
@@ -49,5 +49,4 @@ class JsonScreen(Screen):
 
 
 def _write(value: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
+    write(sys.stdout, json.dumps(value) + "\n")

@@ -4,13 +4,14 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from rich.text import Text
 
 from stagedoor.cli.failure import Failure
 from stagedoor.cli.picture import seconds_text
 from stagedoor.cli.progress import words_for
-from stagedoor.cli.screen import STOPPING, Ending, Screen
+from stagedoor.cli.screen import STOPPING, Ending, Screen, write
 from stagedoor.events import Event, EventKind
 
 
@@ -35,7 +36,8 @@ class LineScreen(Screen):
 
     def stopping(self) -> None:
         """Write it past all buffers."""
-        os.write(2, f"{STOPPING}\n".encode())
+        with suppress(BrokenPipeError):
+            os.write(2, f"{STOPPING}\n".encode())
 
     def end(self, ending: Ending) -> None:
         """Write the outputs, and how it went."""
@@ -52,8 +54,7 @@ def write_outputs(outputs: Mapping[str, Mapping[str, str]]) -> None:
     """Write outputs to stdout, a line each: `stack.output = value`."""
     for stack, values in outputs.items():
         for name, value in values.items():
-            sys.stdout.write(f"{stack}.{name} = {value}\n")
-    sys.stdout.flush()
+            write(sys.stdout, f"{stack}.{name} = {value}\n")
 
 
 def line_of(event: Event) -> str:
@@ -76,5 +77,4 @@ def line_of(event: Event) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    write(sys.stderr, text + "\n")

@@ -4,11 +4,12 @@ Progress, warnings and errors go to stderr; the result goes to stdout, so that i
 terminal (`live_screen.py`), plain lines (`line_screen.py`) and JSON lines (`json_screen.py`).
 """
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from stagedoor.cli.failure import Failure
 from stagedoor.cli.progress import Progress
@@ -25,6 +26,19 @@ class Ending:
     more: tuple[str, ...] = ()
     outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write at once. Where nobody reads any more (`| head`), nothing is written from then on: the work itself goes on,
+    as a deploy that nobody looks at is better than half a one.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Screen(ABC):
