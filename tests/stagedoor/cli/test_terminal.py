@@ -91,8 +91,11 @@ def test_what_is_waited_for_is_seen_and_ctrl_c_ends_it(slow: Command, scripted: 
     with terminal(slow, "deploy", "--stage", "dev") as seen:
         seen.wait_for("Tiny/Word")
         assert re.search(r"Tiny/Word .*creating  AWS::SSM::Parameter", seen.plain)
+        looking = scripted.gate("DescribeStackEvents")
+        looking.wait()  # else it has stopped before that it will stop is drawn
         seen.type("\x03")
         seen.wait_for("Stopping at a safe point.")
+        looking.opened.set()
         assert seen.code() == 130
         assert f"CloudFormation goes on with {stack_name(slow)} (creating)." in seen.plain
         assert seen.seen.count("\x1b[?25h") == seen.seen.count("\x1b[?25l")
