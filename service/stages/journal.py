@@ -12,9 +12,13 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any
 
+import structlog
+
 from service.blobs import BlobStore
 from service.github.escape import redact
 from stagedoor.events import Event, EventKind
+
+log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 0.25
 MAX_EVENTS = 200_000  # after which only phases, stacks and warnings are kept: a runaway log must not fill the store
@@ -41,7 +45,8 @@ class Journal:
         self._waiting: list[str] = []
         self._said = 0
         self._chunk = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what is waiting
+        self._writing = threading.Lock()  # held while the store is spoken to
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._flush_now_and_then, name=f"journal-{run_id}", daemon=True)
 
@@ -68,14 +73,19 @@ class Journal:
             self._on_phase(event)
 
     def flush(self) -> None:
-        """Write what is waiting as the next chunk."""
-        with self._lock:
-            lines, self._waiting = self._waiting, []
+        """Write what is waiting as the next chunk. What cannot be written now waits on: no run fails for its log."""
+        with self._writing:
+            with self._lock:
+                lines, self._waiting = self._waiting, []
             if not lines:
                 return
-            self._chunk += 1
-            key = f"{self._prefix}{self._chunk:08d}"
-            self._blobs.put(key, "\n".join(lines).encode())
+            try:
+                self._blobs.put(f"{self._prefix}{self._chunk + 1:08d}", "\n".join(lines).encode())
+                self._chunk += 1
+            except Exception:
+                log.warning("the log cannot be written", blobs=self._prefix, events=len(lines), exc_info=True)
+                with self._lock:
+                    self._waiting[:0] = lines
 
     def _flush_now_and_then(self) -> None:
         while not self._stop.wait(FLUSH_SECONDS):

@@ -29,6 +29,7 @@ from stagedoor.deploy.plan import KnownStack
 from stagedoor.naming import StageIdentity
 
 STACK_OPERATIONS = ("create-change-set", "execute-change-set", "delete-stack")
+REMOVALS_TRIED = 12  # over more than an hour: AWS takes up to 40 minutes to let go of a function's network interfaces
 FINAL = frozenset({Outcome.SUCCEEDED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.CANCELLED})
 
 
@@ -145,14 +146,24 @@ def finish_run(
         run.error = dict(error) if error else None
         run.warnings = list(warnings)
         stage.last_activity_at = moment
-        if outcome in FINAL:
+        tried_again = outcome is Outcome.ERRORED or _is_removal_to_try_again(stage, run)
+        if outcome in FINAL and not tried_again:
             stage.done_generation = max(stage.done_generation, run.generation)
             stage.attempts, stage.not_before = 0, None
-        elif outcome is Outcome.ERRORED:
+        elif tried_again:
             stage.attempts += 1
             stage.not_before = moment + retry_after(stage.attempts, first_retry_seconds)
         if outcome in {Outcome.SUCCEEDED, Outcome.UNCHANGED}:
             _write_actual(session, stage, begun.job.commit, result, moment)
+
+
+def _is_removal_to_try_again(stage: Stage, run: Run) -> bool:
+    """Tell whether a removal that AWS would not let through may go through later.
+
+    Whoever wanted the stage has gone: nobody else would try, and what is left costs money.
+    """
+    is_failed_removal = run.kind is RunKind.REMOVE and run.outcome is Outcome.FAILED
+    return is_failed_removal and stage.attempts + 1 < REMOVALS_TRIED
 
 
 def refuse(lease: Lease, generation: int) -> None:

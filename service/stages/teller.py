@@ -4,7 +4,7 @@ import threading
 from types import TracebackType
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from service.database import now
 from service.github.client import GitHubClients
@@ -21,6 +21,7 @@ def tell_or_put_off(parts: Parts, github: GitHubClients, source_id: int) -> None
     """Bring GitHub up to date on a source; where that cannot be done now, leave the source behind, to be told later."""
     try:
         tell(parts.sessions, github, source_id, parts.settings)
+        _begin_anew(parts, source_id)
     except Exception as trouble:
         retry_at = trouble.retry_at if isinstance(trouble, GitHubUnavailable) else None
         log.warning("GitHub could not be told", source_id=source_id, exc_info=True)
@@ -31,8 +32,18 @@ def tell_or_put_off(parts: Parts, github: GitHubClients, source_id: int) -> None
             source.not_before = retry_at or now(session) + retry_after(source.attempts)
 
 
+def _begin_anew(parts: Parts, source_id: int) -> None:
+    """Forget how often GitHub failed us over a source: it has been asked and told."""
+    with parts.sessions.begin() as session:
+        session.execute(update(Source).where(Source.id == source_id, Source.attempts > 0).values(attempts=0))
+
+
 class Teller:
-    """A thread that tells GitHub after each poke; on leaving, everything has been told or put off."""
+    """A thread that tells GitHub after each poke; on leaving, everything has been told or put off.
+
+    Where even that could not be written down, leaving raises the reason: whoever holds the stage must not give it back
+    as if all were said.
+    """
 
     def __init__(self, parts: Parts, github: GitHubClients, source_id: int | None) -> None:
         self._parts = parts
@@ -40,6 +51,7 @@ class Teller:
         self._source_id = source_id
         self._news = threading.Event()
         self._stop = False
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._tell_the_news, name=f"teller-{source_id}", daemon=True)
 
     def __enter__(self) -> "Teller":
@@ -50,6 +62,8 @@ class Teller:
         self._stop = True
         self._news.set()
         self._thread.join()
+        if self._failure is not None and error is None:
+            raise self._failure
 
     def poke(self) -> None:
         """There is something new to tell. Returns at once."""
@@ -60,6 +74,10 @@ class Teller:
             self._news.wait()
             last = self._stop
             self._news.clear()
-            tell_or_put_off(self._parts, self._github, self._source_id)
+            try:
+                tell_or_put_off(self._parts, self._github, self._source_id)
+                self._failure = None
+            except Exception as trouble:
+                self._failure = trouble
             if last:
                 return

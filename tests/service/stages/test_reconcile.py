@@ -6,12 +6,15 @@ import time
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from sqlalchemy.exc import OperationalError
 
 from service.models import Outcome, Run, RunKind, RunStep
 from service.stages import reconcile as reconcile_module
+from service.stages import rows, teller
 from service.stages import run as run_module
 from service.stages.journal import read_events
 from service.stages.lease import acquire
+from stagedoor.deploy.remove import RemoveFailed
 from tests.service.stages import tiny_app
 
 
@@ -183,6 +186,62 @@ def test_a_program_that_says_nothing_is_ended_when_the_run_is_cancelled(live_hou
     live_house.reconcile(source)
     assert live_house.outcomes(source) == [("deploy", "cancelled")]
     assert time.monotonic() - began < 20
+
+
+def test_a_removal_that_aws_does_not_let_through_is_tried_again_for_a_while(live_house, monkeypatch):
+    source = live(live_house)
+    live_house.github.close(live_house.repository, live_house.number(source))
+
+    def refused(*_arguments):
+        raise RemoveFailed("The stack could not be deleted: a network interface is in use.", "Try again.")
+
+    monkeypatch.setattr(rows, "REMOVALS_TRIED", 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(reconcile_module, "remove_stage", refused)
+        live_house.reconcile(source)
+        assert live_house.stage(source).not_before is not None
+    threading.Event().wait(0.3)
+    live_house.reconcile(source)
+    assert live_house.outcomes(source)[1:] == [("remove", "failed"), ("remove", "succeeded")]
+    assert stacks() == []
+
+
+def test_a_removal_is_given_up_after_many_tries(live_house, monkeypatch):
+    source = live(live_house)
+    live_house.github.close(live_house.repository, live_house.number(source))
+
+    def refused(*_arguments):
+        raise RemoveFailed("The stack could not be deleted: it is protected.", "Try again.")
+
+    monkeypatch.setattr(rows, "REMOVALS_TRIED", 2)
+    monkeypatch.setattr(reconcile_module, "remove_stage", refused)
+    for _ in range(3):
+        live_house.reconcile(source)
+        threading.Event().wait(0.3)
+    assert live_house.outcomes(source)[1:] == [("remove", "failed"), ("remove", "failed")]
+    stage = live_house.stage(source)
+    assert stage.done_generation == stage.wanted_generation
+
+
+def test_a_store_that_takes_no_log_fails_no_run(live_house, tmp_path):
+    (tmp_path / "blobs").write_text("not a folder")
+    source = live(live_house)
+    assert live_house.outcomes(source) == [("deploy", "succeeded")]
+
+
+def test_a_stage_is_not_given_back_when_it_could_not_even_be_noted_that_github_was_not_told(live_house, monkeypatch):
+    source = live_house.pull_request()
+    live_house.resolve(source)
+
+    def broken(*_arguments):
+        raise OperationalError("UPDATE", {}, Exception("the server closed the connection unexpectedly"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(teller, "tell_or_put_off", broken)
+        with pytest.raises(OperationalError):
+            live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "succeeded")]
+    assert live_house.stage(source).holder is not None
 
 
 def test_a_run_whose_process_died_is_called_lost(live_house):
