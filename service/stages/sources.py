@@ -7,12 +7,14 @@ question has been written. The network is never spoken to inside a transaction.
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.database import Sessions, now
 from service.github.client import GitHubClients, RepositoryClient
 from service.github.errors import GitHubUnavailable, InstallationGone
+from service.github.escape import plain
 from service.models import (
     App,
     Grant,
@@ -36,6 +38,8 @@ from service.stages.wishes import (
     wishes_for_pull,
 )
 from stagedoor.config import Config, ConfigInvalid, default_config, parse_config
+
+log = structlog.get_logger(__name__)
 
 CONFIG_FILE = "stagedoor.toml"
 
@@ -69,16 +73,16 @@ class Answer:
 def resolve(sessions: Sessions, github: GitHubClients, source_id: int) -> None:
     """Bring the intents of a source's stages up to date with GitHub.
 
-    Whatever it raises (`GitHubUnavailable`, what GitHub refuses), the source is left behind, with the time in its row
-    before which it is not asked again.
+    Whatever it raises (`GitHubUnavailable`, what GitHub refuses, what the database does not take), the source is left
+    behind, with the time in its row before which it is not asked again. How often it failed is forgotten only when
+    GitHub has been told, too: an answer that cannot be passed on is no reason to ask again every few seconds.
     """
     question = _begin(sessions, source_id)
     try:
-        answer = _ask(github, question)
+        _write(sessions, question, _ask(github, question))
     except Exception as trouble:
         _put_off(sessions, question, trouble.retry_at if isinstance(trouble, GitHubUnavailable) else None)
         raise
-    _write(sessions, question, answer)
 
 
 def _begin(sessions: Sessions, source_id: int) -> Question:
@@ -135,8 +139,9 @@ def _ask(github: GitHubClients, question: Question) -> Answer:
         if question.kind is SourceKind.PULL:
             return _ask_for_pull(client, question)
         return _ask_for_branch(client, question)
-    except InstallationGone:
+    except InstallationGone as gone:
         # Its webhook will say whether for good; until then what is there stays as it is.
+        log.warning("the App may not act on a repository", source_id=question.source_id, reason=str(gone))
         return Answer(Wishes(keep_others=True), cause="suspended")
 
 
@@ -192,14 +197,13 @@ def _write(sessions: Sessions, question: Question, answer: Answer) -> None:
         source = session.scalars(select(Source).where(Source.id == question.source_id).with_for_update()).one()
         if source.read_written > question.number:
             return
-        again = source.rerun_generation > source.done_generation
+        again = source.done_generation < source.rerun_generation <= question.generation
         source.read_written = question.number
         source.done_generation = max(source.done_generation, question.generation)
-        source.attempts = 0
         source.not_before = None
         source.open = source.open if answer.open is None else answer.open
         source.head_sha = answer.head_sha or source.head_sha
-        source.title = answer.title or source.title
+        source.title = plain(answer.title) or source.title
         source.note = answer.wishes.note.as_json() if answer.wishes.note else None
         source.updated_at = now(session)
         apply_wishes(session, source, answer.wishes, cause=answer.cause, again=again)

@@ -9,6 +9,7 @@ from service.database import now
 from service.github.errors import GitHubUnavailable
 from service.models import Intent, Repository, Source
 from service.stages import sources
+from service.stages.teller import tell_or_put_off
 
 
 def test_an_opened_pull_request_becomes_a_stage_that_is_wanted(house):
@@ -65,6 +66,58 @@ def test_a_rerun_that_was_asked_for_is_a_change_of_its_own(house):
     house.resolve(source)
     house.resolve(source)
     assert house.intents(source) == [("commit", "opened"), ("commit", "rerequested")]
+
+
+def test_a_rerun_is_one_run_though_an_older_question_was_being_answered(house):
+    source = house.pull_request()
+    house.resolve(source)
+    house.touch(source)
+    earlier = sources._begin(house.parts.sessions, source)
+    with house.parts.sessions.begin() as session:
+        row = session.get_one(Source, source)
+        row.generation += 1
+        row.rerun_generation = row.generation
+    sources._write(house.parts.sessions, earlier, sources._ask(house.clients, earlier))
+    house.resolve(source)
+    assert house.intents(source) == [("commit", "opened"), ("commit", "rerequested")]
+
+
+def test_a_title_that_no_database_takes(house):
+    source = house.pull_request()
+    house.github._edit_pull(house.repository, house.number(source), {"title": "nothing\0here"})
+    house.resolve(source)
+    assert house.source(source).title == "nothinghere"
+
+
+def test_an_answer_that_cannot_be_written_down_is_asked_for_later_and_not_at_once(house, monkeypatch):
+    source = house.pull_request()
+
+    def refused(*_arguments, **_keywords):
+        raise ValueError("the database does not take it")
+
+    monkeypatch.setattr(sources, "apply_wishes", refused)
+    with pytest.raises(ValueError, match="does not take"):
+        house.resolve(source)
+    assert house.source(source).not_before is not None
+
+
+def test_github_that_answers_and_cannot_be_told_is_left_alone_for_longer_each_time(house, monkeypatch):
+    source = house.pull_request(**{"cdk.json": "{}"})
+    monkeypatch.setattr("service.stages.teller.tell", unavailable)
+    waits = []
+    for _ in range(3):
+        house.resolve(source)
+        tell_or_put_off(house.parts, house.clients, source)
+        with house.parts.sessions() as session:
+            waits.append((session.get_one(Source, source).not_before - now(session)).total_seconds())
+    assert waits[0] < 6 < waits[1] < 11 < waits[2]
+    monkeypatch.undo()
+    tell_or_put_off(house.parts, house.clients, source)
+    assert house.source(source).attempts == 0
+
+
+def unavailable(*_arguments):
+    raise GitHubUnavailable("GitHub answered 502")
 
 
 def test_a_slow_answer_does_not_overwrite_a_later_question(house, monkeypatch):
