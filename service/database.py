@@ -10,7 +10,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -18,6 +18,19 @@ from sqlalchemy.pool import ConnectionPoolEntry
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 MIGRATION_LOCK = 0x57A6ED00  # any number that no other program locks in this database
 SQLITE_BUSY_SECONDS = 30
+IDLE_TRANSACTION_SECONDS = 20
+"""After which PostgreSQL ends a transaction whose process says nothing. Ours never wait for anything but the database:
+such a process is frozen, or its machine is gone, and the rows that it locked are needed."""
+
+# What the server (the first) and the client do about a peer that has vanished without a word.
+_SERVER_KEEPALIVES = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+_CLIENT_KEEPALIVES = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 
 Sessions = sessionmaker[Session]
 
@@ -26,7 +39,11 @@ def make_engine(url: str) -> Engine:
     """Return an engine for `url`. It connects at first use, so it can be made before a fork and used after it."""
     if url.startswith("sqlite:"):
         return _sqlite_engine(url)
-    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+    idle = f"-c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s"
+    arguments = {"options": f"{idle} {_SERVER_KEEPALIVES}", **_CLIENT_KEEPALIVES}
+    given = make_url(url).query  # what the operator's URL says comes first
+    arguments = {name: value for name, value in arguments.items() if name not in given}
+    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=arguments)
 
 
 def _sqlite_engine(url: str) -> Engine:
@@ -67,6 +84,12 @@ def now(session: Session) -> datetime:
         moment: Any = session.execute(select(func.clock_timestamp())).scalar_one()
         return moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))
     return datetime.now(UTC)
+
+
+def alone(session: Session) -> None:
+    """Let no other service that starts at this moment go on until the transaction ends. SQLite's are alone anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
 
 
 def alembic_config(engine: Engine) -> Config:

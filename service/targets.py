@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.database import Sessions, now
+from service.database import Sessions, alone, now
 from service.models import Grant, ServiceIdentity, TargetRow
 from service.settings import Settings, SettingsInvalid
 from stagedoor.target import Trust
@@ -118,6 +118,7 @@ def prepare(sessions: Sessions, settings: Settings) -> None:
     if not declared.grants:
         log.warning("no target is granted to any repository, so nothing will be deployed: set STAGEDOOR_TARGETS_FILE")
     with sessions.begin() as session:
+        alone(session)
         if session.scalars(select(ServiceIdentity)).one_or_none() is None:
             session.add(ServiceIdentity(id=1, uid=uuid4().hex, created_at=now(session)))
         _make_true(session, declared)

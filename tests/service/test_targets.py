@@ -1,5 +1,7 @@
 """What an operator declares is what is granted, and nothing else."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import select
 
@@ -72,3 +74,13 @@ def test_a_mistake_is_named(tmp_path, change, said):
     with pytest.raises(SettingsInvalid) as error:
         declared_targets(settings(tmp_path, GOOD.replace(*change)))
     assert said in error.value.what
+
+
+def test_two_services_that_start_at_once_on_an_empty_database(postgres, tmp_path):
+    declared = settings(tmp_path, GOOD)
+    with ThreadPoolExecutor(8) as pool:
+        for started in [pool.submit(prepare, postgres, declared) for _ in range(16)]:
+            started.result()
+    with postgres() as session:
+        assert len(session.scalars(select(ServiceIdentity)).all()) == 1
+        assert len(session.scalars(select(Grant)).all()) == 1

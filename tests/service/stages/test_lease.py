@@ -7,8 +7,10 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 
-from service.database import make_engine, make_sessions, now
+from service import database as database_module
+from service.database import make_engine, make_sessions, migrate, now
 from service.models import Stage
 from service.stages import lease as lease_module
 from service.stages.lease import Heartbeat, acquire
@@ -124,3 +126,21 @@ def test_two_services_on_one_database_never_hold_a_stage_at_once(database, datab
     fences = [fence for what, _, fence, _ in entries if what == "took"]
     assert fences == sorted(set(fences))
     assert len(fences) > 20
+
+
+def test_a_holder_that_froze_in_the_middle_of_a_write_keeps_nobody_waiting_for_ever(postgres_url, monkeypatch):
+    monkeypatch.setattr(database_module, "IDLE_TRANSACTION_SECONDS", 1)
+    engine = make_engine(postgres_url)
+    migrate(engine)
+    sessions = make_sessions(engine)
+    with sessions.begin() as session:
+        stage_id = add_stage(session).id
+    frozen = acquire(sessions, stage_id, "frozen", 0)
+    writing = frozen.fenced()
+    writing.__enter__()  # its process has stopped here, with the row locked
+    began = time.monotonic()
+    assert acquire(sessions, stage_id, "next", 30) is not None
+    assert 0.5 < time.monotonic() - began < 10
+    with pytest.raises(DBAPIError):
+        writing.__exit__(None, None, None)
+    engine.dispose()
