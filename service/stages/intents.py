@@ -91,6 +91,30 @@ def append_intent(session: Session, stage: Stage, want: Want, cause: str, wish: 
     return intent
 
 
+def repeat_intent(session: Session, stage: Stage, cause: str) -> None:
+    """Append what is wanted already once more, so that somebody makes sure of it; the stage's row is locked."""
+    newest = newest_intent(session, stage)
+    if newest is None:
+        return
+    stage.wanted_generation += 1
+    stage.not_before = None
+    session.add(
+        Intent(
+            stage_id=stage.id,
+            generation=stage.wanted_generation,
+            want=newest.want,
+            commit=newest.commit,
+            assembly_id=newest.assembly_id,
+            cause=cause,
+            actor=newest.actor,
+            settings=dict(newest.settings),
+            config_digest=newest.config_digest,
+            approval=newest.approval,
+            created_at=now(session),
+        )
+    )
+
+
 def _cause(source: Source, newest: Intent | None, cause: str, changed: bool) -> str:
     if not changed:
         return "rerequested"

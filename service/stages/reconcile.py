@@ -17,7 +17,17 @@ from service.stages.decide import Action, decide
 from service.stages.journal import Journal
 from service.stages.lease import Heartbeat, Lease, acquire, elapsed, holder_name
 from service.stages.ledger import DatabaseLedger
-from service.stages.rows import Begun, begin_run, close_lost_runs, finish_run, note_phase, refuse, standing, view_of
+from service.stages.rows import (
+    Begun,
+    begin_run,
+    close_lost_runs,
+    doubt_run,
+    finish_run,
+    note_phase,
+    refuse,
+    standing,
+    view_of,
+)
 from service.stages.run import Result, deploy_commit, remove_stage
 from service.stages.sources import resolve
 from service.stages.teller import Teller
@@ -106,17 +116,22 @@ class _Reconciler:
         structlog.contextvars.bind_contextvars(run_id=begun.run.id)
         log.info("run begins", kind=kind, commit=begun.run.commit, generation=begun.run.generation)
         self._tell()
-        with Journal(self._parts.blobs, begun.run.id, lambda event: self._on_phase(begun, event)) as journal:
-            outcome, error, result, warnings = self._attempt(begun, journal)
-        finish_run(
-            self._lease,
-            begun,
-            outcome,
-            error=error,
-            result=result,
-            warnings=warnings,
-            first_retry_seconds=self._parts.settings.retry_seconds,
-        )
+        try:
+            with Journal(self._parts.blobs, begun.run.id, lambda event: self._on_phase(begun, event)) as journal:
+                outcome, error, result, warnings = self._attempt(begun, journal)
+            finish_run(
+                self._lease,
+                begun,
+                outcome,
+                error=error,
+                result=result,
+                warnings=warnings,
+                first_retry_seconds=self._parts.settings.retry_seconds,
+            )
+        except LeaseLost:
+            if doubt_run(self._parts.sessions, begun.run):
+                log.warning("a call may have reached AWS after the lease; the stage is looked at once more")
+            raise
         log.info("run ends", kind=kind, outcome=outcome, error=(error or {}).get("id"))
         self._tell()
         return outcome is not Outcome.ERRORED

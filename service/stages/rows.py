@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ScalarSelect, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from service.database import now
+from service.database import Sessions, now
 from service.models import (
     Intent,
     Outcome,
@@ -22,7 +22,7 @@ from service.models import (
     Want,
 )
 from service.stages.decide import StageView, retry_after
-from service.stages.intents import frozen_target
+from service.stages.intents import frozen_target, repeat_intent
 from service.stages.lease import Lease
 from service.stages.run import Job, Result
 from stagedoor.deploy.plan import KnownStack
@@ -164,6 +164,23 @@ def _is_removal_to_try_again(stage: Stage, run: Run) -> bool:
     """
     is_failed_removal = run.kind is RunKind.REMOVE and run.outcome is Outcome.FAILED
     return is_failed_removal and stage.attempts + 1 < REMOVALS_TRIED
+
+
+def doubt_run(sessions: Sessions, run: Run) -> bool:
+    """Have the run's stage looked at once more, when the lease was lost with a changing call under way.
+
+    The call may have been sent in the moment between the last look at the clock and the packet, and have reached AWS
+    after a successor's. Whoever comes next compares the stage with AWS and puts right what it did.
+    """
+    with sessions.begin() as session:
+        stage = session.scalars(select(Stage).where(Stage.id == run.stage_id).with_for_update()).one()
+        open_step = session.scalars(
+            select(RunStep.id).where(RunStep.run_id == run.id, RunStep.outcome.is_(None)).limit(1)
+        ).one_or_none()
+        if open_step is None:
+            return False
+        repeat_intent(session, stage, cause="doubted")
+        return True
 
 
 def refuse(lease: Lease, generation: int) -> None:

@@ -8,13 +8,15 @@ import pytest
 from botocore.exceptions import ClientError
 from sqlalchemy.exc import OperationalError
 
-from service.models import Outcome, Run, RunKind, RunStep
+from service.models import Outcome, Run, RunKind, RunStep, Stage
 from service.stages import reconcile as reconcile_module
 from service.stages import rows, teller
 from service.stages import run as run_module
 from service.stages.journal import read_events
 from service.stages.lease import acquire
+from service.stages.ledger import DatabaseLedger
 from stagedoor.deploy.remove import RemoveFailed
+from tests.service.rows import T0
 from tests.service.stages import tiny_app
 
 
@@ -261,6 +263,30 @@ def test_a_run_whose_process_died_is_called_lost(live_house):
         )
     live_house.reconcile(source)
     assert live_house.outcomes(source) == [("deploy", "lost"), ("deploy", "succeeded")]
+
+
+def test_a_lease_lost_with_a_call_under_way_has_the_stage_looked_at_once_more(live_house, monkeypatch):
+    source = live_house.pull_request()
+    live_house.resolve(source)
+    stage_id = live_house.stage(source).id
+    finish = DatabaseLedger.finish
+    overtakings = []
+
+    def overtaken(ledger, step, outcome, after):
+        if overtakings:
+            return finish(ledger, step, outcome, after)
+        overtakings.append(step)
+        with live_house.parts.sessions.begin() as session:
+            session.get_one(Stage, stage_id).lease_until = T0
+        acquire(live_house.parts.sessions, stage_id, "a successor", 30).release()
+        return finish(ledger, step, outcome, after)
+
+    monkeypatch.setattr(DatabaseLedger, "finish", overtaken)
+    live_house.reconcile(source)
+    assert live_house.intents(source) == [("commit", "opened"), ("commit", "doubted")]
+    live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "lost"), ("deploy", "succeeded")]
+    assert parameters() == ["one"]
 
 
 def test_a_cancelled_run_ends_and_is_not_begun_again(live_house, monkeypatch):
