@@ -10,7 +10,7 @@ first deletes the change sets that its predecessors left: a frozen predecessor t
 import hashlib
 import json
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -35,7 +35,7 @@ from stagedoor.deploy.stacks import (
     read_template,
     waiting_change_sets,
 )
-from stagedoor.deploy.watch import FIRST_PAUSE, LONGEST_PAUSE, Pace, Watch
+from stagedoor.deploy.watch import LONGEST_PAUSE, Pace, Watch
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
 
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 
 _NAME_LIMIT = 128
 _ROUNDS = 30
-"""How often a stack is looked at anew before it is said that it does not come to rest."""
+"""How often a stack is looked at anew before it is said that it does not come to rest. That takes a minute and a half
+at least, as a change set that a dead predecessor asked for cannot be deleted before CloudFormation has worked it out.
+"""
 
 _OBSOLETE = frozenset({"InvalidChangeSetStatus", "ChangeSetNotFound"})
 _EMPTY = ("didn't contain changes", "No updates are to be performed")
@@ -69,6 +71,7 @@ class StackChange:
     changed: bool = False
     result: ActualStack | None = None
     updating: str | None = None
+    pace: Pace = field(default_factory=Pace)
 
     def run(self) -> Generator[float, None, None]:
         """Look, decide, do one thing, and look again, until nothing is left to do. Raises `DeployFailed`."""
@@ -121,7 +124,12 @@ class StackChange:
         if self.identity.disposable:
             empty_buckets(self.clients, read_contents(self.clients, actual.arn))
         watch = self._watch(actual.arn, step.token)
-        self.clients.cloudformation.delete_stack(StackName=actual.arn, ClientRequestToken=step.token, **self._role())
+        try:
+            self.clients.cloudformation.delete_stack(
+                StackName=actual.arn, ClientRequestToken=step.token, **self._role()
+            )
+        except ClientError as error:
+            raise self._refusal(step, error) from None
         after = yield from watch.until_finished()
         self._finish(step, after.status == GONE, after)
         if after.status != GONE:
@@ -130,9 +138,12 @@ class StackChange:
     def _continue_rollback(self, actual: ActualStack) -> Generator[float, None, None]:
         step = self.ledger.begin("continue-update-rollback", self.wanted.name, {"arn": actual.arn})
         watch = self._watch(actual.arn, step.token)
-        self.clients.cloudformation.continue_update_rollback(
-            StackName=actual.arn, ClientRequestToken=step.token, **self._role()
-        )
+        try:
+            self.clients.cloudformation.continue_update_rollback(
+                StackName=actual.arn, ClientRequestToken=step.token, **self._role()
+            )
+        except ClientError as error:
+            raise self._refusal(step, error) from None
         after = yield from watch.until_finished()
         self._finish(step, after.status == "UPDATE_ROLLBACK_COMPLETE", after)
         if after.status != "UPDATE_ROLLBACK_COMPLETE":
@@ -141,12 +152,12 @@ class StackChange:
     def _change(self, actual: ActualStack | None) -> Generator[float, None, bool]:
         """Create a change set and execute it. Returns whether the stack is done; False: look at it again."""
         if actual is not None and not self._discard_change_sets(actual):
-            yield FIRST_PAUSE
+            yield self.pace.next(news=False)
             return False
         creating = actual is None or actual.status in (GONE, REVIEW)
         step = self._create_change_set(actual, creating=creating)
         if step is None:
-            yield FIRST_PAUSE
+            yield self.pace.next(news=False)
             return False
         described = yield from self._await_change_set(step)
         if described is None:
@@ -187,12 +198,10 @@ class StackChange:
         except ClientError as error:
             if error_code(error) == "AlreadyExists" and not creating:
                 return step  # a retried call whose first answer was lost
-            self.ledger.finish(step, "refused", {"reason": error.response["Error"]["Message"]})
+            refusal = self._refusal(step, error)
             if _is_race(error):
                 return None
-            if not judges_request(error):
-                raise
-            raise refused(self.wanted, error) from error
+            raise refusal from None
         return step
 
     def _await_change_set(self, step: Step) -> Generator[float, None, "DescribeChangeSetOutputTypeDef | None"]:
@@ -232,13 +241,11 @@ class StackChange:
                 ChangeSetName=described["ChangeSetId"], ClientRequestToken=step.token
             )
         except ClientError as error:
-            self.ledger.finish(step, "refused", {"reason": error.response["Error"]["Message"]})
+            refusal = self._refusal(step, error)
             if error_code(error) in _OBSOLETE or _is_race(error):
-                yield FIRST_PAUSE
+                yield self.pace.next(news=False)
                 return False
-            if not judges_request(error):
-                raise
-            raise refused(self.wanted, error) from error
+            raise refusal from None
         self.changed, self.updating = True, arn
         after = yield from watch.until_finished()
         self.updating = None
@@ -256,6 +263,11 @@ class StackChange:
             self.clients.cloudformation.update_termination_protection(
                 StackName=actual.arn, EnableTerminationProtection=protected
             )
+
+    def _refusal(self, step: Step, error: ClientError) -> Exception:
+        """Write down that a call was refused, and return what to raise for it."""
+        self.ledger.finish(step, "refused", {"reason": error.response["Error"]["Message"]})
+        return refused(self.wanted, error) if judges_request(error) else error
 
     def _finish(self, step: Step, done: bool, after: ActualStack) -> None:
         self.ledger.finish(step, "done" if done else "failed", {"arn": after.arn, "status": after.status})

@@ -8,17 +8,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 from stagedoor.deploy.apply import Deployed
+from stagedoor.deploy.change import StackChange
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
-from stagedoor.deploy.plan import KnownStack
+from stagedoor.deploy.plan import KnownStack, wanted_stacks
 from stagedoor.deploy.remove import ProtectedFromRemoval, RemoveFailed, remove
 from stagedoor.deploy.stacks import StackNotOurs
 from stagedoor.errors import Cancelled
 from stagedoor.events import Event, EventKind, silent
 from tests.cloudformation.account import Refused, ScriptedAccount
 from tests.cloudformation.endpoint import ScriptedCloudFormation
-from tests.stagedoor.deploy.assemblies import IDENTITY
+from tests.stagedoor.deploy.assemblies import IDENTITY, pair
 from tests.stagedoor.deploy.worker import TARGET, deploy_pair
 
 BASE, WEB = "shop-pr-1-abc123-Base", "shop-pr-1-abc123-Web"
@@ -39,6 +40,33 @@ def statuses(aws: ScriptedCloudFormation) -> list[str]:
 
 def called(aws: ScriptedCloudFormation) -> list[str]:
     return [action for action, _ in aws.changes() if action != "GetCallerIdentity"]
+
+
+def test_a_change_set_that_is_still_being_worked_out_is_waited_for(
+    aws: ScriptedCloudFormation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteChangeSet.html"""
+    deploy_pair(tmp_path, "1", "x")
+    call = {"StackName": BASE, "ChangeSetName": "sd-left", "TemplateBody": "{}", "ClientToken": "left"}
+    aws.account.create_change_set(call)
+
+    def refuse(_call: object) -> None:
+        raise Refused("InvalidChangeSetStatus", "it is CREATE_IN_PROGRESS")
+
+    monkeypatch.setattr(aws.account, "delete_change_set", refuse)
+    clients = Clients(TARGET)
+    (wanted, _) = wanted_stacks(pair(tmp_path, "y"), IDENTITY)
+    pauses: list[float] = []
+    with pytest.raises(DeployFailed, match="did not come to rest"):
+        pauses.extend(StackChange(wanted, IDENTITY, clients, MemoryLedger("2"), silent).run())
+    assert sum(pauses) > 60
+
+
+def test_a_protected_stack_that_must_be_made_anew_says_so(aws: ScriptedCloudFormation, tmp_path: Path):
+    arn = aws.account.put(BASE, "ROLLBACK_COMPLETE", OURS)
+    aws.account.stacks[arn].protected = True
+    with pytest.raises(DeployFailed, match="TerminationProtection is enabled"):
+        deploy_pair(tmp_path, "1", "x")
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken"])
