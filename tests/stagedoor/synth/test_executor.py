@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -301,13 +303,18 @@ def test_a_silent_command_is_stopped_when_nobody_wants_it_any_more(tmp_path):
     assert gone(f"{MARK}-silent")
 
 
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user can reach; pytest's own are private."""
+    with tempfile.TemporaryDirectory(prefix="stagedoor-test-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
 @linux_only
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_as_a_user_of_its_own_it_owns_only_what_it_may_change(tmp_path):
-    os.chmod(tmp_path, 0o755)
-    for parent in (tmp_path.parent, tmp_path.parent.parent):
-        os.chmod(parent, 0o755)
-    folder = tmp_path / "app"
+def test_as_a_user_of_its_own_it_owns_only_what_it_may_change(public_folder):
+    folder = public_folder / "app"
     folder.mkdir()
     (folder / "file").write_text("")
     lines: list[str] = []
