@@ -5,6 +5,7 @@ look for (https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html).
 """
 
 import json
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -106,7 +107,8 @@ def bootstrap(clients: Clients, target: Target, emit: Emit) -> Bootstrap:
     except NotBootstrapped:
         pass
     name = stack_name(target)
-    step = MemoryLedger("bootstrap").begin("create-stack", name, {})
+    # Of its own for each attempt: under the token of one whose stack was deleted, CloudFormation would make none.
+    step = MemoryLedger(f"bootstrap-{secrets.token_hex(4)}").begin("create-stack", name, {})
     with suppress(clients.cloudformation.exceptions.AlreadyExistsException):
         clients.cloudformation.create_stack(
             StackName=name,
@@ -123,7 +125,8 @@ def bootstrap(clients: Clients, target: Target, emit: Emit) -> Bootstrap:
         reasons = [failure.get("ResourceStatusReason", "") for failure in watch.failures] or [after.reason]
         raise BootstrapFailed(
             f"The stack {name} ended as {after.status}: {reasons[0]}",
-            "Delete the stack, correct what the reason says, and run `stagedoor bootstrap` again.",
+            "Correct what the reason says, turn the stack's termination protection off, delete it, and run "
+            "`stagedoor bootstrap` again.",
         )
     return find_bootstrap(clients, target)
 
@@ -137,7 +140,8 @@ def template(target: Target) -> Template:
             "Assets": {
                 "Type": "AWS::S3::Bucket",
                 "Properties": {"BucketName": bucket_name(target), **_PRIVATE_BUCKET},
-                "DeletionPolicy": "Retain",
+                # A bucket that stayed when its creation failed would stand in the way of the next attempt.
+                "DeletionPolicy": "RetainExceptOnCreate",
                 "UpdateReplacePolicy": "Retain",
             },
             "AssetsOnlyByTls": {

@@ -150,6 +150,23 @@ def test_a_nested_stack_and_its_function_come_under_our_keys(app: Path, target: 
     assert boto3.Session().client("lambda").list_functions()["Functions"] == []
 
 
+def test_a_bootstrap_that_was_taken_away_is_made_anew_under_a_token_of_its_own(target: Target):
+    clients = Clients(target)
+    calls: list[dict[str, str]] = []
+    clients.cloudformation.meta.events.register(
+        "provide-client-params.cloudformation.CreateStack", lambda params, **_: calls.append(dict(params))
+    )
+    for _ in range(2):
+        made = bootstrap(clients, target, silent)
+        name = calls[-1]["StackName"]
+        clients.cloudformation.update_termination_protection(StackName=name, EnableTerminationProtection=False)
+        clients.cloudformation.delete_stack(StackName=name)
+        clients.cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+        clients.client("s3", Phase.DEPLOY).delete_bucket(Bucket=made.bucket)
+    first, second = (call["ClientRequestToken"] for call in calls)
+    assert first != second
+
+
 def test_a_target_is_bootstrapped_once(target: Target):
     clients = Clients(target)
     with pytest.raises(NotBootstrapped, match=target.account):
