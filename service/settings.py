@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from stagedoor.errors import UserError
 
 MIN_WEBHOOK_SECRET = 16
+DAYS_OF_REDELIVERY = 3
 
 
 class SettingsInvalid(UserError):
@@ -61,6 +62,8 @@ class Settings(BaseSettings):
     ring_again_seconds: float = 5  # after which a ring that nobody answered is repeated
     retry_seconds: float = 5  # before the first retry of an error of ours; doubles up to ten minutes
     verify_seconds: float = 900  # how often what GitHub last said is read again, as webhooks get lost
+
+    delivery_days: float = 30  # how long webhooks are kept that were acted on
 
     @field_validator("github_webhook_secrets", mode="before")
     @classmethod
@@ -111,6 +114,11 @@ class Settings(BaseSettings):
             raise SettingsInvalid(
                 "The GitHub App's id or its private key is missing.",
                 "Set STAGEDOOR_GITHUB_APP_ID and STAGEDOOR_GITHUB_PRIVATE_KEY_FILE from the App's page on GitHub.",
+            )
+        if self.delivery_days < DAYS_OF_REDELIVERY:
+            raise SettingsInvalid(
+                f"GitHub may repeat a delivery that was kept for {self.delivery_days} days after it is forgotten.",
+                f"Set STAGEDOOR_DELIVERY_DAYS to at least {DAYS_OF_REDELIVERY}.",
             )
         if self.heartbeat_seconds * 3 > self.lease_seconds:
             raise SettingsInvalid(

@@ -5,7 +5,6 @@ target's roles and never runs repository code.
 """
 
 import pwd
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from service.models import Repository
 from service.parts import Parts
 from service.stages.fetch import fetch_commit
 from service.stages.lease import elapsed
+from service.stages.leftovers import remove_folder, work_folder
 from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.model import Finding
 from stagedoor.assembly.reader import read_assembly
@@ -77,8 +77,8 @@ def deploy_commit(
     """Take the stage to the job's commit. `still_wanted` is asked between phases and raises to end the run; `check`,
     which must cost little, many times a second while the app's program says nothing.
     """
-    work = parts.settings.data_dir.absolute() / "work" / f"run-{job.run_id}"
-    shutil.rmtree(work, ignore_errors=True)
+    work = work_folder(parts.settings, job.run_id)
+    remove_folder(work)
     try:
         with phase("fetch", emit):
             tree = _fetch(job, github, work / "tree", emit)
@@ -95,7 +95,7 @@ def deploy_commit(
         deployed = deploy(rewritten.assembly, job.identity, _clients(job, ledger), ledger, emit, job.known)
         return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove_folder(work)
 
 
 def remove_stage(job: Job, ledger: Ledger, emit: Emit) -> Sequence[Kept]:

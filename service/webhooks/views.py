@@ -17,7 +17,7 @@ from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from service.metrics import WEBHOOK_SECONDS
+from service.metrics import DELIVERIES, WEBHOOK_SECONDS
 from service.parts import current_parts
 from service.settings import Settings
 from service.webhooks.hints import hint_of
@@ -69,6 +69,8 @@ def _recorded() -> dict[str, str]:
     received = Received(guid, event, named[:_ACTION_LIMIT], body, datetime.now(UTC))
     with parts.engine.begin() as connection:
         is_new = record(connection, address, received, hint)
+    if is_new:
+        DELIVERIES.labels(event).inc()
     status = "recorded" if is_new else "known"
     _log.info("webhook", delivery=guid, webhook=event, status=status, understood=str(hint))
     return {"delivery": guid, "status": status, "understood": str(hint)}

@@ -20,8 +20,10 @@ from service.logs import configure_logs
 from service.parts import make_parts
 from service.settings import Settings
 from service.stages.doorbell import Ringer, queue_on
+from service.stages.leftovers import prune_deliveries, sweep_work_folders
 from service.worker.parent import end_with_parent
 from service.worker.ring_job import RingJob
+from service.worker.upkeep import Upkeep
 from stagedoor.synth.confinement import shield_this_process
 
 log = structlog.get_logger(__name__)
@@ -29,7 +31,7 @@ log = structlog.get_logger(__name__)
 WORKER_TTL_SECONDS = 30  # RQ notices a dead worker only after this, less 15 s
 STOP_SECONDS = 20  # how long a worker may finish what it is at before it is killed; the next one takes over
 QUEUE_VARIABLE = "STAGEDOOR_REDIS_URL"
-VERIFY_EVERY_SECONDS = 60  # or as often as the settings say, where that is oftener
+UPKEEP_EVERY_SECONDS = 60  # or as often as the settings say, where that is oftener
 
 
 def work() -> None:
@@ -64,25 +66,36 @@ class WorkerGroup:
         self._count = count
         self._children: list[subprocess.Popen[bytes]] = []
         self._stop = threading.Event()
-        self._verify_every = min(VERIFY_EVERY_SECONDS, settings.verify_seconds)
-        self._ringer = Ringer(make_parts(settings), queue_on(redis_url))
+        parts = make_parts(settings)
+        self._ringer = Ringer(parts, queue_on(redis_url))
+
+        def sweep() -> int:
+            return sweep_work_folders(parts)
+
+        def prune() -> int:
+            return prune_deliveries(parts)
+
+        every = min(UPKEEP_EVERY_SECONDS, settings.verify_seconds)
+        self._upkeep = Upkeep([self._ringer.verify, sweep, prune], every)
 
     def run(self) -> None:
         """Mind the workers until `stop`; then let them finish, and kill those that take too long."""
-        ringing = threading.Thread(target=self._ringer.run, name="ringer", daemon=True)
-        ringing.start()
-        verified = time.monotonic()
+        beside = [
+            threading.Thread(target=self._ringer.run, name="ringer", daemon=True),
+            threading.Thread(target=self._upkeep.run, name="upkeep", daemon=True),
+        ]
+        for thread in beside:
+            thread.start()
         try:
             while not self._stop.is_set():
                 self._mind()
-                if time.monotonic() - verified > self._verify_every:
-                    self._ringer.verify()
-                    verified = time.monotonic()
                 self._stop.wait(0.5)
         finally:
             self._ringer.stop()
+            self._upkeep.stop()
             self._end_children()
-            ringing.join(timeout=5)
+            for thread in beside:
+                thread.join(timeout=5)
 
     def stop(self) -> None:
         """End `run`. Safe to call from a signal's handler."""

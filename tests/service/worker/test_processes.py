@@ -1,5 +1,6 @@
 """Workers do what the doorbell rings for and nothing else, and keep what they know to themselves."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -33,3 +34,18 @@ def test_the_queues_address_is_in_no_command_line(settings, queue_url):
         (worker,) = group._children
         until(lambda: b"service.worker.processes" in Path(f"/proc/{worker.pid}/cmdline").read_bytes())
         assert queue_url.encode() not in Path(f"/proc/{worker.pid}/cmdline").read_bytes()
+
+
+def test_a_database_that_fails_once_ends_no_group(settings, queue_url, monkeypatch):
+    failed = threading.Event()
+
+    def broken(*_arguments):
+        failed.set()
+        raise OSError("the database is out of reach")
+
+    monkeypatch.setattr("service.worker.processes.Ringer.verify", broken)
+    with working(settings, queue_url, processes=0) as group:
+        assert failed.wait(10)
+        time.sleep(1)
+        assert not group._stop.is_set()
+        assert any(thread.name == "ringer" for thread in threading.enumerate())
