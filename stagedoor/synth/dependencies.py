@@ -70,7 +70,7 @@ def install(app_dir: Path, root: Path, cache: Path, executor: Executor, emit: Em
         with _locked(installation.link.with_suffix(".lock")):
             made = installation.ensure()
             if recipe.installer is not Installer.NPM:
-                warm(made, app_dir, executor)
+                warm(made, app_dir, executor, emit)
         whole |= _node_environment(made) if recipe.installer is Installer.NPM else _python_environment(made, recipe)
     return whole
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stagedoor.errors import UserError
+from stagedoor.events import Emit, Event, EventKind
 from stagedoor.synth.executor import Command, Executor
 from stagedoor.synth.tree import UnsafeFile, read_text
 
@@ -44,7 +45,7 @@ _HEAVY = "aws_ec2,aws_s3,aws_cloudwatch,aws_logs,aws_iam,aws_events,interfaces/a
 """What nearly every app imports without naming it; the largest modules of the library."""
 
 
-def warm(environment: Path, app_dir: Path, executor: Executor) -> None:
+def warm(environment: Path, app_dir: Path, executor: Executor, emit: Emit) -> None:
     """Warm `environment` for the app, unless that was done for the same modules; failing costs time only.
 
     One that passed a limit would pass it again, so it is not tried again; one that something else cut short is.
@@ -55,6 +56,7 @@ def warm(environment: Path, app_dir: Path, executor: Executor) -> None:
     marker = environment / f"warm-{hashlib.sha256(' '.join(modules).encode()).hexdigest()[:16]}"
     if marker.exists():
         return
+    emit(Event(EventKind.LOG, "install", message="Compiling aws_cdk for its first use here: some seconds, once"))
     store = str(environment / "jsii")
     python = str(environment / "venv" / "bin" / "python")
     command = Command(

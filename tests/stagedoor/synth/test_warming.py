@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from stagedoor.events import silent
 from stagedoor.synth.executor import Completed, TookTooLong
 from stagedoor.synth.warming import warm
 
@@ -37,6 +38,6 @@ def environment(tmp_path: Path) -> Path:
 )
 def test_it_is_done_again_only_where_it_was_cut_short(tmp_path: Path, environment: Path, first, runs: int):
     executor = Ending(first, 0)
-    warm(environment, tmp_path, executor)
-    warm(environment, tmp_path, executor)
+    warm(environment, tmp_path, executor, silent)
+    warm(environment, tmp_path, executor, silent)
     assert executor.runs == runs
