@@ -31,7 +31,10 @@ TAIL = 40
 HEAD = 20
 """Lines from the beginning that it keeps, too, of an installer: npm says what is wrong first, and its usage after."""
 
-_FORMAT = "1"
+_WHOLE = ".stagedoor"
+"""An empty file among the packages of Node, which goes when they go."""
+
+_FORMAT = "2"
 """Raised when the layout of an environment changes, so that older ones are not used."""
 
 
@@ -110,8 +113,9 @@ class _Installation:
     def ensure(self) -> Path:
         """Return the environment's directory; make it if there is none. Whoever calls this holds the lock."""
         link = self.link
-        if link.exists():
+        if link.exists() and self._is_whole(link):
             return link.resolve()
+        link.unlink(missing_ok=True)
         for left in link.parent.glob(f"{link.name}.*"):  # whoever began these did not live to end them
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
@@ -127,6 +131,10 @@ class _Installation:
         passing.symlink_to(made.name)
         passing.rename(link)
         return made.resolve()
+
+    def _is_whole(self, made: Path) -> bool:
+        """Say whether nobody emptied it: a killed synth leaves a link to it in the app's folder, for npm to follow."""
+        return self.recipe.installer is not Installer.NPM or (made / "node_modules" / _WHOLE).exists()
 
     def _fill(self, made: Path) -> None:
         match self.recipe.installer:
@@ -149,6 +157,8 @@ class _Installation:
             if exists(self.recipe.folder / name):
                 (made / name).write_text(read_text(self.recipe.folder / name, self.root))
         self._do(made, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
+        (made / "node_modules").mkdir(exist_ok=True)
+        (made / "node_modules" / _WHOLE).touch()
 
     def _pip(self, made: Path) -> None:
         """Install as `uv pip` would, slower, where there is no uv."""

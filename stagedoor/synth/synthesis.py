@@ -4,10 +4,13 @@ Source of the contract between the CLI and an app: `packages/@aws-cdk/toolkit-li
 https://github.com/aws/aws-cdk-cli. No `cdk` is started.
 """
 
+import fcntl
 import json
+import os
+import secrets
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,10 +89,12 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit) -> Path:
             location=Location(str((app_dir / "cdk.json").relative_to(root))),
         )
     environment = install(app_dir, root, request.cache_dir.resolve() / request.trust.value, executor, emit)
-    _link_node_modules(app_dir, root, environment)
     output = request.output.resolve()
     output.mkdir(parents=True)
-    with tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing:
+    with (
+        _node_modules_shown(app_dir, root, environment),
+        tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing,
+    ):
         variables = _variables(request, settings, output, Path(passing))
         program = _Program(app_dir, root, output, environment, {**environment.variables, **variables}, Path(passing))
         for line in (settings.build, app):
@@ -186,17 +191,28 @@ def split_context(context: Mapping[str, Any], limit: int) -> tuple[dict[str, Any
     return small, large
 
 
-def _link_node_modules(app_dir: Path, root: Path, environment: Environment) -> None:
-    """Show the app's tree what was installed for it; a `node_modules` that is there already is the app's own."""
-    if environment.node_modules is None:
+@contextmanager
+def _node_modules_shown(app_dir: Path, root: Path, environment: Environment) -> Iterator[None]:
+    """Show the app's tree what was installed for it; a `node_modules` that is there already is the app's own.
+
+    The link goes with the last synth that is at work in the tree: whoever runs `npm ci` where it stands empties what it
+    leads to, and that is everybody's.
+    """
+    folder = next((place for place in (app_dir, *app_dir.parents) if (place / "package-lock.json").is_file()), root)
+    place = folder / "node_modules"
+    if environment.node_modules is None or (place.exists() and not place.is_symlink()):
+        yield
         return
-    for folder in (app_dir, *app_dir.parents):
-        if (folder / "package-lock.json").is_file():
-            place = folder / "node_modules"
-            if place.is_symlink():  # ours, from an earlier synth of the same tree
+    users = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        passing = folder / f".node_modules-{secrets.token_hex(4)}"
+        passing.symlink_to(environment.node_modules)
+        passing.replace(place)
+        yield
+    finally:
+        with suppress(BlockingIOError):  # another synth needs it, and takes it away
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if place.is_symlink():
                 place.unlink()
-            with suppress(FileExistsError):
-                place.symlink_to(environment.node_modules)
-            return
-        if folder == root:
-            return
+        os.close(users)

@@ -197,6 +197,15 @@ def test_node_packages_are_linked_into_the_tree(app):
     program = "require('fs').writeFileSync(process.env.CDK_OUTDIR + '/manifest.json', String(require('ms')('1s')))"
     (app / "app.js").write_text(program)
     assert (synth(app, "node app.js") / "manifest.json").read_text() == "1000"
+    assert not (app / "node_modules").is_symlink()
+    npm_ci = ["npm", "ci", "--silent", "--no-audit", "--no-fund"]
+    # A synth that was killed leaves its link, and its author empties by it what everybody shares.
+    (whole,) = {place.resolve() for place in (app.parent.parent / "cache").glob("*/environments/*/node_modules")}
+    (app / "node_modules").symlink_to(whole)
+    subprocess.run(npm_ci, cwd=app, check=True)
+    shutil.rmtree(app / "node_modules")
+    again = synth(app, "node app.js", output=app.parent.parent / "again")
+    assert (again / "manifest.json").read_text() == "1000"
 
 
 def test_trust_levels_share_no_cache(app):
