@@ -168,6 +168,8 @@ def _variables(request: SynthRequest, settings: CdkSettings, output: Path, passi
         "STAGEDOOR_STAGE": request.stage,
         "PYTHONIOENCODING": "utf-8",
         "PYTHONUNBUFFERED": "1",
+        # There is no network: an `npx` whose program is not installed says so at once, not after a minute of attempts.
+        "npm_config_offline": "true",
         # Which Node runs is the operator's choice, not the author's.
         "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20,22",
     }

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,13 @@ def test_the_apps_folder_is_in_the_repository(app):
     (app / "out").symlink_to("/")
     with pytest.raises(UnsafeFile, match="not a folder of the repository"):
         synthesize(request(app / "out", root=app), LocalProcessExecutor(), silent)
+
+
+def test_a_program_that_npx_does_not_find_fails_at_once(app):
+    began = time.monotonic()
+    with pytest.raises(SynthFailed, match="npx nothing-of-this-name"):
+        synth(app, "npx nothing-of-this-name")
+    assert time.monotonic() - began < 20
 
 
 def test_node_packages_are_linked_into_the_tree(app):
