@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from service.asgi import FLASK_THREADS
+from service.commands import KEEP_ALIVE_SECONDS
 from service.database import make_engine
 from service.models import UtcDateTime
 
@@ -51,6 +52,7 @@ if __name__ == "__main__":
         port=int(sys.argv[2]),
         log_config=None,
         access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         server_header=False,
         proxy_headers=False,
     )

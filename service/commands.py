@@ -24,6 +24,8 @@ from stagedoor.synth.confinement import shield_this_process
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS = 30
+# Longer than a load balancer keeps an idle connection (AWS: 60), or it sends a webhook on one that we just closed.
+KEEP_ALIVE_SECONDS = 75
 
 
 @click.command()
@@ -59,6 +61,7 @@ def serve(workers: int, host: str | None, port: int | None) -> None:
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=5,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 proxy_headers=False,
             )
         )

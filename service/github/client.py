@@ -7,6 +7,7 @@ Every method makes as few calls as it can, waits for each at most `TIMEOUT_SECON
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from github import Github
@@ -60,6 +61,14 @@ class PullState:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPull:
+    """A pull request in the list of those that are open."""
+
+    number: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class BranchState:
     """A branch as it is now."""
 
@@ -92,6 +101,11 @@ class RepositoryClient:
     def pull(self, number: int) -> PullState | None:
         """Return a pull request, or None when there is none of that number."""
         return self._ask(lambda: _pull_state(self._repository.get_pull(number)))
+
+    def open_pulls(self) -> tuple[OpenPull, ...]:
+        """Return the pull requests that are open, a hundred a call."""
+        opened = self._ask(lambda: [*self._repository.get_pulls(state="open")]) or []
+        return tuple(OpenPull(pull.number, pull.created_at) for pull in opened)
 
     def branch(self, name: str) -> BranchState | None:
         """Return a branch, or None when there is none of that name."""
@@ -247,6 +261,13 @@ class GitHubClients:
         installation = repository.installation
         if installation is None or installation.removed_at or installation.suspended_at or repository.removed_at:
             raise InstallationGone(f"The App is not installed on {repository.full_name}, or was suspended there.")
+        return self.despite_webhooks(repository)
+
+    def despite_webhooks(self, repository: models.Repository) -> RepositoryClient:
+        """Return a client that asks even where a webhook said that the App was removed or suspended."""
+        installation = repository.installation
+        if installation is None:
+            raise InstallationGone(f"No installation of the App on {repository.full_name} is known.")
         where = (repository.host.api_url, installation.github_id, repository.github_id)
         return RepositoryClient(
             self._tokens,

@@ -50,6 +50,7 @@ class Repository(Base):
     clone_url: Mapped[str]
     default_branch: Mapped[str] = mapped_column(String(255), default="main")
     removed_at: Mapped[datetime | None]
+    searched_at: Mapped[datetime | None]  # for what no webhook told
     created_at: Mapped[datetime]
 
     host: Mapped[GitHubHost] = relationship()

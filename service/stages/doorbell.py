@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database import now
-from service.models import Source, SourceKind, Stage
+from service.models import Repository, Source, SourceKind, Stage
 from service.parts import Parts
 
 log = structlog.get_logger(__name__)
@@ -24,9 +24,14 @@ log = structlog.get_logger(__name__)
 QUEUE = "stagedoor"
 RECONCILE = "service.worker.jobs.reconcile_stage"
 RESOLVE = "service.worker.jobs.resolve_source"
-JOBS = frozenset({RECONCILE, RESOLVE})
+FIND = "service.worker.jobs.find_unheard_pulls"
+JOBS = frozenset({RECONCILE, RESOLVE, FIND})
 JOB_SECONDS = 4 * 60 * 60  # the longest that CloudFormation takes over one run, and more
 BATCH = 200
+READ_AGAIN_AT_ONCE = 20
+"""How many sources are read again, and repositories searched, each time: once a minute that is less than GitHub's
+smallest limit (5,000 calls an hour) when all of them are behind one installation.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +107,30 @@ class Ringer:
                 .where(Source.open, Source.updated_at < old, Source.generation == Source.done_generation)
                 .where(or_(Source.kind == SourceKind.PULL, has_stage))
                 .order_by(Source.updated_at)
-                .limit(BATCH)
+                .limit(READ_AGAIN_AT_ONCE)
                 .with_for_update(skip_locked=True)
             )
             found = session.scalars(quiet).all()
             session.execute(update(Source).where(Source.id.in_(found)).values(generation=Source.generation + 1))
+        return len(found)
+
+    def search(self) -> int:
+        """Have repositories searched for what no webhook told, those first that nobody has searched for longest."""
+        with self._parts.sessions.begin() as session:
+            moment = now(session)
+            old = moment - timedelta(seconds=self._parts.settings.verify_seconds)
+            due = (
+                select(Repository.id)
+                .where(Repository.installation_id.is_not(None))
+                .where(or_(Repository.searched_at.is_(None), Repository.searched_at < old))
+                .order_by(Repository.searched_at.is_not(None), Repository.searched_at)
+                .limit(READ_AGAIN_AT_ONCE)
+                .with_for_update(skip_locked=True)
+            )
+            found = session.scalars(due).all()
+            session.execute(update(Repository).where(Repository.id.in_(found)).values(searched_at=moment))
+        for repository_id in found:
+            self._queue.enqueue(FIND, repository_id, result_ttl=0, failure_ttl=24 * 3600)
         return len(found)
 
 

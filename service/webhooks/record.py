@@ -6,6 +6,7 @@ from functools import cache
 
 from sqlalchemy import Connection, Insert, LargeBinary, String, bindparam, select, update
 
+from service.database import insert_into
 from service.models import Delivery, GitHubHost, Installation, Repository, SourceKind, UtcDateTime
 from service.webhooks.hints import (
     AccountRenamed,
@@ -24,7 +25,6 @@ from service.webhooks.seen import (
     Host,
     HostAddress,
     close_repositories,
-    insert_into,
     keep_host,
     keep_installation,
     keep_place,

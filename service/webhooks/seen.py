@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from service.models import Base, GitHubHost, Installation, Repository
+from service.database import insert_into
+from service.models import GitHubHost, Installation, Repository
 from service.webhooks.hints import Place, SeenInstallation, SeenRepository
 
 
@@ -32,11 +32,6 @@ class Host:
 
     id: int
     address: HostAddress
-
-
-def insert_into(table: type[Base], dialect: str) -> postgresql.Insert | sqlite.Insert:
-    """Return an INSERT that can say what to do on a conflict, in the words of the database."""
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
 def keep_host(connection: Connection, address: HostAddress) -> None:

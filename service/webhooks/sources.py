@@ -22,9 +22,10 @@ from sqlalchemy import (
     update,
 )
 
+from service.database import insert_into
 from service.models import Installation, Repository, Source, SourceKind, Told, UtcDateTime
 from service.webhooks.hints import Place, RerunRequested
-from service.webhooks.seen import Host, insert_into, keep_place
+from service.webhooks.seen import Host, keep_place
 
 _BATCH = 1000  # rows an UPDATE names, well under PostgreSQL's 65,535 parameters
 

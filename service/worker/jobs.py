@@ -1,4 +1,4 @@
-"""The jobs: an id in, everything else from the database. Both end well whatever they find; the ringer rings again."""
+"""The jobs: an id in, everything else from the database. All end well whatever they find; the ringer rings again."""
 
 from functools import cache
 
@@ -11,6 +11,7 @@ from service.settings import Settings
 from service.stages.reconcile import reconcile
 from service.stages.sources import resolve
 from service.stages.teller import tell_or_put_off
+from service.stages.unheard import find_unheard
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,16 @@ def resolve_source(source_id: int) -> None:
         log.exception("a source could not be resolved; it is tried again later", source_id=source_id)
         return
     tell_or_put_off(parts, github, source_id)
+
+
+def find_unheard_pulls(repository_id: int) -> None:
+    """Look for pull requests of a repository that no webhook told of."""
+    parts, github = _parts()
+    try:
+        found = find_unheard(parts.sessions, github, repository_id)
+        log.info("searched for what no webhook told", repository_id=repository_id, found=found)
+    except Exception as trouble:
+        log.warning("a repository could not be searched", repository_id=repository_id, error=str(trouble))
 
 
 def reconcile_stage(stage_id: int) -> None:

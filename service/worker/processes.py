@@ -76,7 +76,7 @@ class WorkerGroup:
             return prune_deliveries(parts)
 
         every = min(UPKEEP_EVERY_SECONDS, settings.verify_seconds)
-        self._upkeep = Upkeep([self._ringer.verify, sweep, prune], every)
+        self._upkeep = Upkeep([self._ringer.verify, self._ringer.search, sweep, prune], every)
 
     def run(self) -> None:
         """Mind the workers until `stop`; then let them finish, and kill those that take too long."""

@@ -19,7 +19,7 @@ DESCRIPTION = NODE / "@octokit" / "openapi" / "generated" / "api.github.com.json
 PATHS = re.compile(
     r"/app/installations/\{installation_id\}/access_tokens"
     r"|/repos/\{owner\}/\{repo\}/("
-    r"pulls/\{pull_number\}(/files)?|branches/\{branch\}|contents/\{path\}|commits/\{ref\}(/check-runs)?"
+    r"pulls(/\{pull_number\}(/files)?)?|branches/\{branch\}|contents/\{path\}|commits/\{ref\}(/check-runs)?"
     r"|issues/comments/\{comment_id\}|issues/\{issue_number\}/comments|check-runs(/\{check_run_id\})?"
     r"|deployments(/\{deployment_id\}(/statuses)?)?)"
 )

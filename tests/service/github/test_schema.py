@@ -47,6 +47,7 @@ def test_every_call_is_valid(
 def ask_everything(story: Story) -> None:
     client = story.clients.for_repository(story.repository())
     assert client.pull(story.number)
+    assert client.open_pulls()
     assert client.branch("shorter")
     assert client.file("app.py", "shorter")
     assert client.changed_paths(story.number) == ("app.py",)
