@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from stagedoor.errors import UserError
 
 MIN_WEBHOOK_SECRET = 16
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 DAYS_OF_REDELIVERY = 3
 
 
@@ -99,9 +100,7 @@ class Settings(BaseSettings):
     @cached_property
     def on_loopback(self) -> bool:
         """Tell whether only this machine can reach the service."""
-        return self.host in {"127.0.0.1", "::1", "localhost"} and (
-            urlsplit(self.url).hostname in {"127.0.0.1", "::1", "localhost"}
-        )
+        return self.host in LOOPBACK and urlsplit(self.url).hostname in LOOPBACK
 
     def check(self) -> None:
         """Raise `SettingsInvalid` when the service must not start with these settings."""

@@ -27,7 +27,7 @@ def event_stream(parts: Parts) -> Route:
     """Return the route `GET /runs/{run_id}/events`."""
 
     async def answer(request: Request) -> Response:
-        if not may_read(parts.settings, request.headers.get("authorization")):
+        if not may_read(parts.settings, request.headers):
             return PlainTextResponse("unauthorized", 401, {"WWW-Authenticate": REALM})
         run_id: int = request.path_params["run_id"]
         if not await asyncio.to_thread(_exists, parts, run_id):

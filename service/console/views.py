@@ -1,5 +1,6 @@
 """`/` lists stages, `/stages/<id>` its runs, `/runs/<id>` a run with its log."""
 
+from collections import deque
 from typing import Any
 
 from flask import Blueprint, Response, abort, render_template, request
@@ -17,12 +18,13 @@ blueprint = Blueprint(
 
 RUNS_SHOWN = 50
 STAGES_SHOWN = 200
+EVENTS_SHOWN = 5000
 
 
 @blueprint.before_request
 def _let_in() -> Response | None:
     settings = current_parts().settings
-    if may_read(settings, request.headers.get("Authorization")):
+    if may_read(settings, request.headers):
         return None
     if not settings.console_password.get_secret_value():
         return Response(
@@ -90,13 +92,19 @@ def run(run_id: int) -> str:
         found = session.get(Run, run_id)
         if found is None:
             abort(404)
+    # Read before the rows and outside of their transaction: the store may be a bucket, and the page may say that the
+    # run is over only when it shows all of its log.
+    is_over = found.outcome is not None
+    last, events, left_out = "", deque[dict[str, Any]](maxlen=EVENTS_SHOWN), 0
+    for key, chunk in read_events(parts.blobs, run_id):
+        last = key
+        left_out += max(0, len(events) + len(chunk) - EVENTS_SHOWN)
+        events.extend(chunk)
+    with parts.sessions() as session:
+        found = session.get_one(Run, run_id)
         steps = session.scalars(select(RunStep).where(RunStep.run_id == run_id).order_by(RunStep.id)).all()
-        last = ""
-        events: list[dict[str, Any]] = []
-        for key, chunk in read_events(parts.blobs, run_id):
-            last = key
-            events += chunk
-        return render_template("run.html", run=found, steps=steps, events=events, last=last, source_url=_source_url)
+        log = {"events": events, "left_out": left_out, "last": last, "is_over": is_over}
+        return render_template("run.html", run=found, steps=steps, log=log, source_url=_source_url)
 
 
 @blueprint.app_template_filter("when")

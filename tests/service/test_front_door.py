@@ -186,6 +186,30 @@ def test_off_loopback_pages_and_logs_need_a_password(settings, run_id):
     thread.join()
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "stagedoor.example-tunnel.dev"},
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"Host": "rebound.example.com:8000"},
+    ],
+)
+def test_a_tunnel_to_a_laptop_shows_pages_to_nobody(door, run_id, headers):
+    assert door.get("/", headers=headers).status_code == 403
+    assert door.get(f"/runs/{run_id}/events", headers=headers).status_code == 401
+    assert door.get("/healthz", headers=headers).status_code == 200
+
+
+def test_a_long_log_is_shown_from_its_end(door, settings, run_id, monkeypatch):
+    monkeypatch.setattr("service.console.views.EVENTS_SHOWN", 2)
+    say(settings, run_id, "first", "second", "third")
+    finish(settings, run_id)
+    page = door.get(f"/runs/{run_id}").text
+    assert "1 earlier lines are not shown" in page
+    assert "first" not in page
+    assert page.index("second") < page.index("third")
+
+
 def test_the_password_lets_in(settings, run_id):
     from pydantic import SecretStr
 
