@@ -10,7 +10,9 @@ from typing import Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from service.settings import Settings
+from service.settings import Settings, SettingsInvalid
+
+MARK = "service/id"
 
 
 class BlobStore(Protocol):
@@ -106,6 +108,25 @@ class S3Blobs:
         """Delete the objects one by one: logs of old runs are few and this is not on anybody's way."""
         for key in list(self.keys(prefix)):
             self._s3.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+
+
+def mark_as_ours(blobs: BlobStore, service: str) -> None:
+    """Write the service's id into the store, for `check_is_ours`."""
+    blobs.put(MARK, service.encode())
+
+
+def check_is_ours(blobs: BlobStore, service: str) -> None:
+    """Raise `SettingsInvalid` when this is not the store that the service's web process reads."""
+    try:
+        found = blobs.get(MARK).decode()
+    except KeyError:
+        found = ""
+    if found != service:
+        raise SettingsInvalid(
+            "This worker would write its logs where the service's pages do not read them.",
+            "Set STAGEDOOR_BLOB_URL to the same bucket for `stagedoor serve` and every worker; on one machine, the "
+            "same STAGEDOOR_DATA_DIR is enough.",
+        )
 
 
 def open_blobs(settings: Settings) -> BlobStore:

@@ -14,10 +14,12 @@ import click
 import structlog
 import uvicorn
 
-from service.database import make_engine, make_sessions, migrate
+from service.blobs import check_is_ours, mark_as_ours
+from service.database import migrate
 from service.logs import configure_logs
+from service.parts import make_parts
 from service.settings import Settings
-from service.targets import prepare
+from service.targets import prepare, service_id
 from service.worker.parent import end_with_parent
 from service.worker.processes import WorkerGroup
 from stagedoor.synth.confinement import shield_this_process
@@ -85,6 +87,7 @@ def worker(processes: int, attached: bool) -> None:
     shield_this_process()
     settings = Settings()
     settings.check()
+    _await_service(settings)
     with _queue(settings) as url:
         group = WorkerGroup(settings, url, processes)
         _on_signal(group.stop)
@@ -100,11 +103,24 @@ def _on_signal(stop: Callable[[], None]) -> None:
 
 
 def _prepare(settings: Settings) -> None:
-    """Bring the database up to date and write the operator's targets down in it."""
-    engine = make_engine(settings.database)
-    migrate(engine)
-    prepare(make_sessions(engine), settings)
-    engine.dispose()
+    """Bring the database up to date, and write down in it the operator's targets and in the blob store whose it is."""
+    parts = make_parts(settings)
+    migrate(parts.engine)
+    mark_as_ours(parts.blobs, prepare(parts.sessions, settings))
+    parts.engine.dispose()
+
+
+def _await_service(settings: Settings) -> None:
+    """Wait until `stagedoor serve` has prepared the database; see that its blob store is ours."""
+    parts = make_parts(settings)
+    waits = 0
+    while (service := service_id(parts.sessions)) is None:
+        if waits % 30 == 0:
+            log.warning("the database is out of reach, or no `stagedoor serve` has prepared it yet; waiting")
+        waits += 1
+        time.sleep(1)
+    check_is_ours(parts.blobs, service)
+    parts.engine.dispose()
 
 
 @contextmanager

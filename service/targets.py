@@ -25,16 +25,16 @@ from uuid import uuid4
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import delete, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from service.database import Sessions, alone, now
 from service.models import Grant, ServiceIdentity, TargetRow
-from service.settings import Settings, SettingsInvalid
+from service.settings import LOOPBACK, Settings, SettingsInvalid
 from stagedoor.target import Trust
 
 log = structlog.get_logger(__name__)
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 Arn = Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::\d{12}:")]
 
 
@@ -112,16 +112,31 @@ def _local_target() -> Declared:
     )
 
 
-def prepare(sessions: Sessions, settings: Settings) -> None:
-    """Give the service its id, once and for all, and make targets and grants what the operator declared."""
+def prepare(sessions: Sessions, settings: Settings) -> str:
+    """Give the service its id, once and for all, and make targets and grants what the operator declared.
+
+    Return the id.
+    """
     declared = declared_targets(settings)
     if not declared.grants:
         log.warning("no target is granted to any repository, so nothing will be deployed: set STAGEDOOR_TARGETS_FILE")
     with sessions.begin() as session:
         alone(session)
-        if session.scalars(select(ServiceIdentity)).one_or_none() is None:
-            session.add(ServiceIdentity(id=1, uid=uuid4().hex, created_at=now(session)))
+        identity = session.scalars(select(ServiceIdentity)).one_or_none()
+        if identity is None:
+            identity = ServiceIdentity(id=1, uid=uuid4().hex, created_at=now(session))
+            session.add(identity)
         _make_true(session, declared)
+        return identity.uid
+
+
+def service_id(sessions: Sessions) -> str | None:
+    """Return the service's id; None while no `stagedoor serve` has ever prepared this database."""
+    try:
+        with sessions() as session:
+            return session.scalar(select(ServiceIdentity.uid))
+    except (OperationalError, ProgrammingError):  # out of reach, or without tables
+        return None
 
 
 def _make_true(session: Session, declared: Declared) -> None:

@@ -1,0 +1,55 @@
+"""What `stagedoor worker` does before it begins."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from service.commands import _prepare
+from service.settings import Settings
+
+NEEDED = {
+    "STAGEDOOR_GITHUB_APP_ID": "1",
+    "STAGEDOOR_GITHUB_PRIVATE_KEY": "a key",
+    "STAGEDOOR_GITHUB_WEBHOOK_SECRETS": "a-secret-of-the-tests",
+}
+
+
+@pytest.fixture
+def service(tmp_path, monkeypatch):
+    """The environment of a service, whose worker's other machine is another folder."""
+    environment = NEEDED | {
+        "STAGEDOOR_DATA_DIR": str(tmp_path / "web"),
+        "STAGEDOOR_DATABASE_URL": f"sqlite:///{tmp_path}/shared.sqlite",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return environment
+
+
+def worker(environment):
+    command = [sys.executable, "-m", "stagedoor.cli", "worker", "--processes=0"]
+    return subprocess.Popen(command, env=os.environ | environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def test_a_worker_that_sees_another_blob_store_says_so(service, tmp_path):
+    _prepare(Settings())
+    elsewhere = worker(service | {"STAGEDOOR_DATA_DIR": str(tmp_path / "worker")})
+    _, said = elsewhere.communicate(timeout=30)
+    assert elsewhere.returncode != 0
+    assert b"STAGEDOOR_BLOB_URL" in said
+    assert b"Traceback" not in said
+
+
+def test_a_worker_that_is_first_waits_for_the_service(service):
+    first = worker(service)
+    with pytest.raises(subprocess.TimeoutExpired):
+        first.wait(timeout=4)
+    _prepare(Settings())
+    with pytest.raises(subprocess.TimeoutExpired):
+        first.wait(timeout=4)
+    first.terminate()
+    _, said = first.communicate(timeout=30)
+    assert b"waiting" in said
+    assert b"Traceback" not in said
