@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging, Stack
-from stagedoor.deploy.bootstrap import bucket_name
+from stagedoor.assembly.target_names import assets_bucket, resolved
 from stagedoor.errors import UserError
 from stagedoor.target import Target
 
@@ -106,8 +106,8 @@ class _Addresses:
                 f"The stack {stack.own_name} needs the container image {image}, which cannot be published yet.",
                 "Package the function as a zip asset, or refer to an image that is in a registry already.",
             )
-        expected = bucket_name(self._target)
-        if _plain(asset.bucket, self._target) != expected:
+        expected = assets_bucket(self._target)
+        if resolved(asset.bucket, self._target) != expected:
             raise ForeignAssetBucket(
                 f"The stack {stack.own_name} wants its assets in the bucket {asset.bucket!r}; the target "
                 f"{self._target.name!r} keeps them in {expected!r}.",
@@ -162,12 +162,6 @@ def with_keys(value: Any, keys: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {name: with_keys(item, keys) for name, item in value.items()}
     return value
-
-
-def _plain(text: str, target: Target) -> str:
-    """Resolve the placeholders that CDK writes into an asset's bucket."""
-    values = {"AWS::AccountId": target.account, "AWS::Region": target.region, "AWS::Partition": target.partition}
-    return re.sub(r"\$\{(AWS::\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
 
 def _walk(directory: Path, root: Path) -> Iterator[AssetFile]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import Template
+from stagedoor.assembly.target_names import assets_bucket
 from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.stacks import GOOD, error_code, read_stack
@@ -70,11 +71,6 @@ class Bootstrap:
     version: int
 
 
-def bucket_name(target: Target) -> str:
-    """Return the name that CDK gives the bucket for assets."""
-    return f"cdk-{target.qualifier}-assets-{target.account}-{target.region}"
-
-
 def version_parameter(target: Target) -> str:
     """Return the name of the parameter that holds the bootstrap's version."""
     return f"/cdk-bootstrap/{target.qualifier}/version"
@@ -97,7 +93,7 @@ def find_bootstrap(clients: Clients, target: Target) -> Bootstrap:
             f"(qualifier {target.qualifier!r}).",
             "Run `stagedoor bootstrap` once with an operator's credentials, or `cdk bootstrap`.",
         ) from error
-    return Bootstrap(bucket_name(target), int(answer["Parameter"].get("Value", "0")))
+    return Bootstrap(assets_bucket(target), int(answer["Parameter"].get("Value", "0")))
 
 
 def bootstrap(clients: Clients, target: Target, emit: Emit) -> Bootstrap:
@@ -139,7 +135,7 @@ def template(target: Target) -> Template:
         "Resources": {
             "Assets": {
                 "Type": "AWS::S3::Bucket",
-                "Properties": {"BucketName": bucket_name(target), **_PRIVATE_BUCKET},
+                "Properties": {"BucketName": assets_bucket(target), **_PRIVATE_BUCKET},
                 # A bucket that stayed when its creation failed would stand in the way of the next attempt.
                 "DeletionPolicy": "RetainExceptOnCreate",
                 "UpdateReplacePolicy": "Retain",
