@@ -9,10 +9,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from service.app import create_app
+from service.app import MAX_BODY_BYTES, create_app
 from service.console.stream import event_stream
 from service.parts import make_parts
 from service.settings import Settings
+from service.whole_bodies import WholeBodies
 
 FLASK_THREADS = 16
 
@@ -24,6 +25,6 @@ def make_front_door(settings: Settings | None = None) -> ASGIApp:
     return Starlette(
         routes=[
             event_stream(parts),
-            Mount("/", WSGIMiddleware(flask, workers=FLASK_THREADS)),  # type: ignore[arg-type]
+            Mount("/", WholeBodies(WSGIMiddleware(flask, workers=FLASK_THREADS), MAX_BODY_BYTES)),  # type: ignore[arg-type]
         ]
     )

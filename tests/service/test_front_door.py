@@ -168,6 +168,23 @@ def test_many_open_streams_do_not_keep_a_health_check_waiting(door, run_id):
         stream.close()
 
 
+def test_slow_senders_keep_nobody_waiting(door, monkeypatch):
+    monkeypatch.setattr("service.whole_bodies.BODY_SECONDS", 3)
+    host, port = door.url.removeprefix("http://").split(":")
+    head = f"POST /webhooks/github HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n"
+    head += f"X-Hub-Signature-256: sha256={'0' * 64}\r\n\r\n{{"
+    senders = [socket.create_connection((host, int(port)), timeout=20) for _ in range(40)]
+    for sender in senders:
+        sender.sendall(head.encode())
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert door.get("/healthz").status_code == 200
+    assert time.monotonic() - began < 2
+    assert senders[0].recv(1000).startswith(b"HTTP/1.1 408")
+    for sender in senders:
+        sender.close()
+
+
 def test_metrics_count_what_is_in_the_database(door, settings, run_id):
     assert 'stagedoor_behind{what="stages"} 1.0' in door.get("/metrics").text
     finish(settings, run_id)
