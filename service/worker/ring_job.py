@@ -7,6 +7,7 @@ from rq.job import Job
 from rq.utils import import_attribute
 
 from service.stages.doorbell import JOBS
+from service.worker.parent import end_with_parent
 
 
 class NotARing(Exception):
@@ -40,6 +41,11 @@ class RingJob(Job):
     @property
     def stopped_callback(self) -> None:
         """Return none."""
+
+    def perform(self) -> Any:
+        """Do the job in its work-horse, which ends with its worker: a service that is stopped does not go on unseen."""
+        end_with_parent()
+        return super().perform()
 
     def send_webhooks(self, *_arguments: Any, **_keywords: Any) -> None:
         """Send nothing to an address that the queue names."""

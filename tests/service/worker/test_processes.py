@@ -1,5 +1,6 @@
 """Workers do what the doorbell rings for and nothing else, and keep what they know to themselves."""
 
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -49,3 +50,28 @@ def test_a_database_that_fails_once_ends_no_group(settings, queue_url, monkeypat
         time.sleep(1)
         assert not group._stop.is_set()
         assert any(thread.name == "ringer" for thread in threading.enumerate())
+
+
+def test_a_job_ends_with_its_worker(settings, queue_url):
+    with working(settings, queue_url) as group, sqlite3.connect(settings.data_dir / "stagedoor.sqlite") as other:
+        until(lambda: group._children)
+        (worker,) = group._children
+        other.execute("BEGIN IMMEDIATE")  # the job waits for this
+        queue_on(queue_url).enqueue("service.worker.jobs.resolve_source", 4711)
+        until(lambda: children_of(worker.pid))
+        (horse,) = children_of(worker.pid)
+        time.sleep(0.5)
+        worker.kill()
+        until(lambda: is_over(horse), seconds=5)
+        other.rollback()
+
+
+def children_of(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def is_over(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
