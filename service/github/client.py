@@ -114,9 +114,15 @@ class RepositoryClient:
         return BranchState(branch.name, branch.commit.sha) if branch and branch.name == name else None
 
     def file(self, path: str, ref: str) -> bytes | None:
-        """Return a file as it is at a commit or branch, or None when there is no such file."""
+        """Return a file as it is at a commit or branch, or None when there is no such file.
+
+        GitHub does not send the bytes of one of more than 1 MB
+        (https://docs.github.com/en/rest/repos/contents#get-repository-content); as many zeros stand for them.
+        """
         found = self._ask(lambda: self._repository.get_contents(path, ref))
-        return None if found is None or isinstance(found, list) or found.type != "file" else found.decoded_content
+        if found is None or isinstance(found, list) or found.type != "file":
+            return None
+        return found.decoded_content if found.encoding == "base64" else bytes(found.size)
 
     def changed_paths(self, number: int) -> tuple[str, ...] | None:
         """Return the paths that a pull request changes, old names of moved files too; None when they are too many."""

@@ -62,7 +62,7 @@ def tell(sessions: Sessions, clients: GitHubClients, source_id: int, settings: S
                 client = clients.for_repository(picture.repository)
                 for each in news:
                     claim.renew()
-                    _Telling(sessions, client, picture, each).say()
+                    _Telling(sessions, client, picture, each, claim).say()
             except InstallationGone as gone:
                 log.info("nobody to tell", source_id=source_id, reason=str(gone))
                 return
@@ -89,8 +89,11 @@ def _is_told(picture: Picture, news: _News) -> bool:
 class _Telling:
     """One statement on its way to GitHub."""
 
-    def __init__(self, sessions: Sessions, client: RepositoryClient, picture: Picture, news: _News) -> None:
+    def __init__(
+        self, sessions: Sessions, client: RepositoryClient, picture: Picture, news: _News, claim: "_Claim"
+    ) -> None:
         self._sessions = sessions
+        self._claim = claim
         self._client = client
         self._news = news
         self._number = int(picture.ref) if isinstance(news.statement, Comment) else 0
@@ -150,6 +153,8 @@ class _Telling:
                 return self._client.find_deployment(deployment)
 
     def _make(self) -> int:
+        # Looking for it first may have taken longer than a claim lasts, on a slow network.
+        self._claim.renew()
         match self._news.statement:
             case Comment() as comment:
                 return self._client.create_comment(self._number, comment)

@@ -85,6 +85,9 @@ def _environment(clone_url: str, token: str, home: Path) -> dict[str, str]:
         "core.hooksPath": os.devnull,
         "core.symlinks": "true",
         "http.followRedirects": "initial",
+        # A connection that has gone silent ends git itself; our own limit would leave its helper process behind.
+        "http.lowSpeedLimit": "1000",  # bytes a second
+        "http.lowSpeedTime": "60",  # seconds
         "protocol.file.allow": "never",
         "safe.directory": "*",
     }

@@ -1,5 +1,6 @@
 """What GitHub says of pull requests, branches and files, and with which tokens it is asked."""
 
+import json
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from service.github.app_tokens import AppTokens, Scope, app_jwt
 from service.github.client import FETCH_PERMISSIONS, RepositoryClient
 from service.github.errors import GitHubUnavailable, InstallationGone
+from stagedoor.config import ConfigInvalid, parse_config
 from tests.service.github.recorder import DROP_ANSWER, Fault
 from tests.service.github.story import Story
 
@@ -74,6 +76,17 @@ def test_branches_and_files_are_those_of_git(story: Story, client: RepositoryCli
     assert client.file("app.py", story.commit) == b"answer = 2\n"
     assert client.file("none.toml", "main") is None
     assert client.file("app.py", "no-such-branch") is None
+
+
+def test_a_file_that_is_too_large_to_be_sent_is_there_and_is_no_configuration(
+    story: Story, client: RepositoryClient
+) -> None:
+    large = {"type": "file", "encoding": "none", "content": "", "size": 2_000_000, "path": "cdk.json"}
+    story.recorder.faults.append(Fault("GET", "/contents/cdk.json", 200, body=json.dumps(large).encode()))
+    text = client.file("cdk.json", "main")
+    assert text is not None
+    with pytest.raises(ConfigInvalid):
+        parse_config(text, "stagedoor.toml")
 
 
 def test_the_paths_that_a_pull_request_changes(story: Story, client: RepositoryClient) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from service.github.client import RepositoryClient
 from service.github.errors import GitHubUnavailable
 from service.github.tell import tell
 from service.models import Told
@@ -138,3 +139,22 @@ def test_the_claim_of_a_worker_that_died_becomes_void(story_on_each: Story) -> N
         session.execute(update(Told).where(Told.key == "claim").values(state="somebody-dead", updated_at=died))
     story.tell()
     assert "Live" in story.comment()
+
+
+def test_who_lost_the_claim_while_looking_for_a_thing_does_not_make_it(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.deploy(story.add_stage())
+    story.recorder.faults.append(Fault("POST", "/comments", 502))
+    with pytest.raises(GitHubUnavailable):
+        story.tell()
+
+    def look_for_long(*_arguments: object) -> None:
+        with story.sessions.begin() as session:
+            session.execute(update(Told).where(Told.key == "claim").values(state="another"))
+
+    monkeypatch.setattr(RepositoryClient, "find_comment", look_for_long)
+    before = len(story.recorder.writes())
+    with pytest.raises(GitHubUnavailable, match="taken over"):
+        story.tell()
+    assert story.recorder.writes()[before:] == []
