@@ -134,6 +134,8 @@ def open_blobs(settings: Settings) -> BlobStore:
     if settings.blob_url:
         parts = urlsplit(settings.blob_url)
         if parts.scheme != "s3" or not parts.netloc:
-            raise ValueError(f"STAGEDOOR_BLOB_URL must look like s3://bucket/prefix, not {settings.blob_url!r}")
+            raise SettingsInvalid(
+                f"STAGEDOOR_BLOB_URL is {settings.blob_url!r}, which names no bucket.", "Write s3://bucket/prefix."
+            )
         return S3Blobs(parts.netloc, parts.path)
     return FolderBlobs(settings.data_dir / "blobs")

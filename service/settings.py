@@ -89,7 +89,14 @@ class Settings(BaseSettings):
     def private_key(self) -> str:
         """Return the GitHub App's private key in PEM."""
         if self.github_private_key_file:
-            return self.github_private_key_file.read_text()
+            try:
+                return self.github_private_key_file.read_text()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingsInvalid(
+                    f"The GitHub App's private key cannot be read: {type(error).__name__}.",
+                    f"Put it into {self.github_private_key_file}, where STAGEDOOR_GITHUB_PRIVATE_KEY_FILE points, and "
+                    "let this user read it.",
+                ) from None
         return self.github_private_key.get_secret_value().replace("\\n", "\n")
 
     @cached_property

@@ -3,7 +3,7 @@ import pytest
 
 from demo.aws.server import LocalAws
 from service.blobs import FolderBlobs, S3Blobs, open_blobs
-from service.settings import Settings
+from service.settings import Settings, SettingsInvalid
 
 
 @pytest.fixture(scope="module")
@@ -48,5 +48,5 @@ def test_a_key_cannot_leave_the_folder(tmp_path):
 
 
 def test_a_store_that_is_no_bucket_is_refused():
-    with pytest.raises(ValueError, match="s3://"):
+    with pytest.raises(SettingsInvalid, match="names no bucket"):
         open_blobs(Settings(blob_url="https://bucket"))

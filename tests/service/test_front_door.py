@@ -250,3 +250,8 @@ def test_it_refuses_to_start_without(tmp_path, missing):
 def test_a_short_webhook_secret_is_refused(tmp_path):
     with pytest.raises(SettingsInvalid, match="shorter"):
         make_front_door(Settings(data_dir=tmp_path, **{**NEEDED, "github_webhook_secrets": ("short",)}))
+
+
+def test_a_private_key_that_is_not_there_is_said_in_words(tmp_path):
+    with pytest.raises(SettingsInvalid, match="private key cannot be read"):
+        make_front_door(Settings(data_dir=tmp_path, **{**NEEDED, "github_private_key_file": tmp_path / "none.pem"}))
