@@ -9,15 +9,16 @@ import sys
 from datetime import UTC, datetime
 
 import uvicorn
-from a2wsgi import WSGIMiddleware
 from flask import Flask, request
 from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, insert
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from service.app import MAX_BODY_BYTES
 from service.asgi import FLASK_THREADS
 from service.commands import KEEP_ALIVE_SECONDS
 from service.database import make_engine
+from service.flask_threads import FlaskThreads
 from service.models import UtcDateTime
 
 BARE = Table(
@@ -45,7 +46,7 @@ def make_app(database_url: str) -> Flask:
 
 if __name__ == "__main__":
     flask = make_app(sys.argv[1])
-    front_door = Starlette(routes=[Mount("/", WSGIMiddleware(flask, workers=FLASK_THREADS))])  # type: ignore[arg-type]
+    front_door = Starlette(routes=[Mount("/", FlaskThreads(flask, MAX_BODY_BYTES, FLASK_THREADS))])
     uvicorn.run(
         front_door,
         host="127.0.0.1",

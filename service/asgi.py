@@ -4,18 +4,17 @@ An open event stream costs a coroutine here; on a thread each it would starve we
 (40 of them on 32 threads made a health check take 5 s).
 """
 
-from a2wsgi import WSGIMiddleware
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from service.app import MAX_BODY_BYTES, create_app
 from service.console.stream import event_stream
+from service.flask_threads import FlaskThreads
 from service.parts import make_parts
 from service.settings import Settings
-from service.whole_bodies import WholeBodies
 
-FLASK_THREADS = 16
+FLASK_THREADS = 8  # more of them do not answer faster: they wait for one interpreter (bench/results/webhooks.md)
 
 
 def make_front_door(settings: Settings | None = None) -> ASGIApp:
@@ -25,6 +24,6 @@ def make_front_door(settings: Settings | None = None) -> ASGIApp:
     return Starlette(
         routes=[
             event_stream(parts),
-            Mount("/", WholeBodies(WSGIMiddleware(flask, workers=FLASK_THREADS), MAX_BODY_BYTES)),  # type: ignore[arg-type]
+            Mount("/", FlaskThreads(flask, MAX_BODY_BYTES, FLASK_THREADS)),
         ]
     )

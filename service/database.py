@@ -6,6 +6,7 @@ transactions that begin by writing, or by taking the lock that a writer will nee
 
 from datetime import UTC, datetime
 from pathlib import Path
+from select import POLLERR, POLLHUP, POLLIN, poll
 from typing import Any
 
 from alembic import command
@@ -13,6 +14,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -44,7 +46,25 @@ def make_engine(url: str) -> Engine:
     arguments = {"options": f"{idle} {_SERVER_KEEPALIVES}", **_CLIENT_KEEPALIVES}
     given = make_url(url).query  # what the operator's URL says comes first
     arguments = {name: value for name, value in arguments.items() if name not in given}
-    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=arguments)
+    engine = create_engine(url, pool_size=10, max_overflow=20, connect_args=arguments)
+
+    @event.listens_for(engine, "checkout")
+    def _look(connection: DBAPIConnection, _entry: ConnectionPoolEntry, _proxy: object) -> None:
+        # What a server that went away leaves behind is an idle socket with something to read: its goodbye. To see that
+        # costs no round trip; SQLAlchemy's own `pool_pre_ping` asks the server each time.
+        if not _is_quiet(connection):
+            raise DisconnectionError
+
+    return engine
+
+
+def _is_quiet(connection: DBAPIConnection) -> bool:
+    """Tell whether an idle connection is open and its server has said nothing on it."""
+    if connection.closed:
+        return False
+    waiting = poll()
+    waiting.register(connection.fileno(), POLLIN | POLLERR | POLLHUP)
+    return not waiting.poll(0)
 
 
 def _sqlite_engine(url: str) -> Engine:

@@ -169,7 +169,7 @@ def test_many_open_streams_do_not_keep_a_health_check_waiting(door, run_id):
 
 
 def test_slow_senders_keep_nobody_waiting(door, monkeypatch):
-    monkeypatch.setattr("service.whole_bodies.BODY_SECONDS", 3)
+    monkeypatch.setattr("service.flask_threads.BODY_SECONDS", 3)
     host, port = door.url.removeprefix("http://").split(":")
     head = f"POST /webhooks/github HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n"
     head += f"X-Hub-Signature-256: sha256={'0' * 64}\r\n\r\n{{"
