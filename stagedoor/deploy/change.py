@@ -170,7 +170,7 @@ class StackChange:
 
     def _discard_change_sets(self, actual: ActualStack) -> bool:
         """Delete what predecessors left; False when one of them is being executed."""
-        for name in waiting_change_sets(self.clients, actual.arn):
+        for name in waiting_change_sets(self.clients, actual.name):
             try:
                 self.clients.cloudformation.delete_change_set(StackName=actual.arn, ChangeSetName=name)
             except ClientError as error:

@@ -231,7 +231,7 @@ def _plan_stack(wanted: Wanted, identity: StageIdentity, clients: Clients) -> St
         check_ours(actual, identity)
         template = read_template(clients, actual.arn) if actual.status in GOOD else None
     decision = decide(wanted, actual, template)
-    if decision.action is Action.UNCHANGED and actual and waiting_change_sets(clients, actual.arn):
+    if decision.action is Action.UNCHANGED and actual and waiting_change_sets(clients, actual.name):
         # A frozen predecessor could still execute it. Nothing else changes; but the deploy takes it away.
         decision = Decision(Action.UPDATE, "a change set of an earlier deploy is left")
     return StackPlan(wanted.name, wanted.stack.id, decision.action, decision.reason, actual)

@@ -133,9 +133,12 @@ def check_ours(actual: ActualStack, identity: StageIdentity) -> None:
     )
 
 
-def waiting_change_sets(clients: Clients, arn: str) -> list[str]:
-    """Return the names of those of our change sets that were made for the stack and not executed."""
-    pages = clients.cloudformation.get_paginator("list_change_sets").paginate(StackName=arn)
+def waiting_change_sets(clients: Clients, name: str) -> list[str]:
+    """Return the names of those of our change sets that were made for the stack and not executed.
+
+    The stack goes by its name: while it is only in review, not every CloudFormation knows its change sets by its ARN.
+    """
+    pages = clients.cloudformation.get_paginator("list_change_sets").paginate(StackName=name)
     return [
         summary.get("ChangeSetName", "")
         for page in pages

@@ -29,6 +29,7 @@ from tests.chaos.ready import Ready
 ACCOUNT, REGION = "000000000001", "us-east-1"
 PYTHON = Path(sys.executable)
 BROKEN = Path(__file__).with_name("broken")
+WORKER = "service.worker.processes"
 LEASE_SECONDS = 4
 VERIFY_SECONDS = 12
 _START_SECONDS = 60
@@ -61,8 +62,9 @@ class Place:
         self.groups.append(self._spawn("worker", f"--processes={processes}"))
 
     def workers(self) -> list[int]:
-        """Return the RQ workers that live and their work-horses, orphans included: each was given the queue's URL."""
-        return [pid for pid in _pids() if _command(pid).endswith(self.queue.url)]
+        """Return the RQ workers that live and their work-horses, orphans included: a group's session outlives it."""
+        sessions = {group.pid for group in self.groups}
+        return [pid for pid in _pids() if _session_of(pid) in sessions and WORKER in _command(pid)]
 
     def _spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -190,10 +192,20 @@ def free_port() -> int:
 
 def parent_of(pid: int) -> int:
     """Return a process's parent; 0 when it has ended."""
+    return _stat(pid)[1]
+
+
+def _session_of(pid: int) -> int:
+    return _stat(pid)[3]
+
+
+def _stat(pid: int) -> tuple[int, ...]:
+    """Return a process's state, parent, group and session (proc_pid_stat(5)) as numbers; zeros when it has ended."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()[1])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except OSError:
-        return 0
+        return (0, 0, 0, 0)
+    return (0, int(fields[1]), int(fields[2]), int(fields[3]))
 
 
 def _pids() -> list[int]:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -158,7 +159,7 @@ def test_a_target_that_does_not_let_us_in_is_named_and_tried_again(live_house, m
 
     def closed(*_arguments):
         refusal = {"Error": {"Code": "AccessDenied", "Message": "arn:aws:iam::000000000000:role/deploy may not"}}
-        raise ClientError(refusal, "CreateChangeSet")
+        raise ClientError(cast(Any, refusal), "CreateChangeSet")
 
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "deploy", closed)
