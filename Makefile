@@ -10,7 +10,7 @@ RUN := .venv/bin
 
 export UV_PROJECT_ENVIRONMENT := .venv
 
-.PHONY: help setup demo up test lint format bench bench-webhooks docs clean
+.PHONY: help setup demo up test lint format bench bench-webhooks docs storm clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,6 +47,9 @@ up: setup ## start the same and stay
 
 test: setup tests/node/node_modules/.made ## every test
 	@$(RUN)/pytest -n 2 --dist loadgroup
+
+storm: setup ## the service under kills, freezes and a lost queue: two minutes
+	@$(RUN)/pytest -s -m storm tests/chaos
 
 lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff check .

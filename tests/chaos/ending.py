@@ -43,7 +43,10 @@ def live_numbers(place: Place) -> dict[str, str]:
             found[stack["StackName"]] = stack["StackStatus"]
             continue
         name = next(output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "Parameter")
-        found[stack["StackName"]] = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        try:
+            found[stack["StackName"]] = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        except ssm.exceptions.ParameterNotFound:
+            found[stack["StackName"]] = "on its way out"
     return found
 
 
