@@ -1,8 +1,9 @@
 """A proxy before the local AWS that writes down every call and lets AWS's answers come late.
 
 A call takes effect as soon as it is there; only its answer is held back. So a worker that is killed while it waits has
-changed something without knowing it, which is the hard case. Changing calls reach AWS one after the other, so the order
-that is written down is the order in which they took effect.
+changed something without knowing it, which is the hard case. Changing calls go to AWS one after the other in the order
+in which they came, so the order that is written down is the one in which they took effect, and no call of a worker that
+was frozen meanwhile waits here and is overtaken by its successor's.
 """
 
 import http.client
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -72,7 +73,7 @@ class RecordingProxy:
         self._aws = urlsplit(aws)
         self._chance = chance
         self._delays = {False: reads, True: changes}
-        self._order = threading.Lock()
+        self._one_by_one = ThreadPoolExecutor(1, "changes")
         self._connections = threading.local()
         self._stack_of: dict[str, str] = {}
         self.calls: list[Call] = []
@@ -86,6 +87,7 @@ class RecordingProxy:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._one_by_one.shutdown(cancel_futures=True)
 
     @property
     def endpoint(self) -> str:
@@ -95,13 +97,14 @@ class RecordingProxy:
     def pass_on(self, request: Request) -> Answer:
         """Give a request to AWS, write it down, and return AWS's answer when its delay is over."""
         changes = not request.operation.startswith(READS)
-        with ExitStack() as in_order:
-            if changes:
-                in_order.enter_context(self._order)
-            at = time.monotonic()
-            answer = self._send(request)
-            self.calls.append(self._call(request, answer, at))
+        answer = self._one_by_one.submit(self._carry_out, request).result() if changes else self._carry_out(request)
         time.sleep(self._chance.uniform(*self._delays[changes]))
+        return answer
+
+    def _carry_out(self, request: Request) -> Answer:
+        at = time.monotonic()
+        answer = self._send(request)
+        self.calls.append(self._call(request, answer, at))
         return answer
 
     def _send(self, request: Request) -> Answer:
