@@ -9,6 +9,7 @@ UV := $(HERE)/uv/bin/uv
 RUN := .venv/bin
 
 export UV_PROJECT_ENVIRONMENT := .venv
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help setup demo up test lint format bench bench-webhooks docs storm clean
 

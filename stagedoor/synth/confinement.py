@@ -34,7 +34,7 @@ _CERTIFICATES = (
     *("NIX_SSL_CERT_FILE",),
 )
 
-_KEPT_FOR_REGISTRIES = (
+KEPT_FOR_REGISTRIES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),
     *("PIP_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "NPM_CONFIG_REGISTRY", "npm_config_registry"),
     *("PIP_DEFAULT_TIMEOUT", "UV_HTTP_TIMEOUT"),
@@ -44,7 +44,7 @@ _KEPT_FOR_REGISTRIES = (
 it to whatever an installation runs."""
 
 _REGISTRY_URLS = tuple(
-    name for name in _KEPT_FOR_REGISTRIES if name.lower().endswith(("_proxy", "_url", "index", "registry"))
+    name for name in KEPT_FOR_REGISTRIES if name.lower().endswith(("_proxy", "_url", "index", "registry"))
 )
 _DNS, _HTTPS = 53, 443
 
@@ -80,7 +80,7 @@ def shield_this_process() -> None:
 
 def environment(ours: Mapping[str, str], scratch: Path, *, registry: bool) -> dict[str, str]:
     """Return a command's environment: made from nothing, with what is named above taken over from `ours`."""
-    names = (*_KEPT, *(_KEPT_FOR_REGISTRIES if registry else _CERTIFICATES))
+    names = (*_KEPT, *(KEPT_FOR_REGISTRIES if registry else _CERTIFICATES))
     kept = {name: ours[name] for name in names if name in ours}
     tools = [str(Path(node).parent)] if (node := shutil.which("node", path=ours.get("PATH"))) else []
     path = ":".join(dict.fromkeys([*tools, "/usr/local/bin", "/usr/bin", "/bin"]))

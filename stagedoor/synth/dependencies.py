@@ -194,6 +194,7 @@ class _Installation:
                 "UV_PYTHON": str(base_python()),
                 "UV_PYTHON_DOWNLOADS": "never",
                 "UV_NO_PROGRESS": "1",
+                "UV_SYSTEM_CERTS": "1",  # a company signs its registry itself
                 "PIP_CACHE_DIR": str(caches["pip"]),
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                 "npm_config_cache": str(caches["npm"]),

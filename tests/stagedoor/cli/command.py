@@ -10,6 +10,7 @@ from typing import Any
 
 from stagedoor.cli.app_folder import find_app
 from stagedoor.cli.stage import stage_identity
+from stagedoor.synth.confinement import KEPT_FOR_REGISTRIES
 
 ROOT = Path(__file__).parents[3]
 CACHE = ROOT / ".stagedoor" / "cache"
@@ -47,7 +48,8 @@ class Command:
     environment: dict[str, str]
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:
-        shell = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        names = ("PATH", "HOME", "LANG", *KEPT_FOR_REGISTRIES)
+        shell = {name: os.environ[name] for name in names if name in os.environ}
         return subprocess.Popen(
             [sys.executable, "-m", "stagedoor.cli", *words],
             cwd=self.folder,
