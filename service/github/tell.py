@@ -6,11 +6,14 @@ that makes something, its id after it; a row without an id may stand for a thing
 or by a call whose answer was lost, so that thing is looked for first.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from types import TracebackType
+from typing import Self
 from uuid import uuid4
 
 import structlog
@@ -29,9 +32,12 @@ from service.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-CLAIM_SECONDS = 90
-"""After which a claim that nobody renewed is void: longer than any one call with all its retries takes."""
+CLAIM_SECONDS = 20
+"""After which a claim that nobody renewed is void. A thread renews it, since one call with all its retries may take
+longer: so it is void soon after its process died, and not while GitHub is slow.
+"""
 
+RENEW_SECONDS = 5
 WAIT_SECONDS = 5
 ROUNDS = 20
 REFUSED = "refused"
@@ -190,6 +196,12 @@ def _state(statement: Statement) -> str:
 # --- Claims -----------------------------------------------------------------------------------------------------------
 
 
+class AnotherTells(GitHubUnavailable):
+    """Another process is telling GitHub about the same source. It reads what is true until nothing is left to tell, so
+    what we know is told, too, unless it dies.
+    """
+
+
 class _Claim:
     """The right to tell GitHub about one source, held by one process at a time, for `CLAIM_SECONDS` after each renewal.
 
@@ -201,6 +213,24 @@ class _Claim:
         self._sessions = sessions
         self._source_id = source_id
         self._holder = uuid4().hex
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"claim-{source_id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
+        self._thread.join()
+        self.release()
+
+    def _keep(self) -> None:
+        while not self._over.wait(RENEW_SECONDS):
+            try:
+                self.renew()
+            except Exception as trouble:  # `renew` is asked once more before anything is made
+                log.warning("a claim could not be renewed", source_id=self._source_id, error=str(trouble))
 
     def take(self) -> bool:
         """Take the claim if nobody holds it, or whoever did has not been heard of for too long."""
@@ -216,7 +246,7 @@ class _Claim:
         with self._sessions.begin() as session:
             renewed = session.execute(self._row(Told.state == self._holder, updated_at=now(session)))
             if renewed.first() is None:
-                raise GitHubUnavailable("Another process has taken over telling GitHub.")
+                raise AnotherTells("Another process has taken over telling GitHub.")
 
     def release(self) -> None:
         """Let the next one in."""
@@ -243,9 +273,7 @@ def _claim(sessions: Sessions, source_id: int) -> Iterator[_Claim]:
     deadline = time.monotonic() + WAIT_SECONDS
     while not claim.take():
         if time.monotonic() > deadline:
-            raise GitHubUnavailable("Another process is telling GitHub about the same.")
+            raise AnotherTells("Another process is telling GitHub about the same.")
         time.sleep(0.1)
-    try:
+    with claim:
         yield claim
-    finally:
-        claim.release()

@@ -1,6 +1,7 @@
 """Tells GitHub, beside the work: the newest state is what counts, so what piles up meanwhile is told at once."""
 
 import threading
+from datetime import datetime
 from types import TracebackType
 
 import structlog
@@ -9,7 +10,7 @@ from sqlalchemy import select, update
 from service.database import now
 from service.github.client import GitHubClients
 from service.github.errors import GitHubUnavailable
-from service.github.tell import tell
+from service.github.tell import AnotherTells, tell
 from service.models import Source
 from service.parts import Parts
 from service.stages.decide import retry_after
@@ -22,14 +23,21 @@ def tell_or_put_off(parts: Parts, github: GitHubClients, source_id: int) -> None
     try:
         tell(parts.sessions, github, source_id, parts.settings)
         _begin_anew(parts, source_id)
+    except AnotherTells as busy:
+        # No failure: nothing is wrong with GitHub, and to wait longer each time would keep the next push waiting.
+        log.info("another process tells GitHub", source_id=source_id, reason=str(busy))
+        _put_off(parts, source_id, None, failed=False)
     except Exception as trouble:
-        retry_at = trouble.retry_at if isinstance(trouble, GitHubUnavailable) else None
         log.warning("GitHub could not be told", source_id=source_id, exc_info=True)
-        with parts.sessions.begin() as session:
-            source = session.scalars(select(Source).where(Source.id == source_id).with_for_update()).one()
-            source.generation += 1
-            source.attempts += 1
-            source.not_before = retry_at or now(session) + retry_after(source.attempts)
+        _put_off(parts, source_id, trouble.retry_at if isinstance(trouble, GitHubUnavailable) else None, failed=True)
+
+
+def _put_off(parts: Parts, source_id: int, retry_at: datetime | None, *, failed: bool) -> None:
+    with parts.sessions.begin() as session:
+        source = session.scalars(select(Source).where(Source.id == source_id).with_for_update()).one()
+        source.generation += 1
+        source.attempts += int(failed)
+        source.not_before = retry_at or now(session) + retry_after(source.attempts if failed else 1)
 
 
 def _begin_anew(parts: Parts, source_id: int) -> None:

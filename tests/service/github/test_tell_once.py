@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from service.github import tell as tell_module
 from service.github.client import RepositoryClient
 from service.github.errors import GitHubUnavailable
-from service.github.tell import tell
+from service.github.tell import AnotherTells, tell
 from service.models import Told
 from tests.service.github.recorder import DROP_ANSWER, Fault
 from tests.service.github.story import Story
@@ -158,3 +159,17 @@ def test_who_lost_the_claim_while_looking_for_a_thing_does_not_make_it(
     with pytest.raises(GitHubUnavailable, match="taken over"):
         story.tell()
     assert story.recorder.writes()[before:] == []
+
+
+def test_a_claim_is_kept_while_one_call_takes_longer_than_it_lasts(
+    story_on_each: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = story_on_each
+    story.deploy(story.add_stage())
+    monkeypatch.setattr(tell_module, "CLAIM_SECONDS", 0.6)
+    monkeypatch.setattr(tell_module, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(tell_module, "WAIT_SECONDS", 1.2)
+    with tell_module._claim(story.sessions, story.source_id), pytest.raises(AnotherTells):
+        story.tell()
+    story.tell()
+    assert "Live" in story.comment()

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from service.database import now
+from service.github import tell
 from service.github.errors import GitHubUnavailable
 from service.models import Intent, Repository, Source
 from service.stages import sources
@@ -118,6 +119,20 @@ def test_github_that_answers_and_cannot_be_told_is_left_alone_for_longer_each_ti
 
 def unavailable(*_arguments):
     raise GitHubUnavailable("GitHub answered 502")
+
+
+def test_to_find_another_process_telling_is_no_failure_and_keeps_no_push_waiting(house, monkeypatch):
+    source = house.pull_request(**{"cdk.json": "{}"})
+    monkeypatch.setattr(tell, "WAIT_SECONDS", 0)
+    house.resolve(source)
+    with tell._claim(house.parts.sessions, source):
+        for _ in range(4):
+            tell_or_put_off(house.parts, house.clients, source)
+    with house.parts.sessions() as session:
+        row = session.get_one(Source, source)
+        assert row.attempts == 0
+        assert row.generation > row.done_generation
+        assert (row.not_before - now(session)).total_seconds() < 6
 
 
 def test_a_slow_answer_does_not_overwrite_a_later_question(house, monkeypatch):
