@@ -39,6 +39,12 @@ class UserError(Exception):
         return f"{self.what} {self.remedy}"
 
 
+class TargetUnusable(UserError):
+    """What keeps us out of a target's account, or from deploying into it: its operator can put it right, and no app."""
+
+    id = "target-unusable"
+
+
 class LeaseLost(Exception):
     """This process no longer holds the stage: another has taken over, and nothing more may be changed."""
 

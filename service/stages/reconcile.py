@@ -32,7 +32,7 @@ from service.stages.run import Result, deploy_commit, remove_stage
 from service.stages.sources import resolve
 from service.stages.teller import Teller
 from stagedoor.deploy.access import as_user_error
-from stagedoor.errors import Cancelled, LeaseLost, UserError
+from stagedoor.errors import Cancelled, LeaseLost, TargetUnusable, UserError
 from stagedoor.events import Emit, Event
 
 log = structlog.get_logger(__name__)
@@ -163,11 +163,9 @@ class _Reconciler:
             return (Outcome.SUPERSEDED if superseded else Outcome.CANCELLED), None, None, []
         except LeaseLost:
             raise
-        except UserError as error:
-            return Outcome.FAILED, _as_json(error), None, []
         except Exception as error:
-            told = as_user_error(error)
-            return Outcome.ERRORED, _of_the_target(told) if told else _our_own_error(), None, []
+            outcome, told = _failure(error)
+            return outcome, told, None, []
 
     def _still_wanted(self, begun: Begun) -> None:
         """Re-read the pull request between phases; raise when the run should not go on."""
@@ -208,6 +206,16 @@ class _Watched:
         current = standing(self._lease, self._begun.run.id)
         if current.cancel_requested or current.want is Want.GONE:
             raise Cancelled
+
+
+def _failure(error: Exception) -> tuple[Outcome, dict[str, Any]]:
+    """Tell whose the failure is: the app's, or else the target's or our own, which is tried again by itself."""
+    told = error if isinstance(error, UserError) else as_user_error(error)
+    if told is None:
+        return Outcome.ERRORED, _our_own_error()
+    if isinstance(told, TargetUnusable):
+        return Outcome.ERRORED, _of_the_target(told)
+    return Outcome.FAILED, _as_json(told)
 
 
 def _as_json(error: UserError) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from stagedoor.errors import UserError
+from stagedoor.errors import TargetUnusable, UserError
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
 _STALE = frozenset(
@@ -31,19 +31,19 @@ _TOO_MANY = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceede
 """Codes of https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/CommonErrors.html and their kin in S3."""
 
 
-class NoCredentials(UserError):
+class NoCredentials(TargetUnusable):
     """There are no AWS credentials, or they cannot be used."""
 
     id = "no-credentials"
 
 
-class AccessDenied(UserError):
+class AccessDenied(TargetUnusable):
     """The credentials are not allowed to do what is needed."""
 
     id = "access-denied"
 
 
-class AwsUnreachable(UserError):
+class AwsUnreachable(TargetUnusable):
     """AWS could not be reached."""
 
     id = "aws-unreachable"

@@ -17,7 +17,7 @@ from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.stacks import GOOD, error_code, read_stack
 from stagedoor.deploy.watch import Watch, run_alone
-from stagedoor.errors import UserError
+from stagedoor.errors import TargetUnusable, UserError
 from stagedoor.events import Emit
 from stagedoor.target import Target
 
@@ -51,7 +51,7 @@ _ONLY_BY_TLS = {
 }
 
 
-class NotBootstrapped(UserError):
+class NotBootstrapped(TargetUnusable):
     """The target's account and region have no bucket for assets, or one that is too old for the app."""
 
     id = "not-bootstrapped"

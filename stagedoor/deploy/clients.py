@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
 from botocore.loaders import create_loader
 
-from stagedoor.errors import UserError
+from stagedoor.errors import TargetUnusable
 from stagedoor.target import Target
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _SESSION_SECONDS = 3600
 (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
 
 
-class WrongAccount(UserError):
+class WrongAccount(TargetUnusable):
     """The credentials belong to another account than the target names."""
 
     id = "wrong-account"

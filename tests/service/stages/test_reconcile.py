@@ -16,6 +16,7 @@ from service.stages import run as run_module
 from service.stages.journal import read_events
 from service.stages.lease import acquire
 from service.stages.ledger import DatabaseLedger
+from stagedoor.deploy.bootstrap import NotBootstrapped
 from stagedoor.deploy.remove import RemoveFailed
 from tests.service.rows import T0
 from tests.service.stages import tiny_app
@@ -169,6 +170,22 @@ def test_a_target_that_does_not_let_us_in_is_named_and_tried_again(live_house, m
     assert error["what"] == "These credentials may not call CreateChangeSet."
     assert "tried again by itself" in error["remedy"]
     assert "arn:" not in str(error)
+    threading.Event().wait(0.3)
+    live_house.reconcile(source)
+    assert live_house.outcomes(source) == [("deploy", "errored"), ("deploy", "succeeded")]
+
+
+def test_a_target_that_nobody_has_bootstrapped_is_tried_again(live_house, monkeypatch):
+    source = live_house.pull_request()
+    live_house.resolve(source)
+
+    def bare(*_arguments):
+        raise NotBootstrapped("The account is not prepared for deploys.", "Run `cdk bootstrap`.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "deploy", bare)
+        live_house.reconcile(source)
+    assert live_house.runs(source)[0].error["id"] == NotBootstrapped.id
     threading.Event().wait(0.3)
     live_house.reconcile(source)
     assert live_house.outcomes(source) == [("deploy", "errored"), ("deploy", "succeeded")]
