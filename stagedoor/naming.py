@@ -35,6 +35,9 @@ class StageIdentity:
     `repository` and `service` are ids, not names, since names change: the repository's id on its GitHub host and the
     deployment service's own id. Without a service, both say who deployed instead (`local`).
     `disposable` stages (previews, personal ones) take their retained data with them when they are removed.
+
+    A stage that was adopted has no `prefix`: its stacks, exports and everything else keep the names that the app gave
+    them. `adopting` are the ARNs of stacks without an owner that a person has told this deploy to take over.
     """
 
     app: str
@@ -43,6 +46,12 @@ class StageIdentity:
     repository: str
     service: str
     disposable: bool = True
+    adopting: frozenset[str] = frozenset()
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the stage has the stacks under the names that the app gave them."""
+        return not self.prefix
 
     def tags(self) -> dict[str, str]:
         """Return the tags of every stack of the stage; they never change, as a changed tag changes every resource."""
@@ -55,7 +64,7 @@ class StageIdentity:
 
     def stack_name(self, own_name: str) -> str:
         """Return the name of the stage's copy of the stack that the app itself calls `own_name`."""
-        name = f"{self.prefix}-{own_name}"
+        name = own_name if self.adopted else f"{self.prefix}-{own_name}"
         if len(name) > STACK_NAME_LIMIT:
             raise StackNameTooLong(
                 f"The stack {own_name!r} would be called {name!r}, which is longer than {STACK_NAME_LIMIT} characters.",

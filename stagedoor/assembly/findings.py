@@ -33,7 +33,9 @@ class Rewriting:
 
 
 def fixed_name_findings(stack: Stack, tree: TemplateTree, rewriting: Rewriting) -> Iterator[Finding]:
-    """Yield a finding for each name that two stages would both claim."""
+    """Yield a finding for each name that two stages would both claim; an adopted stage is the one that has them."""
+    if rewriting.identity.adopted:
+        return
     own = frozenset(rewriting.generated.values())
     for part in tree.all():
         for fixed in fixed_names(part.template, part.scope, rewriting.identity, own):
@@ -57,7 +59,8 @@ def refuse_fixed_names(findings: list[Finding], identity: StageIdentity) -> None
 def other_findings(stack: Stack, tree: TemplateTree, rewriting: Rewriting) -> Iterator[Finding]:
     """Yield everything else that rewriting had to leave as it is."""
     for part in tree.all():
-        yield from _literals(stack, part, rewriting)
+        if not rewriting.identity.adopted:
+            yield from _literals(stack, part, rewriting)
         yield from _unclear(stack, part)
         if rewriting.identity.disposable:
             yield from _retained(stack, part)

@@ -48,7 +48,8 @@ def rewrite_assembly(assembly: Assembly, identity: StageIdentity, target: Target
         )
         for stack in assembly.stacks
     }
-    rewriting = Rewriting(identity, _stack_names(assembly, identity), _generated(assembly, original, identity))
+    generated = {} if identity.adopted else _generated(assembly, original, identity)
+    rewriting = Rewriting(identity, _stack_names(assembly, identity), generated)
     trees = _rewritten(assembly, original, rewriting, target)
     fixed = [found for stack in assembly.stacks for found in fixed_name_findings(stack, trees[stack.id], rewriting)]
     if identity.disposable:
@@ -90,10 +91,11 @@ def _generated(assembly: Assembly, trees: Trees, identity: StageIdentity) -> dic
 
 def _rewritten(assembly: Assembly, original: Trees, rewriting: Rewriting, target: Target) -> dict[str, TemplateTree]:
     """Return each stack's templates as the stage has them, in scopes where what is the stage's own is known as such."""
+    prefix = rewriting.identity.prefix
     parts = [part for tree in original.values() for part in tree.all()]
     names = {name for part in parts for _, name in exported_names(part.template, part.scope)}
     exported = frozenset(name for name in names if isinstance(name, str))
-    own_exports = frozenset(export_name(name, rewriting.identity.prefix) for name in exported)
+    own_exports = frozenset(export_name(name, prefix) for name in exported) if prefix else exported
     trees = {}
     for stack in assembly.stacks:
         tree = original[stack.id].in_scope(stack.own_name, stack.parameters, exported)
@@ -113,9 +115,10 @@ class _Change:
     def __call__(self, template: Template, scope: Scope) -> Template:
         identity, names = self._rewriting.identity, self._rewriting.stack_names
         template = with_target_names(template, self._assets, self._target)
-        template = with_whole_words(template, self._rewriting.generated)
-        template = with_own_exports(template, scope, identity.prefix, names)
-        template = with_own_parameters(template, names)
+        if not identity.adopted:
+            template = with_whole_words(template, self._rewriting.generated)
+            template = with_own_exports(template, scope, identity.prefix, names)
+            template = with_own_parameters(template, names)
         return with_disposable_data(template) if identity.disposable else template
 
 

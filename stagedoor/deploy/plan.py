@@ -76,12 +76,16 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One stack as it should be, with everything that CloudFormation is told. `ordinal` as in `KnownStack`."""
+    """One stack as it should be, with everything that CloudFormation is told. `ordinal` as in `KnownStack`.
+
+    `keeps_parameters`: a parameter that the assembly does not give keeps the value that the stack has, default or not.
+    """
 
     stack: Stack
     template: Template
     tags: Mapping[str, str]
     ordinal: int
+    keeps_parameters: bool = False
 
     @property
     def name(self) -> str:
@@ -148,6 +152,7 @@ def wanted_stacks(assembly: Assembly, identity: StageIdentity) -> list[Wanted]:
             template=json.loads(stack.template_path.read_text(encoding="utf-8")),
             tags={**stack.tags, **identity.tags()},
             ordinal=depths[stack.id],
+            keeps_parameters=identity.adopted,
         )
         for stack in assembly.stacks
     ]
@@ -182,13 +187,14 @@ def parameters_for(wanted: Wanted, actual: ActualStack | None) -> "list[Paramete
     """Return the parameters as CloudFormation takes them.
 
     What the assembly gives is passed; for the rest the template's default holds, so that equal assemblies make equal
-    stacks. Only a parameter that has neither keeps its previous value.
+    stacks. Only a parameter that has neither keeps its previous value. In an adopted stack each does, as with
+    `cdk deploy`: whoever deployed it before may have given it on the command line.
     """
     passed: list[ParameterTypeDef] = []
     for key, definition in wanted.template.get("Parameters", {}).items():
         if key in wanted.stack.parameters:
             passed.append({"ParameterKey": key, "ParameterValue": wanted.stack.parameters[key]})
-        elif "Default" not in definition and actual is not None and key in actual.parameters:
+        elif actual is not None and key in actual.parameters and _keeps(wanted, key, definition):
             passed.append({"ParameterKey": key, "UsePreviousValue": True})
     return passed
 
@@ -215,13 +221,22 @@ def _parameter_may_differ(key: str, definition: Mapping[str, Any], wanted: Wante
     if key == _BOOTSTRAP_PARAMETER:
         return False
     now = actual.parameters.get(key)
-    kept = key not in wanted.stack.parameters and "Default" not in definition
-    if kept:
-        return now is None
+    kept = key not in wanted.stack.parameters and _keeps(wanted, key, definition)
+    if kept and now is None:
+        return True
     # A parameter of the parameter store keeps its name while the value behind it changes.
-    if str(definition.get("Type", "")).startswith("AWS::SSM::Parameter") or now == _HIDDEN:
+    if str(definition.get("Type", "")).startswith("AWS::SSM::Parameter"):
+        return True
+    if kept:
+        return False
+    if now == _HIDDEN:
         return True
     return now != str(wanted.stack.parameters.get(key, definition.get("Default")))
+
+
+def _keeps(wanted: Wanted, key: str, definition: Mapping[str, Any]) -> bool:
+    """Whether a parameter that the assembly does not give keeps the value that the stack has."""
+    return "Default" not in definition or (wanted.keeps_parameters and key != _BOOTSTRAP_PARAMETER)
 
 
 def _plan_stack(wanted: Wanted, identity: StageIdentity, clients: Clients) -> StackPlan:

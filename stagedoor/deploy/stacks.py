@@ -114,12 +114,19 @@ def is_unclaimed_review(actual: ActualStack) -> bool:
     Such a shell has no resources. Its tags may not be told until its first change set is executed, so it counts as
     another's only when it bears another's.
     """
-    return actual.status == REVIEW and not any(key.startswith(_OWNER_TAGS) for key in actual.tags)
+    return actual.status == REVIEW and not has_owner(actual)
+
+
+def has_owner(actual: ActualStack) -> bool:
+    """Whether the stack's tags say that it belongs to a stage, whoever's."""
+    return any(key.startswith(_OWNER_TAGS) for key in actual.tags)
 
 
 def check_ours(actual: ActualStack, identity: StageIdentity) -> None:
-    """Raise `StackNotOurs` unless the stack is this stage's own."""
+    """Raise `StackNotOurs` unless the stack is this stage's own, or one without an owner that is being adopted."""
     if is_ours(actual, identity) or is_unclaimed_review(actual):
+        return
+    if actual.arn in identity.adopting and not has_owner(actual):
         return
     theirs = {key: value for key, value in actual.tags.items() if key.startswith(_OWNER_TAGS)}
     whose = (
@@ -129,7 +136,9 @@ def check_ours(actual: ActualStack, identity: StageIdentity) -> None:
     )
     raise StackNotOurs(
         f"The stack {actual.name!r} already exists and {whose}.",
-        "Deploy through the service that owns it, delete it, or choose another stage.",
+        "Deploy through the service that owns it, or choose another stage."
+        if theirs
+        else "If it is this app's own, take it over: `stagedoor deploy --adopt`. Else choose another stage.",
     )
 
 
