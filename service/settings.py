@@ -5,10 +5,10 @@ Everything has a default that serves on a laptop, except what must never have on
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from stagedoor.errors import UserError
@@ -65,6 +65,19 @@ class Settings(BaseSettings):
     verify_seconds: float = 900  # how often what GitHub last said is read again, as webhooks get lost
 
     delivery_days: float = 30  # how long webhooks are kept that were acted on
+
+    def __init__(self, **values: Any) -> None:
+        """Read the environment. Raises `SettingsInvalid`, which names the variable and shows no value."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            wrong = error.errors(include_input=False, include_url=False)[0]
+            name = str(wrong["loc"][0])
+            variable = name if name.startswith("STAGEDOOR_") else f"STAGEDOOR_{name.upper()}"
+            raise SettingsInvalid(
+                f"{variable} cannot be read: {wrong['msg'][:1].lower()}{wrong['msg'][1:]}.",
+                f"Put {variable} right; docs/operating.md lists what can be set.",
+            ) from None
 
     @field_validator("github_webhook_secrets", mode="before")
     @classmethod

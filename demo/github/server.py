@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from demo.github.deliveries import Deliveries, Delivery
 from demo.github.deployments import Deployments, moment
 from demo.github.emulator import Emulator
@@ -36,6 +33,7 @@ from demo.github.world import (
     LocalPull,
     LocalRepository,
     World,
+    new_private_key,
 )
 
 _DEVELOPER_TOKEN = "developer"
@@ -56,7 +54,7 @@ class LocalGitHub:
         self.webhook_secret = webhook_secret
         self._stack = ExitStack()
         self._deliveries = Deliveries(webhook_url, webhook_secret, self.app_id)
-        self.private_key = _new_private_key()
+        self.private_key = new_private_key()
 
     def __enter__(self) -> Self:
         with ExitStack() as starting:
@@ -393,10 +391,3 @@ class LocalGitHub:
             return json.loads(text) if text else {}
         finally:
             connection.close()
-
-
-def _new_private_key() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    ).decode()

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from demo.github.deployments import Deployments, moment
 from demo.github.git_repository import GitRepository
 from demo.github.shapes import Commit, Json, Place, node_id
@@ -174,3 +177,11 @@ class World:
             "maintainer_can_modify": False,
             "changed_files": len(repository.git.changes(pull.base_sha, pull.head_sha)),
         }
+
+
+def new_private_key() -> str:
+    """Return a private key as GitHub gives one to an App: RSA, PEM."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    ).decode()

@@ -22,18 +22,27 @@ from stagedoor.target import Trust
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def add_repository(session: Session, full_name: str = "acme/notes", github_id: int = 1) -> Repository:
-    """Add a repository with the App installed on it, and all that it needs."""
-    host = session.query(GitHubHost).filter_by(name="github.com").one_or_none() or GitHubHost(
-        name="github.com", api_url="https://api.github.com", web_url="https://github.com"
+def add_repository(
+    session: Session,
+    full_name: str = "acme/notes",
+    github_id: int = 1,
+    *,
+    host: GitHubHost | None = None,
+    installation_id: int | None = None,
+) -> Repository:
+    """Add a repository with the App installed on it, and all that it needs; on github.com unless a host is given."""
+    host = (
+        host
+        or session.query(GitHubHost).filter_by(name="github.com").one_or_none()
+        or GitHubHost(name="github.com", api_url="https://api.github.com", web_url="https://github.com")
     )
-    installation = Installation(host=host, github_id=100 + github_id, created_at=T0)
+    installation = Installation(host=host, github_id=installation_id or 100 + github_id, created_at=T0)
     repository = Repository(
         host=host,
         github_id=github_id,
         installation=installation,
         full_name=full_name,
-        clone_url=f"https://github.com/{full_name}.git",
+        clone_url=f"{host.web_url}/{full_name}.git",
         created_at=T0,
     )
     session.add(repository)

@@ -255,3 +255,10 @@ def test_a_short_webhook_secret_is_refused(tmp_path):
 def test_a_private_key_that_is_not_there_is_said_in_words(tmp_path):
     with pytest.raises(SettingsInvalid, match="private key cannot be read"):
         make_front_door(Settings(data_dir=tmp_path, **{**NEEDED, "github_private_key_file": tmp_path / "none.pem"}))
+
+
+def test_a_setting_that_cannot_be_read_is_named_and_its_value_is_not_shown(monkeypatch):
+    monkeypatch.setenv("STAGEDOOR_LEASE_SECONDS", "hunter2")
+    with pytest.raises(SettingsInvalid, match="STAGEDOOR_LEASE_SECONDS cannot be read") as error:
+        Settings()
+    assert "hunter2" not in str(error.value)

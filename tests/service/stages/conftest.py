@@ -17,11 +17,8 @@ from service.database import Sessions, make_engine, make_sessions, migrate
 from service.github.client import GitHubClients
 from service.models import (
     GitHubHost,
-    Installation,
     Intent,
-    Repository,
     Run,
-    ServiceIdentity,
     Source,
     SourceKind,
     Stage,
@@ -30,7 +27,7 @@ from service.parts import Parts
 from service.settings import Settings
 from service.stages.reconcile import reconcile
 from service.stages.sources import resolve
-from tests.service.rows import T0, add_target
+from tests.service.rows import T0, add_repository, add_target
 from tests.service.stages import tiny_app
 
 _REPOSITORIES = itertools.count(1)
@@ -150,16 +147,9 @@ def make_house(github: LocalGitHub, sessions: Sessions, folder: Path, account: s
     )
     with sessions.begin() as session:
         host = GitHubHost(name="local", api_url=github.api_url, web_url=github.web_url)
-        installation = Installation(host=host, github_id=github.installation_id, created_at=T0)
-        row = Repository(
-            host=host,
-            installation=installation,
-            github_id=repository.number,
-            full_name=repository.full_name,
-            clone_url=f"{github.web_url}/{repository.full_name}.git",
-            created_at=T0,
+        row = add_repository(
+            session, repository.full_name, repository.number, host=host, installation_id=github.installation_id
         )
-        session.add_all([row, ServiceIdentity(id=1, uid="0" * 32, created_at=T0)])
         target = add_target(session)
         target.account = account
         session.flush()
