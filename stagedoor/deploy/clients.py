@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import boto3
 import botocore.session
@@ -96,6 +96,10 @@ class Clients:
                 self._check_account(role)
                 self._clients[service, role] = self._make(service, role)
             return self._clients[service, role]
+
+    def lookup(self, service: str) -> Any:
+        """Return the client of any service, by boto3's name for it, as the identity that only looks."""
+        return self.client(cast(Service, service), Phase.LOOKUP)
 
     def _role(self, phase: Phase) -> str | None:
         roles = {
