@@ -11,7 +11,7 @@ RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo up test lint format bench bench-webhooks docs storm clean
+.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy docs storm clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,10 @@ demo/github/node_modules/.made: demo/github/package-lock.json
 
 tests/node/node_modules/.made: tests/node/package-lock.json
 	@cd tests/node && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+bench/peers/node_modules/.made: bench/peers/package-lock.json
+	@cd bench/peers && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 setup: .venv/.made $(HERE)/ministack/.made demo/github/node_modules/.made ## install everything into the checkout
@@ -64,13 +68,16 @@ format: setup ## put the style right
 	@$(RUN)/ruff check --fix --quiet .
 	@$(RUN)/ruff format .
 
-bench: bench-webhooks ## every benchmark
+bench: bench-webhooks bench-deploy ## every benchmark
 
 bench-webhooks: setup ## what a webhook costs beside a bare INSERT
 	@$(RUN)/python -m bench.webhooks --while "$(RUN)/python -m bench.deploying"
+
+bench-deploy: setup bench/peers/node_modules/.made ## our deploys beside those of the CDK CLI
+	@$(RUN)/python -m bench.deploy
 
 docs: setup ## what is generated in docs/
 	@$(RUN)/python -m docs.generate_data_model
 
 clean: ## what is installed and cached in the checkout
-	rm -rf .venv $(HERE) demo/github/node_modules tests/node/node_modules
+	rm -rf .venv $(HERE) demo/github/node_modules tests/node/node_modules bench/peers/node_modules
