@@ -46,12 +46,16 @@ class InstallFailed(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What was installed, as a command must see it: first on its path, in its variables, readable to it."""
+    """What was installed, as a command must see it: first on its path, in its variables, readable to it.
+
+    `made` are the folders that were made for it; one that is made anew has another name.
+    """
 
     path: tuple[Path, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()
     node_modules: Path | None = None
+    made: tuple[Path, ...] = ()
 
     def __or__(self, other: "Environment") -> "Environment":
         return Environment(
@@ -59,6 +63,7 @@ class Environment:
             {**self.variables, **other.variables},
             self.readable + other.readable,
             other.node_modules or self.node_modules,
+            self.made + other.made,
         )
 
 
@@ -231,7 +236,9 @@ def settings_above(folder: Path) -> tuple[Path, ...]:
 
 
 def _node_environment(made: Path) -> Environment:
-    return Environment((made / "node_modules" / ".bin",), readable=(made,), node_modules=made / "node_modules")
+    return Environment(
+        (made / "node_modules" / ".bin",), readable=(made,), node_modules=made / "node_modules", made=(made,)
+    )
 
 
 def _python_environment(made: Path, recipe: Recipe) -> Environment:
@@ -246,7 +253,7 @@ def _python_environment(made: Path, recipe: Recipe) -> Environment:
     }
     if (recipe.folder / "src").is_dir():
         variables["PYTHONPATH"] = str(recipe.folder / "src")  # the project's own code changes: it is not installed
-    return Environment((made / "venv" / "bin", *_uv_folder()), variables, (made, *_uv_folder()))
+    return Environment((made / "venv" / "bin", *_uv_folder()), variables, (made, *_uv_folder()), made=(made,))
 
 
 def _uv_folder() -> tuple[Path, ...]:

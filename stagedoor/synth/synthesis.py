@@ -1,7 +1,7 @@
 """Run an app's program as the CDK CLI would, with a stage's name and its target, and get the assembly that it writes.
 
-Source of the contract between the CLI and an app: `packages/@aws-cdk/toolkit-lib/lib/api/cloud-assembly` in
-https://github.com/aws/aws-cdk-cli. No `cdk` is started.
+No `cdk` is started; `program.py` says what is run. Where nothing of what decides an assembly has changed since it was
+made, nothing is run at all: `sources.py` says what that is, `seen.py` keeps the assemblies.
 """
 
 import fcntl
@@ -11,25 +11,19 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from stagedoor.errors import Location, UserError
-from stagedoor.events import Emit
+from stagedoor.errors import UserError
+from stagedoor.events import Emit, Event, EventKind
 from stagedoor.synth.dependencies import Environment, install, settings_above, to_log
 from stagedoor.synth.executor import Command, Executor
 from stagedoor.synth.places import location_in
-from stagedoor.synth.settings import CdkSettings, context_of, read_settings
-from stagedoor.synth.tree import UnsafeFile
-from stagedoor.target import Trust
+from stagedoor.synth.program import Program, SynthRequest, interpreted, read_program
+from stagedoor.synth.seen import SeenAssemblies
+from stagedoor.synth.sources import read_sources, unchanged
 
-CLI_VERSION = "2.1148.1"
-SCHEMA_VERSION = "55.0.0"
-"""The CDK CLI that we stand in for, and the manifest schema that it reads: the pair of aws-cdk-lib 2.275.0."""
-
-CONTEXT_LIMIT = 100_000
-"""Bytes of context that fit in the environment: Linux allows 131,072 for one variable; the rest goes into a file."""
+__all__ = ["NoAssembly", "SynthFailed", "SynthRequest", "synthesize"]
 
 
 class SynthFailed(UserError):
@@ -44,76 +38,64 @@ class NoAssembly(UserError):
     id = "synth-wrote-no-assembly"
 
 
-class NoCommand(UserError):
-    """Nothing says how the app's program is run."""
-
-    id = "synth-has-no-command"
-
-
-@dataclass(frozen=True, slots=True)
-class SynthRequest:
-    """One synth. `app_dir` holds `cdk.json`; `root` is its repository's (the app's own folder without one).
-
-    `output` is the assembly's directory, made anew; `command` replaces the `app` of `cdk.json`; `context` is added to
-    the app's own and wins. `cache_dir` may be shared by all apps: what must be apart in it is kept apart by `trust`.
-    """
-
-    app_dir: Path
-    output: Path
-    stage: str
-    account: str
-    region: str
-    cache_dir: Path
-    trust: Trust
-    command: str | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
-    root: Path | None = None
-
-
 def synthesize(request: SynthRequest, executor: Executor, emit: Emit) -> Path:
-    """Install the app's dependencies, run its program, and return the directory of its assembly.
+    """Return the directory of the app's assembly: install the app's dependencies and run its program, or use what an
+    equal tree gave before, which the event `hit` tells.
 
     Raises `SynthFailed` with the end of the app's own output and, where it can be read, the place in its code;
     other `UserError`s for what stops it before, and for limits that it passed.
     """
-    root = (request.root or request.app_dir).resolve()
-    app_dir = request.app_dir.resolve()
-    if not app_dir.is_relative_to(root) or not app_dir.is_dir():
-        raise UnsafeFile("The app's folder is not a folder of the repository.", "Name the folder that holds cdk.json.")
-    settings = read_settings(app_dir, root)
-    app = request.command or settings.app
-    if not app:
-        raise NoCommand(
-            "cdk.json does not say how the app is run.",
-            'Give it an "app", such as "python app.py".',
-            location=Location(str((app_dir / "cdk.json").relative_to(root))),
-        )
-    environment = install(app_dir, root, request.cache_dir.resolve() / request.trust.value, executor, emit)
+    program = read_program(request)
+    cache = request.cache_dir.resolve() / request.trust.value
     output = request.output.resolve()
-    output.mkdir(parents=True)
-    with (
-        _node_modules_shown(app_dir, root, environment),
-        tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing,
-    ):
-        variables = _variables(request, settings, output, Path(passing))
-        program = _Program(app_dir, root, output, environment, {**environment.variables, **variables}, Path(passing))
-        for line in (settings.build, app):
-            if line:
-                program.run(line, executor, emit)
-    if not (output / "manifest.json").is_file():
-        raise NoAssembly(
-            f"The app's program ({app}) ended without an error, and wrote no assembly.",
-            "See that it calls synth(), and that it does not set an outdir of its own.",
-        )
+    sources = read_sources(program.root, cache / "trees") if request.remember else None
+    if sources is None:
+        _run(program, cache, output, executor, emit)
+        return output
+    key = program.key(sources.digest)
+    seen = SeenAssemblies(cache / "assemblies")
+    if seen.take(key, output):
+        emit(Event(EventKind.LOG, "synth", "hit", "All that the program can read is as it was: its assembly is, too."))
+        return output
+    before = sources.contents()
+    environment = _run(program, cache, output, executor, emit)
+    after = read_sources(program.root, cache / "trees")
+    # Whoever edits a file while the program runs gets an assembly that belongs to no tree.
+    if after is not None and unchanged(before, after.contents()):
+        seen.keep(key, output, environment.made)
     return output
 
 
-@dataclass(frozen=True, slots=True)
-class _Program:
-    """The app's command lines, and where and with what they are run."""
+def _run(program: Program, cache: Path, output: Path, executor: Executor, emit: Emit) -> Environment:
+    """Install what the program needs, run it, and return what was installed."""
+    environment = install(program.app_dir, program.root, cache, executor, emit)
+    output.mkdir(parents=True)
+    with (
+        _node_modules_shown(program.app_dir, program.root, environment),
+        tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing,
+    ):
+        variables = {**environment.variables, **program.variables, "CDK_OUTDIR": str(output)}
+        if program.large:
+            overflow = Path(passing, "context-overflow.json")
+            overflow.write_text(json.dumps(program.large))
+            Path(passing).chmod(0o755)
+            variables["CONTEXT_OVERFLOW_LOCATION_ENV"] = str(overflow)
+        running = _Running(program, output, environment, variables, Path(passing))
+        for line in program.lines:
+            running.run(line, executor, emit)
+    if not (output / "manifest.json").is_file():
+        raise NoAssembly(
+            f"The app's program ({program.lines[-1]}) ended without an error, and wrote no assembly.",
+            "See that it calls synth(), and that it does not set an outdir of its own.",
+        )
+    return environment
 
-    app_dir: Path
-    root: Path
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A program, and where and with what its command lines are run."""
+
+    program: Program
     output: Path
     environment: Environment
     variables: Mapping[str, str]
@@ -121,14 +103,15 @@ class _Program:
 
     def run(self, line: str, executor: Executor, emit: Emit) -> None:
         """Run one command line of the repository's own by the shell that the CDK CLI starts, too."""
+        app_dir, root = self.program.app_dir, self.program.root
         path = ":".join(map(str, self.environment.path))
         command = Command(
             name="synth",
-            argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{interpreted(line, self.app_dir)}'),
-            cwd=self.app_dir,
+            argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{interpreted(line, app_dir)}'),
+            cwd=app_dir,
             env=self.variables,
-            readable=(*self.environment.readable, *settings_above(self.root), self.passing),
-            writable=(self.root, self.output),
+            readable=(*self.environment.readable, *settings_above(root), self.passing),
+            writable=(root, self.output),
         )
         printed: list[str] = []
         completed = executor.run(command, to_log(command.name, printed, emit))
@@ -139,58 +122,8 @@ class _Program:
                 + (f": {last[:300]}" if last else "."),
                 "What it printed last is below; the same command shows it in the app's folder.",
                 detail="\n".join(printed),
-                location=location_in(printed, self.app_dir, self.root),
+                location=location_in(printed, app_dir, root),
             )
-
-
-def interpreted(line: str, app_dir: Path) -> str:
-    """Return a command line with `node` before a JavaScript file that is no program of its own, as the CDK CLI does."""
-    first, _, rest = line.strip().partition(" ")
-    file = app_dir / first
-    if file.suffix == ".js" and file.is_file() and not file.stat().st_mode & 0o111:
-        return f"node {first} {rest}".rstrip()
-    return line
-
-
-def _variables(request: SynthRequest, settings: CdkSettings, output: Path, passing: Path) -> dict[str, str]:
-    """Return what the CDK CLI sets for an app, and the stage."""
-    context = context_of(settings, {**request.context, "stagedoor:stage": request.stage})
-    small, large = split_context(context, CONTEXT_LIMIT)
-    variables = {
-        "CDK_OUTDIR": str(output),
-        "CDK_CONTEXT_JSON": json.dumps(small),
-        "CDK_DEFAULT_ACCOUNT": request.account,
-        "CDK_DEFAULT_REGION": request.region,
-        "CDK_CLI_ASM_VERSION": SCHEMA_VERSION,
-        "CDK_CLI_VERSION": CLI_VERSION,
-        # The library's own validation takes two thirds of a synth, and CloudFormation validates again.
-        "CDK_VALIDATION": "false",
-        "STAGEDOOR_STAGE": request.stage,
-        "PYTHONIOENCODING": "utf-8",
-        "PYTHONUNBUFFERED": "1",
-        # There is no network: an `npx` whose program is not installed says so at once, not after a minute of attempts.
-        "npm_config_offline": "true",
-        # Which Node runs is the operator's choice, not the author's.
-        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20,22",
-    }
-    if large:
-        overflow = passing / "context-overflow.json"
-        overflow.write_text(json.dumps(large))
-        passing.chmod(0o755)
-        variables["CONTEXT_OVERFLOW_LOCATION_ENV"] = str(overflow)
-    return variables
-
-
-def split_context(context: Mapping[str, Any], limit: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what of a context fits in `limit` bytes, in its order, and the rest."""
-    small: dict[str, Any] = {}
-    large: dict[str, Any] = {}
-    used = 2
-    for key, value in context.items():
-        size = len(json.dumps({key: value}).encode())
-        (small if used + size <= limit else large)[key] = value
-        used += size if used + size <= limit else 0
-    return small, large
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import pytest
 
 from stagedoor.events import Event, EventKind, silent
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
+from stagedoor.synth.program import NoCommand, SynthRequest, split_context
 from stagedoor.synth.settings import InvalidCdkJson
-from stagedoor.synth.synthesis import NoAssembly, NoCommand, SynthFailed, SynthRequest, split_context, synthesize
+from stagedoor.synth.synthesis import NoAssembly, SynthFailed, synthesize
 from stagedoor.synth.tree import UnsafeFile
 from stagedoor.target import Trust
 
@@ -234,7 +235,7 @@ def notes(tmp_path: Path) -> Path:
 @pytest.mark.timeout(240)
 @pytest.mark.xdist_group("cdk")
 def test_a_real_app(notes):
-    given = request(notes, root=notes, output=notes.parent / "assembly", cache_dir=CACHE)
+    given = request(notes, root=notes, output=notes.parent / "assembly", cache_dir=CACHE, remember=False)
     assembly = synthesize(given, LocalProcessExecutor(), silent)
     manifest = json.loads((assembly / "manifest.json").read_text())
     template = json.loads((assembly / "Notes.template.json").read_text())

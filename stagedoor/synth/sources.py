@@ -1,0 +1,232 @@
+"""All that an app's program can read of its repository, as one digest that changes when any of it does.
+
+The whole repository is taken, as the sandbox shows the program the whole repository, except what follows from the rest:
+see `_Walk`. A file is not read again while its size, times and inode are those of the last time. That rule is git's,
+with git's exception: a file that was changed shortly before it was read may be changed once more within one tick of the
+file system's clock, so it is read again ("racy git": https://git-scm.com/docs/racy-git). `ctime` is among the times,
+which nobody can set back.
+
+The tree may be a stranger's: nothing is followed out of it, and pipes and devices are never opened.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from stagedoor.synth.keeping import oldest_first, write_whole
+
+FILES_LIMIT = 100_000
+BYTES_LIMIT = 2 * 1024**3
+"""Trees with more than this are not known by a digest; their apps are run each time."""
+
+_RACY_NS = 2_000_000_000
+"""The coarsest clock of a file system that people use: FAT's two seconds."""
+
+_FORMAT = 1
+_INDEXES = 32
+_CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
+"""The first bytes of `CACHEDIR.TAG`, by which tools mark folders that they can make again: https://bford.info/cachedir/"""
+
+_LEFT_OUT = frozenset({"__pycache__", "cdk.out"})
+_NODE_LOCKS = (".package-lock.json", ".yarn-integrity", ".pnpm/lock.yaml")
+_GIT = ("HEAD", "config", "packed-refs", "refs/heads", "refs/tags")
+
+Stat = tuple[int, int, int, int, int]
+"""Mode, size, mtime and ctime in nanoseconds, inode: what tells that a file is as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """A tree as it was at one time. `index` holds its files' own digests until the tree is read again."""
+
+    digest: str
+    index: Path
+
+    def contents(self) -> dict[str, str]:
+        """Return the digest of each file by its path."""
+        with self.index.open() as lines:
+            next(lines)
+            return {path: digest for path, _, digest in map(json.loads, lines)}
+
+
+def read_sources(root: Path, folder: Path) -> Sources | None:
+    """Return the tree below `root` as it is now; None when it is too large. `folder` keeps what is known of trees."""
+    index = folder / hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
+    looked = time.time_ns()
+    try:
+        found = _Walk().of(str(root))
+    except _TooLarge:
+        return None
+    signature = hashlib.sha256(repr(found).encode("utf-8", "surrogateescape")).hexdigest()
+    if digest := _known_digest(index, signature):
+        return Sources(digest, index)
+    known = _known_files(index)
+    contents = {
+        path: known[path][1] if path in known and known[path][0] == list(as_it_is) else _content(root, path, as_it_is)
+        for path, as_it_is in found
+    }
+    digest = hashlib.sha256(json.dumps(sorted(contents.items())).encode()).hexdigest()
+    _write_index(index, looked, signature, digest, found, contents)
+    return Sources(digest, index)
+
+
+def unchanged(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
+    """Say whether each file of `before` has the same content after; new files are what the program wrote itself."""
+    return all(after.get(path) == content for path, content in before.items())
+
+
+class _TooLarge(Exception):
+    """The tree has more in it than is worth to be read."""
+
+
+class _Walk:
+    """What of a tree is looked at. Left out is what follows from the rest or is made by the synth itself:
+
+    compiled Python (`__pycache__`), assemblies (`cdk.out`), caches that are marked as such (`CACHEDIR.TAG`); of an
+    installed `node_modules` all but the lock that the installer left in it; of a virtual environment all but the lists
+    of what is installed; of `.git` all but where the branches and tags are, and its settings.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, Stat]] = []
+        self._bytes = 0
+
+    def of(self, root: str) -> list[tuple[str, Stat]]:
+        """Return the files, links and folders below `root` in a fixed order."""
+        self._folder(root, "")
+        self._found.sort()
+        return self._found
+
+    def _folder(self, folder: str, path: str) -> None:
+        try:
+            with os.scandir(folder) as entries:
+                listed = {entry.name: entry for entry in entries}
+        except OSError:  # the program cannot read it either
+            return
+        if "pyvenv.cfg" in listed:
+            self._environment(folder, path)
+        elif "CACHEDIR.TAG" not in listed or not _is_cache(f"{folder}/CACHEDIR.TAG"):
+            for name, entry in listed.items():
+                if entry.is_dir(follow_symlinks=False):
+                    self._subfolder(entry, f"{path}{name}")
+                else:
+                    self._take(f"{path}{name}", entry.stat(follow_symlinks=False))
+
+    def _subfolder(self, entry: os.DirEntry[str], path: str) -> None:
+        if entry.name in _LEFT_OUT:
+            return
+        if entry.name == "node_modules":
+            locks = [lock for lock in _NODE_LOCKS if os.path.lexists(f"{entry.path}/{lock}")]
+            if locks:
+                self._only(entry.path, path, locks)
+                return
+        if entry.name == ".git":
+            self._only(entry.path, path, _GIT)
+            return
+        self._found.append((f"{path}/", (stat.S_IFDIR, 0, 0, 0, 0)))
+        self._folder(entry.path, f"{path}/")
+
+    def _environment(self, folder: str, path: str) -> None:
+        self._only(folder, path.rstrip("/"), ["pyvenv.cfg"])
+        for packages in Path(folder).glob("lib*/python*/site-packages"):
+            below = packages.relative_to(folder).as_posix()
+            names = sorted(os.listdir(packages))
+            lists = [f"{name}/RECORD" for name in names if name.endswith(".dist-info")]
+            lists += [name for name in names if name.endswith((".pth", ".egg-link"))]
+            self._only(str(packages), f"{path}{below}", lists)
+
+    def _only(self, folder: str, path: str, names: Iterable[str]) -> None:
+        for name in names:
+            with suppress(OSError):
+                status = os.lstat(f"{folder}/{name}")
+                if stat.S_ISDIR(status.st_mode):
+                    self._folder(f"{folder}/{name}", f"{path}/{name}/")
+                else:
+                    self._take(f"{path}/{name}", status)
+
+    def _take(self, path: str, status: os.stat_result) -> None:
+        as_it_is = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        self._found.append((path, as_it_is))
+        self._bytes += status.st_size
+        if len(self._found) > FILES_LIMIT or self._bytes > BYTES_LIMIT:
+            raise _TooLarge
+
+
+def _is_cache(tag: str) -> bool:
+    try:
+        descriptor = os.open(tag, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    with open(descriptor, "rb") as file:
+        return stat.S_ISREG(os.fstat(descriptor).st_mode) and file.read(len(_CACHE_TAG)) == _CACHE_TAG
+
+
+def _content(root: Path, path: str, as_it_is: Stat) -> str:
+    """Return what a program would find there: the digest of a file and whether it can be run, or where a link leads."""
+    mode = as_it_is[0]
+    try:
+        if stat.S_ISREG(mode):
+            descriptor = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with open(descriptor, "rb") as file:
+                return f"{'x' if mode & 0o111 else '-'}{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        if stat.S_ISLNK(mode):
+            return f"l{os.readlink(root / path)}"
+    except OSError:
+        return "unreadable"
+    return f"of kind {stat.S_IFMT(mode):o}"
+
+
+def _known_digest(index: Path, signature: str) -> str | None:
+    """Return the tree's digest where nothing about its files has changed, and none of them may have unseen."""
+    try:
+        with index.open() as lines:
+            head = json.loads(next(lines))
+        same = head["format"] == _FORMAT and head["settled"] and head["signature"] == signature
+        return str(head["digest"]) if same else None
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return None
+
+
+def _known_files(index: Path) -> dict[str, tuple[list[int], str]]:
+    try:
+        with index.open() as lines:
+            head = json.loads(next(lines))
+            if head["format"] != _FORMAT:
+                return {}
+            known = {path: (as_it_is, digest) for path, as_it_is, digest in map(json.loads, lines)}
+            return {path: entry for path, entry in known.items() if _settled(entry[0], head["looked"])}
+    except (OSError, ValueError, KeyError, TypeError, IndexError, StopIteration):
+        return {}
+
+
+def _settled(as_it_is: Stat | list[int], looked: int) -> bool:
+    """Say whether a file was last changed so long before it was looked at that a later change would show."""
+    return max(as_it_is[2], as_it_is[3]) < looked - _RACY_NS
+
+
+def _write_index(
+    index: Path,
+    looked: int,
+    signature: str,
+    digest: str,
+    found: list[tuple[str, Stat]],
+    contents: Mapping[str, str],
+) -> None:
+    head = {
+        "format": _FORMAT,
+        "looked": looked,
+        "settled": all(_settled(as_it_is, looked) for _, as_it_is in found),
+        "signature": signature,
+        "digest": digest,
+    }
+    lines = [json.dumps(head), *(json.dumps([path, as_it_is, contents[path]]) for path, as_it_is in found)]
+    index.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(index, "\n".join(lines).encode())
+    for old in oldest_first(index.parent)[:-_INDEXES]:
+        old.unlink(missing_ok=True)
