@@ -35,6 +35,8 @@ class Scope:
 
     `stack_name` is `Unresolved.OWN` where it is taken to differ from stage to stage. `parameters` are those that
     the template is deployed with; others have their defaults. `exported` are the names of the app's own exports.
+    `known` is what the account says of resources that are there already: by `Table` what a `Ref` to it stands for, by
+    `Table.Arn` its attribute.
     """
 
     target: Target
@@ -42,6 +44,7 @@ class Scope:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     resources: frozenset[str] = frozenset()
     exported: frozenset[str] = frozenset()
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 def scope_of(
@@ -105,11 +108,15 @@ def _ref(argument: Any, scope: Scope) -> Value:
         return pseudo[argument]
     if argument in scope.parameters:
         return scope.parameters[argument]
+    if argument in scope.known:
+        return scope.known[argument]
     return Unresolved.OWN if argument in scope.resources else Unresolved.UNKNOWN
 
 
 def _get_att(argument: Any, scope: Scope) -> Value:
-    parts = argument.split(".") if isinstance(argument, str) else argument
+    parts = argument.split(".", 1) if isinstance(argument, str) else argument
+    if isinstance(parts, list) and all(isinstance(part, str) for part in parts) and ".".join(parts) in scope.known:
+        return scope.known[".".join(parts)]
     is_own = isinstance(parts, list) and parts and isinstance(parts[0], str) and parts[0] in scope.resources
     return Unresolved.OWN if is_own else Unresolved.UNKNOWN
 
