@@ -16,7 +16,7 @@ class EventKind(StrEnum):
 
     PHASE = "phase"  # subject: fetch, synth, inspect, plan, publish, apply, remove; status: started, done, failed
     LOG = "log"  # subject: who printed the line (synth, install, git)
-    ASSET = "asset"  # subject: the asset's display name; status: uploaded, present, failed
+    ASSET = "asset"  # subject: the asset's display name; status: uploading, uploaded, present, failed
     STACK = "stack"  # subject: the stack's name; status: CloudFormation's own, or unchanged
     RESOURCE = "resource"  # subject: stack/logical id; status: CloudFormation's own
     WARNING = "warning"  # something the person should know that stops nothing

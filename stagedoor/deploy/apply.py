@@ -17,18 +17,21 @@ from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.assets import address_assets
-from stagedoor.deploy.bootstrap import NotBootstrapped, find_bootstrap
 from stagedoor.deploy.change import StackChange
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import Action, KnownStack, Plan, plan_deploy
-from stagedoor.deploy.publish import TEMPLATE_BODY_LIMIT, publish, publish_long_templates
+from stagedoor.deploy.publish import Publishing
+from stagedoor.deploy.published import Published
 from stagedoor.deploy.remove import delete_stacks
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.deploy.watch import Work, run_together
 from stagedoor.errors import Cancelled, UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
+
+_ASSETS = "(assets)"
+"""The name of the work of publishing among those of the stacks, none of which can be called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,12 @@ def deploy(
     ledger: Ledger,
     emit: Emit,
     known: Sequence[KnownStack] = (),
+    published: Published | None = None,
 ) -> Deployed:
     """Make the stage what the assembly says, and return what it is then.
 
-    `assembly` is rewritten for the stage; `known` are the stacks that the stage had. Raises `DeployFailed` for what the
+    `assembly` is rewritten for the stage; `known` are the stacks that the stage had; `published` remembers what is in
+    the bucket from one deploy to the next. Raises `DeployFailed` for what the
     app can put right, `StackNotOurs`, `NotBootstrapped`, and lets `LeaseLost` and `Cancelled` through; in each case
     what was begun goes on in CloudFormation or was told to roll back, and the next deploy takes it up.
     """
@@ -62,29 +67,33 @@ def deploy(
             plan = plan_deploy(addressed, identity, clients, known)
         if plan.unchanged:
             return _nothing_to_do(plan, emit)
-        with _phase(emit, "publish"):
-            urls = _publish(addressed, plan, clients, emit)
-        changes = {
-            wanted.name: StackChange(wanted, identity, clients, ledger, emit, urls.get(wanted.stack.template_path))
-            for wanted in plan.wanted
-        }
-        with _phase(emit, "apply"):
-            _Apply(changes, clients, ledger).run()
+        with Publishing(addressed, _changing(plan), clients, emit, published) as publishing, _phase(emit, "apply"):
+            changes = {
+                wanted.name: StackChange(
+                    wanted, identity, clients, ledger, emit, publishing.urls.get(wanted.stack.template_path)
+                )
+                for wanted in plan.wanted
+            }
+            _Apply(changes, publishing, clients, ledger).run()
             dropped = [stack.actual for stack in plan.stacks if stack.action is Action.DELETE and stack.actual]
             delete_stacks(dropped, identity, clients, ledger, emit, known=plan.surplus)
     return _deployed(plan, {name: change.result for name, change in changes.items()}, unchanged=False)
 
 
 class _Apply:
-    """Starts each stack as soon as those that it depends on are done. After a failure none is started any more, and
-    those under way are awaited.
+    """Starts each stack as soon as those that it depends on are done and its assets are published. After a failure none
+    is started any more, and those under way are awaited.
     """
 
-    def __init__(self, changes: Mapping[str, StackChange], clients: Clients, ledger: Ledger) -> None:
+    def __init__(
+        self, changes: Mapping[str, StackChange], publishing: Publishing, clients: Clients, ledger: Ledger
+    ) -> None:
         self._changes = changes
+        self._publishing = publishing
         self._clients = clients
         self._ledger = ledger
         self._waiting = dict(changes)
+        self._unstarted = {_ASSETS: self._publish()}
         self._done: set[str] = set()
         self._errors: list[UserError] = []
 
@@ -100,12 +109,23 @@ class _Apply:
     def _startable(self) -> Mapping[str, Work]:
         if self._errors:
             return {}
+        first, self._unstarted = self._unstarted, {}
         ready = [
             name
             for name, change in self._waiting.items()
             if all(dependency in self._done for dependency in change.wanted.stack.dependencies)
+            and self._publishing.ready(change.wanted.stack.id)
         ]
-        return {name: self._work(self._waiting.pop(name)) for name in ready}
+        return first | {name: self._work(self._waiting.pop(name)) for name in ready}
+
+    def _publish(self) -> Work:
+        try:
+            for pause in self._publishing.until_done():
+                if self._errors:
+                    return
+                yield pause
+        except UserError as error:
+            self._errors.append(error)
 
     def _work(self, change: StackChange) -> Work:
         try:
@@ -129,22 +149,9 @@ class _Apply:
                 self._ledger.finish(step, "done", {})
 
 
-def _publish(assembly: Assembly, plan: Plan, clients: Clients, emit: Emit) -> dict[Path, str]:
-    """Publish what the stacks need; return the URLs of templates that are too long to be sent."""
-    paths = [wanted.stack.template_path for wanted in plan.wanted]
-    long = [path for path in paths if path.stat().st_size > TEMPLATE_BODY_LIMIT]
-    if not long and not any(stack.assets for stack in assembly.stacks):
-        return {}
-    bootstrap = find_bootstrap(clients, clients.target)
-    needed = max(stack.bootstrap_version for stack in assembly.stacks)
-    if bootstrap.version < needed:
-        raise NotBootstrapped(
-            f"The app needs version {needed} of the bootstrap in account {clients.target.account}, "
-            f"{clients.target.region}; there is version {bootstrap.version}.",
-            "Run a newer `cdk bootstrap` there.",
-        )
-    publish(assembly, clients, emit)
-    return publish_long_templates(long, clients, bootstrap)
+def _changing(plan: Plan) -> list[str]:
+    """Return the ids of the stacks that are to change: only they need what is published."""
+    return [stack.stack_id for stack in plan.stacks if stack.stack_id and stack.action is not Action.UNCHANGED]
 
 
 def _nothing_to_do(plan: Plan, emit: Emit) -> Deployed:

@@ -65,10 +65,11 @@ class BootstrapFailed(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """Where a target's assets go, and the version of the bootstrap that made it."""
+    """Where a target's assets go, the version of the bootstrap that made it, and when that was (empty: not known)."""
 
     bucket: str
     version: int
+    made: str = ""
 
 
 def version_parameter(target: Target) -> str:
@@ -93,7 +94,9 @@ def find_bootstrap(clients: Clients, target: Target) -> Bootstrap:
             f"(qualifier {target.qualifier!r}).",
             "Run `stagedoor bootstrap` once with an operator's credentials, or `cdk bootstrap`.",
         ) from error
-    return Bootstrap(assets_bucket(target), int(answer["Parameter"].get("Value", "0")))
+    parameter = answer["Parameter"]
+    made = parameter["LastModifiedDate"].isoformat() if "LastModifiedDate" in parameter else ""
+    return Bootstrap(assets_bucket(target), int(parameter.get("Value", "0")), made)
 
 
 def bootstrap(clients: Clients, target: Target, emit: Emit) -> Bootstrap:

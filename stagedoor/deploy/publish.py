@@ -1,114 +1,267 @@
-"""Puts an assembly's file assets, and the templates that are too long to be sent, where CloudFormation finds them.
+"""Puts what changing stacks need where CloudFormation finds it: assets, and templates that are too long to be sent.
 
-All stacks' assets go at once and in parallel; what is there already is not sent again. An asset's key is the hash of
-what it holds (see `assets.py`), so two that publish the same one write the same bytes.
+All stacks' assets go at once, in parallel, in the order in which the stacks come, and a stack is ready as soon as its
+own are there. An asset's key is the hash of what it holds (see `assets.py`), so two that publish the same one store the
+same thing. A stack that does not change needs nothing: what it is made of was published when it was changed. So
+publishing begins when the plan is known, and a deploy that changes nothing asks the bucket nothing.
 """
 
 import hashlib
 import tempfile
+import threading
 import time
-import zipfile
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import IO, Self
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from stagedoor.assembly.model import Assembly, FileAsset, Packaging
-from stagedoor.deploy.assets import asset_files
-from stagedoor.deploy.bootstrap import Bootstrap
+from stagedoor.assembly.model import Assembly, FileAsset, Packaging, Stack
+from stagedoor.assembly.target_names import assets_bucket, url_suffix
+from stagedoor.deploy.archives import write_archive
+from stagedoor.deploy.bootstrap import Bootstrap, NotBootstrapped, find_bootstrap
 from stagedoor.deploy.clients import Clients, Phase
+from stagedoor.deploy.published import Forgetful, Published
+from stagedoor.deploy.uploads import Transfer, Uploads
+from stagedoor.deploy.watch import Work
+from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+from stagedoor.target import Target
 
 TEMPLATE_BODY_LIMIT = 51_200
 """Bytes of a template that a call may hold; longer ones go by S3
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html)."""
 
-_AT_ONCE = 8
-_IN_MEMORY = 16 << 20
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-_CHUNK = 1 << 20
+_AT_ONCE = 16
+_PARTS_AT_ONCE = 8
+_PAUSE = 0.03
+_TELL_SECONDS = 2.0
+_WORTH_LISTING = 8
+"""From so many unknown assets on, one page of the bucket is read before they are asked about one by one."""
 
 
-def publish(assembly: Assembly, clients: Clients, emit: Emit) -> None:
-    """Upload each asset of an addressed assembly that is not in its bucket yet."""
-    assets = {asset.key: asset for stack in assembly.stacks for asset in stack.assets if isinstance(asset, FileAsset)}
-    if not assets:
-        return
-    s3 = clients.client("s3", Phase.PUBLISH)
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish") as senders:
-        sent = [senders.submit(_publish_asset, s3, asset, assembly.directory) for asset in assets.values()]
+@dataclass(slots=True)
+class _Active:
+    """An asset on its way, told of while it takes long."""
+
+    name: str
+    began: float
+    transfer: Transfer = field(default_factory=Transfer)
+
+
+class Publishing:
+    """The publishing of what the stacks `changing`, by their ids in an addressed assembly, need.
+
+    Entered, it begins in threads of its own; left, it stops soon and waits for them. Events come, and errors are
+    raised, where `until_done` runs and nowhere else. `urls` are the addresses of templates that are too long to be
+    sent, by their paths.
+    """
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        changing: Iterable[str],
+        clients: Clients,
+        emit: Emit,
+        published: Published | None = None,
+    ) -> None:
+        self._root = assembly.directory.resolve()
+        self._clients = clients
+        self._emit = emit
+        self._published = published or Forgetful()
+        long = {stack.id: template_asset(stack, clients.target) for stack in assembly.stacks if is_long(stack)}
+        self.urls = {asset.source: object_url(clients, asset) for asset in long.values()}
+        stacks = [assembly.stack(stack_id) for stack_id in changing]
+        self._version = max((stack.bootstrap_version for stack in stacks), default=0)
+        needs = {
+            stack.id: [asset for asset in (*stack.assets, long.get(stack.id)) if isinstance(asset, FileAsset)]
+            for stack in stacks
+        }
+        self._needs = {stack_id: {asset.key for asset in assets} for stack_id, assets in needs.items()}
+        self._assets = {asset.key: asset for assets in needs.values() for asset in assets}
+        self._outstanding = set(self._assets)
+        self._news: SimpleQueue[Event | Future[Event]] = SimpleQueue()
+        self._keys: dict[Future[Event], str] = {}
+        self._active: dict[str, _Active] = {}
+        self._stop = threading.Event()
+        self._senders = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish")
+        self._parts = ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="publish-part")
+        self._place = ""
+        self._began = self._told = time.monotonic()
+        self._began_at = time.time()
+
+    def __enter__(self) -> Self:
+        """Begin. Raises `NotBootstrapped` before anything is sent."""
+        self._tell_phase("started")
         try:
-            for event in sent:
-                emit(event.result())
-        except BaseException:
-            senders.shutdown(wait=True, cancel_futures=True)
+            if self._assets:
+                self._begin(self._bootstrap())
+        except UserError as error:
+            self._tell_phase("failed", error.what)
             raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._senders.shutdown(cancel_futures=True)
+        self._parts.shutdown()
+        if isinstance(error, UserError):
+            self._published.forget(self._place)
+        elif self._place:
+            self._published.add(self._place, self._assets.keys() - self._outstanding, self._began_at)
+
+    def ready(self, stack_id: str) -> bool:
+        """Whether all that a stack needs is there."""
+        return not self._needs.get(stack_id, set()) & self._outstanding
+
+    def until_done(self) -> Work:
+        """Tell what comes of each asset until all are there, as a work for `run_together`; raises the first error."""
+        try:
+            while self._outstanding:
+                self._take_news()
+                self._tell_progress()
+                if self._outstanding:
+                    yield _PAUSE
+        except UserError as error:
+            self._tell_phase("failed", error.what)
+            raise
+        self._tell_phase("done")
+
+    def _bootstrap(self) -> Bootstrap:
+        bootstrap = find_bootstrap(self._clients, self._clients.target)
+        if bootstrap.version < self._version:
+            raise NotBootstrapped(
+                f"The app needs version {self._version} of the bootstrap in account {self._clients.target.account}, "
+                f"{self._clients.target.region}; there is version {bootstrap.version}.",
+                "Run a newer `cdk bootstrap` there.",
+            )
+        return bootstrap
+
+    def _begin(self, bootstrap: Bootstrap) -> None:
+        s3 = self._clients.client("s3", Phase.PUBLISH)
+        self._place = f"{s3.meta.endpoint_url} {bootstrap.bucket} {bootstrap.made}"
+        for key in self._published.present(self._place) & self._outstanding:
+            self._arrived(key, Event(EventKind.ASSET, _name(self._assets[key]), "present", data={"key": key}))
+        uploads = Uploads(s3, bootstrap.bucket, self._clients.target.account, self._parts, self._stop)
+        listing = self._senders.submit(self._listing, uploads, len(self._outstanding))
+        for key, asset in self._assets.items():
+            if key in self._outstanding:
+                future = self._senders.submit(self._publish, uploads, asset, listing)
+                self._keys[future] = key
+                future.add_done_callback(self._news.put)
+
+    def _listing(self, uploads: Uploads, unknown: int) -> tuple[frozenset[str], str | None]:
+        if unknown < _WORTH_LISTING:
+            return frozenset(), ""
+        return uploads.first_page(f"{self._clients.target.trust}/")
+
+    def _publish(
+        self, uploads: Uploads, asset: FileAsset, listing: "Future[tuple[frozenset[str], str | None]]"
+    ) -> Event:
+        began = time.monotonic()
+        listed, last = listing.result()
+        there = asset.key in listed if last is None or asset.key <= last else uploads.holds(asset.key)
+        data: dict[str, str | int] = {"key": asset.key}
+        if not there:
+            active = self._active[asset.key] = _Active(_name(asset), began)
+            with _body(asset, self._root, self._go_on) as file:
+                known = asset.key.rpartition("/")[2].partition(".")[0] if asset.packaging is Packaging.FILE else None
+                uploads.send(file.fileno(), asset.key, active.transfer, known)
+            data["bytes"] = active.transfer.total
+            del self._active[asset.key]
+        status = "present" if there else "uploaded"
+        return Event(EventKind.ASSET, _name(asset), status, seconds=time.monotonic() - began, data=data)
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise CancelledError
+
+    def _take_news(self) -> None:
+        while True:
+            try:
+                news = self._news.get_nowait()
+            except Empty:
+                return
+            if isinstance(news, Event):
+                self._emit(news)
+                continue
+            key = self._keys[news]
+            try:
+                event = news.result()
+            except (UserError, ClientError, BotoCoreError) as error:
+                self._emit(Event(EventKind.ASSET, _name(self._assets[key]), "failed", str(error), data={"key": key}))
+                raise
+            self._arrived(key, event)
+
+    def _arrived(self, key: str, event: Event) -> None:
+        self._outstanding.discard(key)
+        self._emit(event)
+
+    def _tell_progress(self) -> None:
+        """Say every two seconds how far the asset is that takes longest, if any takes long. Here, too, a run that is
+        cancelled notices it: by what `emit` raises.
+        """
+        now = time.monotonic()
+        slow = [(key, active) for key, active in list(self._active.items()) if now - active.began >= _TELL_SECONDS]
+        if now - self._told < _TELL_SECONDS or not slow:
+            return
+        self._told = now
+        for key, active in slow[:1]:
+            sent, total = active.transfer.sent, active.transfer.total
+            message = f"{sent / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "packing"
+            data = {"key": key, "bytes": sent, "of": total}
+            self._emit(Event(EventKind.ASSET, active.name, "uploading", message, now - active.began, data))
+
+    def _tell_phase(self, status: str, message: str = "") -> None:
+        seconds = None if status == "started" else time.monotonic() - self._began
+        self._emit(Event(EventKind.PHASE, "publish", status, message, seconds))
 
 
-def publish_long_templates(paths: Iterable[Path], clients: Clients, bootstrap: Bootstrap) -> dict[Path, str]:
-    """Upload the templates among `paths` that are too long to be sent, and return their URLs."""
-    urls = {}
-    for path in paths:
-        body = path.read_bytes()
-        if len(body) <= TEMPLATE_BODY_LIMIT:
-            continue
-        key = f"{clients.target.trust}/{hashlib.sha256(body).hexdigest()}.template.json"
-        s3 = clients.client("s3", Phase.PUBLISH)
-        if not _is_there(s3, bootstrap.bucket, key):
-            s3.put_object(Bucket=bootstrap.bucket, Key=key, Body=body)
-        urls[path] = _url(clients, bootstrap.bucket, key)
-    return urls
+def is_long(stack: Stack) -> bool:
+    """Whether a stack's template is too long to be sent with a call."""
+    return stack.template_path.stat().st_size > TEMPLATE_BODY_LIMIT
 
 
-def write_archive(asset: FileAsset, root: Path, archive: IO[bytes]) -> None:
-    """Write an asset's files as a zip: equal files make equal bytes, whenever and wherever they are packed."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
-        for file in asset_files(asset, root):
-            entry = zipfile.ZipInfo(file.name, _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # Unix, so that Lambda sees the modes
-            entry.external_attr = (0o100755 if file.executable else 0o100644) << 16
-            with file.path.open("rb") as source, packed.open(entry, "w", force_zip64=False) as into:
-                while chunk := source.read(_CHUNK):
-                    into.write(chunk)
+def template_asset(stack: Stack, target: Target) -> FileAsset:
+    """Return a stack's own template as an asset of the target's bucket."""
+    digest = hashlib.sha256(stack.template_path.read_bytes()).hexdigest()
+    return FileAsset(
+        claimed_hash=digest,
+        source=stack.template_path,
+        packaging=Packaging.FILE,
+        bucket=assets_bucket(target),
+        key=f"{target.trust}/{digest}.template.json",
+        display_name=f"{stack.own_name}.template.json",
+        is_template=True,
+    )
 
 
-def _publish_asset(s3: "S3Client", asset: FileAsset, root: Path) -> Event:
-    began = time.monotonic()
-    name = asset.display_name or asset.key
-    if _is_there(s3, asset.bucket, asset.key):
-        return Event(EventKind.ASSET, name, "present", seconds=time.monotonic() - began, data={"key": asset.key})
+def object_url(clients: Clients, asset: FileAsset) -> str:
+    """Return where CloudFormation reads an asset; behind an endpoint of one's own, the endpoint's address."""
+    endpoint = clients.client("s3", Phase.PUBLISH).meta.endpoint_url
+    target = clients.target
+    if "amazonaws.com" in endpoint:
+        return f"https://{asset.bucket}.s3.{target.region}.{url_suffix(target)}/{asset.key}"
+    return f"{endpoint}/{asset.bucket}/{asset.key}"
+
+
+@contextmanager
+def _body(asset: FileAsset, root: Path, go_on: Callable[[], None]) -> Iterator[IO[bytes]]:
+    """Open what an asset is published as: its file, or an archive that is made on disk and gone afterwards."""
     if asset.packaging is Packaging.FILE:
         with asset.source.open("rb") as source:
-            s3.put_object(Bucket=asset.bucket, Key=asset.key, Body=source)
+            yield source
     else:
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as archive:
-            write_archive(asset, root.resolve(), archive)
-            archive.seek(0)
-            s3.put_object(Bucket=asset.bucket, Key=asset.key, Body=archive)
-    return Event(EventKind.ASSET, name, "uploaded", seconds=time.monotonic() - began, data={"key": asset.key})
+        with tempfile.TemporaryFile(prefix="stagedoor-") as archive:
+            write_archive(asset, root, archive, go_on)
+            archive.flush()
+            yield archive
 
 
-def _is_there(s3: "S3Client", bucket: str, key: str) -> bool:
-    try:
-        s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        # Without the right to list a bucket, S3 answers 403 for a key that is not there; the upload will tell.
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (403, 404):
-            return False
-        raise
-    return True
-
-
-def _url(clients: Clients, bucket: str, key: str) -> str:
-    """Return where CloudFormation reads an object; behind an endpoint of one's own, the endpoint's address."""
-    endpoint = clients.client("s3", Phase.PUBLISH).meta.endpoint_url
-    if "amazonaws.com" in endpoint:
-        suffix = "amazonaws.com.cn" if clients.target.partition == "aws-cn" else "amazonaws.com"
-        return f"https://{bucket}.s3.{clients.target.region}.{suffix}/{key}"
-    return f"{endpoint}/{bucket}/{key}"
+def _name(asset: FileAsset) -> str:
+    return asset.display_name or asset.key

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset
+from stagedoor.deploy.archives import write_archive
 from stagedoor.deploy.assets import (
     AssetOutsideAssembly,
     ForeignAssetBucket,
@@ -14,7 +15,6 @@ from stagedoor.deploy.assets import (
     content_hash,
     with_keys,
 )
-from stagedoor.deploy.publish import write_archive
 from stagedoor.target import Target, Trust
 from tests.stagedoor.deploy.assemblies import code_asset, stack, template
 

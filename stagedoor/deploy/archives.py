@@ -1,0 +1,35 @@
+"""An asset's files as one zip: equal files make equal bytes, whenever and wherever the same zlib packs them."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from stagedoor.assembly.model import FileAsset
+from stagedoor.deploy.assets import AssetFile, asset_files
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_CHUNK = 1 << 20
+_UNIX = 3  # so that Lambda sees the modes
+
+
+def write_archive(asset: FileAsset, root: Path, archive: IO[bytes], go_on: Callable[[], None] = lambda: None) -> None:
+    """Write an asset's files into `archive`; a megabyte of them is in memory at a time.
+
+    `go_on` is called before each megabyte and stops the work by raising.
+    """
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
+        for file in asset_files(asset, root):
+            with file.path.open("rb") as source, packed.open(_entry(file), "w") as into:
+                while chunk := source.read(_CHUNK):
+                    go_on()
+                    into.write(chunk)
+
+
+def _entry(file: AssetFile) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(file.name, _EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.create_system = _UNIX
+    entry.external_attr = (0o100755 if file.executable else 0o100644) << 16
+    entry.file_size = file.path.stat().st_size  # over 2 GiB the entry is written in zip64's form
+    return entry
