@@ -2,8 +2,8 @@
 
 An entry is a folder: `files/`, the assembly as the app wrote it, and `entry.json`, which lists each file with its
 SHA-256. Whoever takes an entry copies it file by file and hashes what it copies, so what is used is what was kept: an
-entry that was changed, or is not whole, is thrown away instead. An entry also names the environments of dependencies
-that it was made with, and is not used when one of them was made anew since, as unlocked dependencies may be others then.
+entry that was changed, or is not whole, is thrown away. An entry also names the environments of dependencies that it
+was made with, and is not used when one of them was made anew since: unlocked dependencies may be others then.
 """
 
 import hashlib
