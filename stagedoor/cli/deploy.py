@@ -12,7 +12,7 @@ from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir, work_folder
 from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
-from stagedoor.cli.stage import busy_stacks, known_stacks, stage_identity, trust_of
+from stagedoor.cli.stage import FoundStage, adopting, busy_stacks, find_stage, ownerless
 from stagedoor.cli.work import Work, at_work
 from stagedoor.deploy.apply import Deployed
 from stagedoor.deploy.apply import deploy as deploy_assembly
@@ -26,12 +26,16 @@ from stagedoor.target import Target
 
 @click.command(epilog=EXIT_CODES)
 @click.option("--stage", required=True, metavar="NAME", help="The stage: lower-case letters, digits and hyphens.")
+@click.option("--adopt", is_flag=True, help="Take over the app's stacks that were deployed without Stagedoor.")
 @with_options
-def deploy(stage: str, options: Options) -> None:
+def deploy(stage: str, adopt: bool, options: Options) -> None:
     """Deploy the app in this folder to a stage of its own.
 
     A stage that is there already is changed; where nothing differs, nothing is done. Stages whose names begin with
     prod, production, staging, main or master keep their data; all others lose it when they are removed.
+
+    What the CDK CLI deployed is taken over with --adopt, once: the stage then has the stacks under the names that
+    they have, and is to last.
 
     \b
     Example:
@@ -40,30 +44,35 @@ def deploy(stage: str, options: Options) -> None:
     with at_work(options) as work:
         with work.interruption.anywhere():
             app = work.app()
-            identity = stage_identity(app, stage)
-            target = work.target(app.path, app.repository.root, trust_of(identity))
+            found = find_stage(work, app, stage, adopt=adopt)
+        target = found.target
         work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
         with work.screen:
-            deployed = _deploy(work, app, identity, target)
-        work.screen.end(_ending(identity, target, deployed))
+            deployed = _deploy(work, app, found, adopt=adopt)
+        work.screen.end(_ending(found.identity, target, deployed))
 
 
-def _deploy(work: Work, app: AppFolder, identity: StageIdentity, target: Target) -> Deployed:
+def _deploy(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> Deployed:
     with work_folder() as folder:
         with work.interruption.anywhere():
-            assembly = _stage_assembly(work, app, identity, target, folder)
-            clients = work.clients(target)
-            known = known_stacks(read_all_stacks(clients), identity)
-        work.busy_stacks = lambda: busy_stacks(read_all_stacks(clients), identity)
-        return deploy_assembly(assembly, identity, clients, work.ledger(), work.emit, known)
+            own = own_assembly(work, app, found, folder)
+            names = {stack.own_name for stack in own.stacks}
+            identity = adopting(found, names) if adopt else found.identity
+            if beside := ownerless(found, names):
+                what = f"{', '.join(beside)} of this app, without an owner, stay beside this stage."
+                work.emit(Event(EventKind.WARNING, app.name, message=f"{what} Take them over with --adopt instead?"))
+            assembly = stage_assembly(work, own, identity, found.target, folder)
+        work.busy_stacks = lambda: busy_stacks(read_all_stacks(found.clients), identity)
+        return deploy_assembly(assembly, identity, found.clients, work.ledger(), work.emit, found.known)
 
 
-def _stage_assembly(work: Work, app: AppFolder, identity: StageIdentity, target: Target, folder: Path) -> Assembly:
-    """Run the app's program, and return its assembly as the stage has it."""
+def own_assembly(work: Work, app: AppFolder, found: FoundStage, folder: Path) -> Assembly:
+    """Run the app's program, and return the assembly that it wrote."""
+    target = found.target
     request = SynthRequest(
         app_dir=app.path,
         output=folder / "cdk.out",
-        stage=identity.stage,
+        stage=found.identity.stage,
         account=target.account,
         region=target.region,
         cache_dir=cache_dir(),
@@ -72,9 +81,12 @@ def _stage_assembly(work: Work, app: AppFolder, identity: StageIdentity, target:
         root=app.repository.root,
     )
     with work.phase("synth"):
-        directory = synthesize(request, LocalProcessExecutor(), work.emit)
+        return read_assembly(synthesize(request, LocalProcessExecutor(), work.emit))
+
+
+def stage_assembly(work: Work, assembly: Assembly, identity: StageIdentity, target: Target, folder: Path) -> Assembly:
+    """Look at the app's assembly as hostile input, and return it as the stage has it."""
     with work.phase("inspect"):
-        assembly = read_assembly(directory)
         inspect_assembly(assembly, target)
         rewritten = rewrite_assembly(assembly, identity, target, folder / "stage.out")
         for finding in rewritten.findings:

@@ -7,7 +7,7 @@ import click
 
 from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
-from stagedoor.cli.stage import busy_stacks, is_lasting, known_stacks, stage_identity, trust_of
+from stagedoor.cli.stage import busy_stacks, find_stage
 from stagedoor.cli.work import at_work
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import Removed
@@ -42,10 +42,8 @@ def remove(stage: str, yes: bool, confirm: str | None, options: Options) -> None
     with at_work(options) as work:
         with work.interruption.anywhere():
             app = work.app()
-            identity = stage_identity(app, stage)
-            target = work.target(app.path, app.repository.root, trust_of(identity))
-            clients = work.clients(target)
-            known = known_stacks(read_all_stacks(clients), identity)
+            found = find_stage(work, app, stage)
+            identity, target, clients, known = found.identity, found.target, found.clients, found.known
             work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
             if known:
                 _ask(identity, known, yes=yes, confirm=confirm, may_ask=not options.as_json)
@@ -59,7 +57,7 @@ def _ask(
     identity: StageIdentity, stacks: Sequence[KnownStack], *, yes: bool, confirm: str | None, may_ask: bool
 ) -> None:
     """Ask whether the stage is really to go. Raises `NotConfirmed`."""
-    stage, lasting = identity.stage, is_lasting(identity.stage)
+    stage, lasting = identity.stage, not identity.disposable
     if confirm == stage or (yes and not lasting):
         return
     if confirm is not None:

@@ -136,9 +136,9 @@ def check_ours(actual: ActualStack, identity: StageIdentity) -> None:
     )
     raise StackNotOurs(
         f"The stack {actual.name!r} already exists and {whose}.",
-        "Deploy through the service that owns it, or choose another stage."
-        if theirs
-        else "If it is this app's own, take it over: `stagedoor deploy --adopt`. Else choose another stage.",
+        "If it is this app's own, take it over with `stagedoor deploy --adopt`; else give the app's stack another name."
+        if identity.adopted and not theirs
+        else "Deploy through the service that owns it, delete it, or choose another stage.",
     )
 
 
