@@ -25,7 +25,7 @@ def copy_of_the_app(folder: Path) -> Path:
 
 
 def change_code(app: Path, word: str) -> None:
-    """Change the code of the two functions that share `functions/orders`; nothing else in the app changes."""
+    """Change the code of one function; nothing else in the app changes."""
     shutil.copy(APP / _HANDLER, app / _HANDLER)
     with (app / _HANDLER).open("a") as handler:
         handler.write(f"\n# {word}\n")

@@ -58,7 +58,7 @@ class Api(cdk.Stack):
         super().__init__(scope, name)
         api = apigateway.HttpApi(self, "Http")
         for route, table in zip(("orders", "customers"), data.tables, strict=False):
-            answering = function(self, route.title(), "orders", {"TABLE": table.table_name})
+            answering = function(self, route.title(), route, {"TABLE": table.table_name})
             table.grant_read_write_data(answering)
             integration = HttpLambdaIntegration(f"{route}-integration", answering)
             api.add_routes(path=f"/{route}", methods=[apigateway.HttpMethod.GET], integration=integration)
