@@ -20,7 +20,7 @@ from stagedoor.cli.failure import INTERRUPTED, OUR_ERROR, USER_ERROR, failure_of
 __all__ = ["INTERRUPTED", "OUR_ERROR", "PLUGINS", "USER_ERROR", "main", "stagedoor"]
 
 PLUGINS = "stagedoor.commands"
-OWN = ("bootstrap", "deploy", "remove")
+OWN = ("bootstrap", "deploy", "diff", "remove")
 """Commands of the library: each is a function of its name in the module of its name."""
 
 

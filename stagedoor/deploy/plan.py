@@ -6,14 +6,18 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from stagedoor.assembly.model import Assembly, Stack, Template
+from stagedoor.assembly.template import construct_paths_of
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.differences import StackDifference, ValueChange, difference
+from stagedoor.deploy.permissions import PermissionChange, permission_changes
+from stagedoor.deploy.resolution import HIDDEN, is_hidden, parameters_of, resolve, values_of
 from stagedoor.deploy.stacks import (
     GONE,
     GOOD,
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
 _BOOTSTRAP_PARAMETER = "BootstrapVersion"
 """The parameter by which CDK's templates check the bootstrap's version; no resource depends on its value."""
 
-_HIDDEN = "****"
-"""What CloudFormation answers for the value of a `NoEcho` parameter."""
+_ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"})
+"""Statuses in which a stack has the template from before its last update."""
 
 _READERS = 8
 _REGION = re.compile(r"^[a-z]{2,}(-[a-z]+)+-\d+$")
@@ -103,13 +107,18 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
-    """The decision about one stack. `stack_id` is its id in the assembly, None for one that the app no longer has."""
+    """The decision about one stack, and what changes in it where it is not unchanged.
+
+    `stack_id` is its id in the assembly, None for one that the app no longer has.
+    """
 
     name: str
     stack_id: str | None
     action: Action
     reason: str
     actual: ActualStack | None = None
+    difference: StackDifference = field(default_factory=StackDifference)
+    permissions: tuple[PermissionChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +186,9 @@ def decide(wanted: Wanted, actual: ActualStack | None, template: Mapping[str, An
         return Decision(Action.RECREATE, f"it is {actual.status}, from which CloudFormation offers only deletion")
     if actual.status == "UPDATE_ROLLBACK_FAILED":
         return Decision(Action.CONTINUE, "its last update could not be rolled back")
-    difference = _difference(wanted, actual, template)
-    if difference:
-        return Decision(Action.UPDATE, difference)
+    differs = _difference(wanted, actual, template)
+    if differs:
+        return Decision(Action.UPDATE, differs)
     return Decision(Action.UNCHANGED, "template, parameters and tags are the same")
 
 
@@ -229,7 +238,7 @@ def _parameter_may_differ(key: str, definition: Mapping[str, Any], wanted: Wante
         return True
     if kept:
         return False
-    if now == _HIDDEN:
+    if now == HIDDEN:
         return True
     return now != str(wanted.stack.parameters.get(key, definition.get("Default")))
 
@@ -244,12 +253,58 @@ def _plan_stack(wanted: Wanted, identity: StageIdentity, clients: Clients) -> St
     template = None
     if actual is not None:
         check_ours(actual, identity)
-        template = read_template(clients, actual.arn) if actual.status in GOOD else None
+        template = read_template(clients, actual.arn) if actual.status in GOOD | _ROLLED_BACK else None
     decision = decide(wanted, actual, template)
     if decision.action is Action.UNCHANGED and actual and waiting_change_sets(clients, actual.name):
         # A frozen predecessor could still execute it. Nothing else changes; but the deploy takes it away.
         decision = Decision(Action.UPDATE, "a change set of an earlier deploy is left")
-    return StackPlan(wanted.name, wanted.stack.id, decision.action, decision.reason, actual)
+    planned = StackPlan(wanted.name, wanted.stack.id, decision.action, decision.reason, actual)
+    if decision.action in (Action.UNCHANGED, Action.JOIN):
+        return planned
+    if template is None and decision.action not in (Action.CREATE, Action.RECREATE):
+        return replace(planned, reason=f"{decision.reason}; what it was given is not JSON and cannot be compared")
+    return _compared(planned, wanted, dict(template or {}), clients.target)
+
+
+def _compared(planned: StackPlan, wanted: Wanted, old: Template, target: Target) -> StackPlan:
+    """Return the plan of a stack with what changes in it; `old` is empty where everything is new."""
+    actual = None if planned.action in (Action.CREATE, Action.RECREATE) else planned.actual
+    after = resolve(wanted.template, values_of(wanted.template, _given(wanted, actual), wanted.name, target))
+    before = resolve(old, values_of(old, actual.parameters if actual else {}, wanted.name, target))
+    paths = {**construct_paths_of(old), **construct_paths_of(wanted.template), **wanted.stack.construct_paths}
+    parameters = tuple(_parameter_changes(wanted, actual, old))
+    return replace(
+        planned,
+        difference=replace(difference(before, after, paths), parameters=parameters),
+        permissions=permission_changes(before, after, paths),
+    )
+
+
+def _given(wanted: Wanted, actual: ActualStack | None) -> dict[str, Any]:
+    """Return the values that the parameters will have, as `parameters_for` passes them."""
+    given: dict[str, Any] = {}
+    for key, definition in parameters_of(wanted.template).items():
+        if key in wanted.stack.parameters:
+            given[key] = wanted.stack.parameters[key]
+        elif actual is not None and key in actual.parameters and _keeps(wanted, key, definition):
+            given[key] = actual.parameters[key]
+        elif "Default" in definition:
+            given[key] = definition["Default"]
+    return given
+
+
+def _parameter_changes(wanted: Wanted, actual: ActualStack | None, old: Template) -> Iterator[ValueChange]:
+    """Yield the parameters that change, and those of which only CloudFormation knows whether they do."""
+    definitions, given = parameters_of(wanted.template), _given(wanted, actual)
+    now = actual.parameters if actual else {}
+    for key in [*definitions, *(gone for gone in parameters_of(old) if gone not in definitions)]:
+        hidden = is_hidden(definitions.get(key, parameters_of(old).get(key)))
+        before, after = now.get(key), str(given[key]) if key in given else None
+        if hidden:
+            before, after = before and HIDDEN, after and HIDDEN
+        may = actual is not None and key in definitions and _parameter_may_differ(key, definitions[key], wanted, actual)
+        if before != after or (may and key in now):
+            yield ValueChange(key, before, after, cause="" if before != after else "its value may have changed")
 
 
 def _plan_surplus(stack: KnownStack, identity: StageIdentity, clients: Clients) -> StackPlan | None:

@@ -1,0 +1,62 @@
+"""`stagedoor diff`: what a deploy of the app in this folder would change, and nothing else."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from stagedoor.cli.app_folder import AppFolder
+from stagedoor.cli.cache import work_folder
+from stagedoor.cli.deploy import own_assembly, stage_assembly
+from stagedoor.cli.options import EXIT_CODES, Options, with_options
+from stagedoor.cli.plan_tree import plan_tree, summary
+from stagedoor.cli.screen import Ending
+from stagedoor.cli.stage import FoundStage, adopting, find_stage
+from stagedoor.cli.work import Work, at_work
+from stagedoor.deploy.assets import address_assets
+from stagedoor.deploy.plan import Plan, plan_deploy
+from stagedoor.deploy.plan_json import plan_as_json
+
+DIFFERS = 1
+"""The exit code with `--exit-code` where something would change, as that of `git diff` and `cdk diff --fail`."""
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option("--stage", required=True, metavar="NAME", help="The stage, whether it is deployed yet or not.")
+@click.option("--exit-code", "--fail", "exit_code", is_flag=True, help="Exit with 1 where something would change.")
+@click.option("--adopt", is_flag=True, help="Compare with the app's stacks that were deployed without Stagedoor.")
+@with_options
+def diff(stage: str, exit_code: bool, adopt: bool, options: Options) -> None:
+    """Show what `stagedoor deploy` would change. Nothing is changed by looking.
+
+    Permissions come first, then resources, those that lose data before the others.
+
+    \b
+    Example:
+      stagedoor diff --stage dev --profile sandbox
+    """
+    with at_work(options) as work:
+        with work.interruption.anywhere():
+            app = work.app()
+            found = find_stage(work, app, stage, adopt=adopt)
+            target = found.target
+            work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
+            with work.screen:
+                plan = _plan(work, app, found, adopt=adopt)
+        if not options.as_json:
+            Console(file=sys.stdout, highlight=False, soft_wrap=True).print(plan_tree(plan))
+        sentence = "Nothing would change." if plan.unchanged else summary(plan)
+        work.screen.end(Ending(sentence, data={"app": app.name, "stage": stage, "plan": plan_as_json(plan)}))
+    if exit_code and not plan.unchanged:
+        sys.exit(DIFFERS)
+
+
+def _plan(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> Plan:
+    with work_folder() as folder:
+        own = own_assembly(work, app, found, folder)
+        identity = adopting(found, {stack.own_name for stack in own.stacks}) if adopt else found.identity
+        assembly = stage_assembly(work, own, identity, found.target, folder)
+        with work.phase("plan"):
+            addressed = address_assets(assembly, found.target, Path(folder) / "addressed")
+            return plan_deploy(addressed, identity, found.clients, found.known)
