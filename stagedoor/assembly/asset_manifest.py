@@ -6,9 +6,9 @@ Source: https://github.com/aws/aws-cdk-cli/tree/main/packages/%40aws-cdk/cloud-a
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly, path_inside, read_document
+from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly, path_inside
 from stagedoor.assembly.model import DockerImageAsset, FileAsset, Packaging
 from stagedoor.assembly.schema import (
     RawAssetManifest,
@@ -80,9 +80,11 @@ class Assets:
         )
 
 
-def read_asset_manifest(root: Path, directory: Path, file: str, bootstrap_version: int) -> Assets:
-    """Return the asset manifest `file`, relative to `directory`, of the assembly in `root`."""
-    manifest = parse(RawAssetManifest, read_document(root, directory, file), file)
+def read_asset_manifest(
+    root: Path, directory: Path, file: str, document: Mapping[str, Any], bootstrap_version: int
+) -> Assets:
+    """Return the asset manifest `document`, read from `file`, relative to `directory`, of the assembly in `root`."""
+    manifest = parse(RawAssetManifest, document, file)
     check_version(manifest.version, file)
     return Assets(root, directory, file, manifest, bootstrap_version)
 

@@ -7,6 +7,7 @@ Rule for names in an assembly: paths are relative to the manifest's directory
 """
 
 import json
+import math
 import os
 import stat
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,9 @@ DOCUMENT_BYTES = 16 * 1024 * 1024
 
 DOCUMENT_DEPTH = 100
 """Nesting of objects and lists in one document. Templates of real apps stay under 40."""
+
+NUMBER_DIGITS = 308
+"""What a number may be long. JavaScript, which CDK's own tools read these files with, has none of more digits."""
 
 SYNTH_AGAIN = "Run synth again with an unchanged aws-cdk-lib; if it stays, report it with the file."
 
@@ -74,7 +78,13 @@ def read_document(root: Path, base: Path, relative: str) -> dict[str, Any]:
 def parse_document(data: bytes, name: str) -> dict[str, Any]:
     """Return the JSON object in `data`; `name` is what errors call it."""
     try:
-        document = json.loads(data.decode(), parse_constant=_refuse_constant)
+        document = json.loads(
+            data.decode(),
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_float,
+            object_pairs_hook=_object,
+        )
     except RecursionError:
         raise _too_deep(name) from None
     except ValueError as error:
@@ -105,6 +115,29 @@ def _read_bytes(path: Path, name: str) -> bytes:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _integer(text: str) -> int:
+    if len(text) > NUMBER_DIGITS:
+        raise ValueError("a number is too large")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that says one thing twice: each reader takes the one that it likes."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object names {twice[:100]!a} twice")
+    return found
 
 
 def _check_depth(document: dict[str, Any], name: str) -> None:

@@ -1,8 +1,8 @@
 """Look at an assembly as what it is: files that a stranger's program wrote.
 
 `reader.py` refuses what the model cannot hold (executable assets, unknown artifacts, paths that lead out). Here the
-whole directory is walked, also what no manifest names, and what the stacks want is held against the target. What the
-templates may do in the account is not judged here: IAM bounds that (see `Target.execution_role`).
+whole directory is walked, also what no manifest names, and what the stacks want is held against the target and its
+rules. What the templates may do in the account is bounded by IAM (see `Target.execution_role`), not here.
 """
 
 import os
@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stagedoor.assembly.archives import check_archive
 from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly
-from stagedoor.assembly.model import Assembly
+from stagedoor.assembly.image_builds import check_image
+from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging
+from stagedoor.assembly.rules import NO_RULES, AssemblyRules
 from stagedoor.assembly.schema import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from stagedoor.assembly.template_checks import check_templates
 from stagedoor.errors import UserError
 from stagedoor.target import Target
 
@@ -49,6 +53,12 @@ class SpecialFile(UserError):
     id = "special-file"
 
 
+class AppErrors(UserError):
+    """The app says of itself that it is not to be deployed as it is."""
+
+    id = "app-has-errors"
+
+
 class EmptyAssembly(UserError):
     """The app has no stack."""
 
@@ -74,17 +84,38 @@ class InspectionLimits:
 DEFAULT_LIMITS = InspectionLimits()
 
 
-def inspect_assembly(assembly: Assembly, target: Target, limits: InspectionLimits = DEFAULT_LIMITS) -> None:
+def inspect_assembly(
+    assembly: Assembly, target: Target, limits: InspectionLimits = DEFAULT_LIMITS, rules: AssemblyRules = NO_RULES
+) -> None:
     """Raise a `UserError`, each kind with an id of its own, where the assembly holds what it must not."""
     if not assembly.stacks:
         raise EmptyAssembly("The app has no stack to deploy.", "Add a stack, or see which command cdk.json runs.")
     _check_context(assembly)
+    _check_annotations(assembly)
     _check_environments(assembly, target)
     _check_counts(assembly, limits)
     try:
         _check_files(assembly, limits)
+        check_templates(assembly, target, rules, limits.template_bytes)
+        for asset in {asset.source: asset for stack in assembly.stacks for asset in stack.assets}.values():
+            if isinstance(asset, FileAsset) and asset.packaging is Packaging.FILE:
+                check_archive(asset.source, asset.display_name or asset.source.name)
+        for image in (asset for stack in assembly.stacks for asset in stack.assets):
+            if isinstance(image, DockerImageAsset):
+                check_image(image, rules)
     except OSError as error:
         raise MalformedAssembly(f"The assembly cannot be read: {error.strerror}.", SYNTH_AGAIN) from error
+
+
+def _check_annotations(assembly: Assembly) -> None:
+    errors = [annotation for annotation in assembly.annotations if annotation.is_error]
+    if errors:
+        more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        raise AppErrors(
+            f"The app reports an error at {errors[0].construct_path!a}: {errors[0].message[:1000]}{more}",
+            "Correct it; `cdk synth` shows it, too.",
+            detail="\n".join(f"{error.construct_path}: {error.message}" for error in errors),
+        )
 
 
 def _check_context(assembly: Assembly) -> None:
@@ -113,10 +144,6 @@ def _check_counts(assembly: Assembly, limits: InspectionLimits) -> None:
     assets = sum(len(stack.assets) for stack in assembly.stacks)
     if assets > limits.assets:
         raise _too_large(f"{assets} assets", f"{limits.assets}")
-    for stack in assembly.stacks:
-        size = stack.template_path.stat().st_size
-        if size > limits.template_bytes:
-            raise _too_large(f"a template of {size} bytes ({stack.display_name!a})", f"{limits.template_bytes} bytes")
 
 
 def _check_files(assembly: Assembly, limits: InspectionLimits) -> None:

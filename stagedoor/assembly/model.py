@@ -78,12 +78,22 @@ class Stack:
 
 
 @dataclass(frozen=True, slots=True)
+class Annotation:
+    """What a construct says about itself (`Annotations.of(self).add_error`): an error, or a warning."""
+
+    construct_path: str
+    message: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Assembly:
     """All stacks of a cloud assembly, in an order in which each comes after those it depends on."""
 
     directory: Path
     stacks: tuple[Stack, ...]
     missing_context: tuple[Mapping[str, Any], ...] = ()
+    annotations: tuple[Annotation, ...] = ()
 
     def stack(self, stack_id: str) -> Stack:
         """Return the stack with this id; `KeyError` when there is none."""

@@ -5,8 +5,9 @@ that nobody knows), so that nothing is lost in silence. Everything else about a 
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stagedoor.assembly.documents import (
     path_inside,
     read_document,
 )
-from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Stack
+from stagedoor.assembly.model import Annotation, Assembly, DockerImageAsset, FileAsset, Stack
 from stagedoor.assembly.schema import (
     ArtifactType,
     MetadataEntry,
@@ -34,9 +35,13 @@ from stagedoor.assembly.template import construct_paths_of
 from stagedoor.errors import UserError
 
 MANIFEST = "manifest.json"
+_Asset = FileAsset | DockerImageAsset
 MANIFESTS = 100
 ARTIFACTS = 1_000
-"""The most manifests and artifacts in one assembly. A few files can name each other, or one template, without end."""
+ASSETS = 20_000
+READ_BYTES = 64 * 1024 * 1024
+"""The most manifests, artifacts, assets of stacks (one that two stacks need counts twice) and bytes of documents in one
+assembly. A few files can name each other, or one template, without end, and reading takes a second for each 30 MB."""
 
 
 class NoAssembly(UserError):
@@ -59,11 +64,14 @@ class DependencyCycle(UserError):
 
 @dataclass(slots=True)
 class _Found:
-    """What has been read so far: context that is missing, and how much there was."""
+    """What has been read so far: context that is missing, annotations, and how much there was."""
 
     missing: list[Mapping[str, Any]] = field(default_factory=list)
+    annotations: list[Annotation] = field(default_factory=list)
     manifests: int = 0
     artifacts: int = 0
+    assets: int = 0
+    read: int = 0
 
     def add(self, manifest: RawManifest) -> None:
         """Count a manifest; raises `MalformedAssembly` past the limits."""
@@ -71,10 +79,26 @@ class _Found:
         self.manifests += 1
         self.artifacts += len(manifest.artifacts)
         if self.manifests > MANIFESTS or self.artifacts > ARTIFACTS:
-            raise MalformedAssembly(
-                f"The assembly holds more than {MANIFESTS} manifests or {ARTIFACTS} artifacts.",
-                "Split the app into several.",
-            )
+            raise _too_much(f"{MANIFESTS} manifests or {ARTIFACTS} artifacts")
+
+    def counted(self, assets: Iterable[_Asset]) -> tuple[_Asset, ...]:
+        """Return a stack's assets; raises `MalformedAssembly` past the limit."""
+        some = tuple(islice(assets, ASSETS - self.assets + 1))
+        self.assets += len(some)
+        if self.assets > ASSETS:
+            raise _too_much(f"{ASSETS} assets")
+        return some
+
+    def document(self, place: "_Place", relative: str) -> dict[str, Any]:
+        """Return a JSON object of the assembly; raises `MalformedAssembly` past the limit of bytes."""
+        self.read += path_inside(place.root, place.directory, relative).stat().st_size
+        if self.read > READ_BYTES:
+            raise _too_much(f"{READ_BYTES // 1024**2} MiB of manifests and templates")
+        return read_document(place.root, place.directory, relative)
+
+
+def _too_much(what: str) -> MalformedAssembly:
+    return MalformedAssembly(f"The assembly holds more than {what}.", "Split the app into several.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +128,16 @@ def read_assembly(directory: Path) -> Assembly:
         )
     found = _Found()
     stacks = _read_manifest(_Place(root, root), found)
-    return Assembly(root, tuple(_ordered(stacks)), tuple(found.missing))
+    return Assembly(root, tuple(_ordered(stacks)), tuple(found.missing), tuple(found.annotations))
 
 
 def _read_manifest(place: _Place, found: _Found) -> dict[str, Stack]:
     """Return the stacks of a manifest and of the assemblies in it, by id."""
-    manifest = parse(RawManifest, read_document(place.root, place.directory, MANIFEST), place.name)
+    manifest = parse(RawManifest, found.document(place, MANIFEST), place.name)
     check_version(manifest.version, place.name)
     found.add(manifest)
     assets = {
-        artifact_id: _read_assets(place, artifact)
+        artifact_id: _read_assets(place, artifact, found)
         for artifact_id, artifact in manifest.artifacts.items()
         if _type(place, artifact_id, artifact) is ArtifactType.ASSETS
     }
@@ -123,7 +147,7 @@ def _read_manifest(place: _Place, found: _Found) -> dict[str, Stack]:
         inner: dict[str, Stack] = {}
         match _type(place, artifact_id, artifact):
             case ArtifactType.STACK:
-                stack = _read_stack(place, artifact_id, artifact, assets)
+                stack = _read_stack(place, artifact_id, artifact, assets, found)
                 inner = {stack.id: stack}
             case ArtifactType.NESTED:
                 inner = _read_manifest(_nested_place(place, artifact_id, artifact), found)
@@ -188,16 +212,20 @@ def _nested_place(place: _Place, artifact_id: str, artifact: RawArtifact) -> _Pl
     return _Place(place.root, directory, f"{place.prefix}{artifact_id}/")
 
 
-def _read_assets(place: _Place, artifact: RawArtifact) -> Assets:
+def _read_assets(place: _Place, artifact: RawArtifact, found: _Found) -> Assets:
     properties = parse(RawAssetManifestProperties, artifact.properties, place.name)
-    return read_asset_manifest(place.root, place.directory, properties.file, properties.bootstrap_version)
+    document = found.document(place, properties.file)
+    return read_asset_manifest(place.root, place.directory, properties.file, document, properties.bootstrap_version)
 
 
-def _read_stack(place: _Place, artifact_id: str, artifact: RawArtifact, assets: Mapping[str, Assets]) -> Stack:
+def _read_stack(
+    place: _Place, artifact_id: str, artifact: RawArtifact, assets: Mapping[str, Assets], found: _Found
+) -> Stack:
     properties = parse(RawStackProperties, artifact.properties, f"{place.name}: {artifact_id}")
     template_path = path_inside(place.root, place.directory, properties.template_file)
-    template = read_document(place.root, place.directory, properties.template_file)
-    metadata = _metadata(place, artifact)
+    template = found.document(place, properties.template_file)
+    metadata = _metadata(place, artifact, found)
+    found.annotations.extend(_annotations(metadata))
     account, region = _environment(artifact.environment, f"{place.name}: {artifact_id}")
     own_assets = [assets[name] for name in dict.fromkeys(artifact.dependencies) if name in assets]
     own_name = properties.stack_name or artifact_id
@@ -211,7 +239,7 @@ def _read_stack(place: _Place, artifact_id: str, artifact: RawArtifact, assets: 
         parameters=dict(properties.parameters),
         tags={**_legacy_tags(metadata), **properties.tags},
         termination_protection=properties.termination_protection,
-        assets=tuple(_of_stack(own_assets, template_path, region)),
+        assets=found.counted(_of_stack(own_assets, template_path, region)),
         construct_paths={**_logical_ids(metadata), **construct_paths_of(template)},
         display_name=artifact.display_name or artifact_id,
         bootstrap_version=max([properties.bootstrap_version, *(group.bootstrap_version for group in own_assets)]),
@@ -219,7 +247,7 @@ def _read_stack(place: _Place, artifact_id: str, artifact: RawArtifact, assets: 
     )
 
 
-def _of_stack(groups: list[Assets], template: Path, region: str) -> Iterator[FileAsset | DockerImageAsset]:
+def _of_stack(groups: list[Assets], template: Path, region: str) -> Iterator[_Asset]:
     seen: set[tuple[str, str]] = set()
     for group in groups:
         for asset in group.for_region(region):
@@ -237,10 +265,10 @@ def _environment(environment: str, name: str) -> tuple[str, str]:
     return account, region
 
 
-def _metadata(place: _Place, artifact: RawArtifact) -> dict[str, list[MetadataEntry]]:
+def _metadata(place: _Place, artifact: RawArtifact, found: _Found) -> dict[str, list[MetadataEntry]]:
     metadata = {path: list(entries) for path, entries in artifact.metadata.items()}
     if artifact.additional_metadata_file is not None:
-        document = read_document(place.root, place.directory, artifact.additional_metadata_file)
+        document = found.document(place, artifact.additional_metadata_file)
         for path, entries in parse(RawArtifact, {"type": "", "metadata": document}, place.name).metadata.items():
             metadata.setdefault(path, []).extend(entries)
     for path, entries in metadata.items():
@@ -251,6 +279,14 @@ def _metadata(place: _Place, artifact: RawArtifact) -> dict[str, list[MetadataEn
                 "`@aws-cdk/core:newStyleStackSynthesis: false` out of cdk.json.",
             )
     return metadata
+
+
+def _annotations(metadata: Mapping[str, list[MetadataEntry]]) -> Iterator[Annotation]:
+    """Yield the errors and warnings among a stack's metadata."""
+    for path, entries in metadata.items():
+        for entry in entries:
+            if entry.type in {"aws:cdk:error", "aws:cdk:warning"} and isinstance(entry.data, str):
+                yield Annotation(path.lstrip("/"), entry.data, entry.type == "aws:cdk:error")
 
 
 def _logical_ids(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, str]:

@@ -98,7 +98,6 @@ LIMITS = [
     InspectionLimits(files=3),
     InspectionLimits(file_bytes=99),
     InspectionLimits(total_bytes=150),
-    InspectionLimits(template_bytes=10),
 ]
 
 
