@@ -13,6 +13,8 @@ from bench.results import write_results
 ROWS = {
     "unchanged": "bench.deploy.shell:unchanged",
     "changed": "bench.deploy.shell:changed",
+    "new": "bench.deploy.ready:all_new",
+    "first": "bench.deploy.ready:first",
 }
 """Each row, and the function that measures it in a number of rounds."""
 

@@ -53,9 +53,10 @@ class Place:
     def remove_stacks(self, number: str) -> None:
         """Delete all stacks of an account but its bootstrap."""
         cloudformation: CloudFormationClient = self.client("cloudformation", number)
-        stacks = [stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]]
-        # The newest come first, which is the reverse of the order of their dependencies.
-        for name in (name for name in stacks if not name.startswith(_BOOTSTRAPS)):
+        stacks = cloudformation.describe_stacks()["Stacks"]
+        # The newest first: a stack is never older than what it depends on.
+        names = [stack["StackName"] for stack in sorted(stacks, key=lambda each: each["CreationTime"], reverse=True)]
+        for name in (name for name in names if not name.startswith(_BOOTSTRAPS)):
             cloudformation.delete_stack(StackName=name)
             cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
 

@@ -15,13 +15,14 @@ class Row:
     how: str
 
 
-def ratio(metric: str, seconds: Mapping[str, Sequence[float]], ours: str, theirs: str, bar: float) -> Result:
-    """Hold the ratio of two sides' medians, taken in one run, to a bar."""
+def ratio(
+    metric: str, seconds: Mapping[str, Sequence[float]], ours: str, theirs: str, bar: float | None = None
+) -> Result:
+    """Hold the ratio of two sides' medians, taken in one run, to a bar; without one it is only told."""
     own, other = median(seconds[ours]), median(seconds[theirs])
     value = round(own / other, 3)
-    return Result(
-        metric, value, "times", f"≤ {bar:g} times", value <= bar, f"{theirs}: {other:.2f} s; {ours}: {own:.2f} s"
-    )
+    against = f"{theirs}: {other:.2f} s; {ours}: {own:.2f} s"
+    return Result(metric, value, "times", f"≤ {bar:g} times" if bar else "", bar is None or value <= bar, against)
 
 
 def spread(seconds: Mapping[str, Sequence[float]]) -> str:

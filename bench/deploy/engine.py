@@ -1,0 +1,46 @@
+"""Our engine on a ready assembly, as a program: `python -m bench.deploy.engine DIRECTORY STAGE`.
+
+What `stagedoor deploy` does after its synth, in a process of its own, as `cdk deploy --app DIRECTORY` does it.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from stagedoor.assembly.inspection import inspect_assembly
+from stagedoor.assembly.reader import read_assembly
+from stagedoor.assembly.rewrite import rewrite_assembly
+from stagedoor.cli.account import find_target
+from stagedoor.deploy.apply import Deployed, deploy
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.ledger import MemoryLedger
+from stagedoor.events import Emit, silent
+from stagedoor.naming import StageIdentity
+from stagedoor.target import Target, Trust
+
+QUALIFIER = "hnb659fds"
+
+
+def stage(name: str) -> StageIdentity:
+    """Return a stage of the bench's own."""
+    return StageIdentity("shop", name, f"shop-{name}", "local/bench", "local")
+
+
+def deploy_assembly(directory: Path, identity: StageIdentity, target: Target, emit: Emit = silent) -> Deployed:
+    """Take a ready assembly to a stage, in the account that the environment names."""
+    with tempfile.TemporaryDirectory(prefix="stagedoor-bench-") as folder:
+        assembly = read_assembly(directory)
+        inspect_assembly(assembly, target)
+        rewritten = rewrite_assembly(assembly, identity, target, Path(folder) / "stage.out")
+        ledger = MemoryLedger(identity.stage)
+        return deploy(rewritten.assembly, identity, Clients(target), ledger, emit)
+
+
+def main() -> None:
+    """Deploy what the arguments name."""
+    directory, name = sys.argv[1:]
+    deploy_assembly(Path(directory), stage(name), find_target(None, QUALIFIER, Trust.PREVIEW))
+
+
+if __name__ == "__main__":
+    main()
