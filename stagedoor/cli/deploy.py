@@ -6,7 +6,6 @@ import click
 
 from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.model import Assembly
-from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir, work_folder
@@ -14,11 +13,14 @@ from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, busy_stacks, find_stage, ownerless
 from stagedoor.cli.work import Work, at_work
+from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.apply import Deployed
 from stagedoor.deploy.apply import deploy as deploy_assembly
 from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.events import Event, EventKind
 from stagedoor.naming import StageIdentity
+from stagedoor.synth.context_file import ContextFile
+from stagedoor.synth.context_lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
 from stagedoor.target import Target
@@ -80,8 +82,15 @@ def own_assembly(work: Work, app: AppFolder, found: FoundStage, folder: Path) ->
         command=app.command,
         root=app.repository.root,
     )
+    account = Account(target, found.clients.lookup, judges_request)
     with work.phase("synth"):
-        return read_assembly(synthesize(request, LocalProcessExecutor(), work.emit))
+        return synthesize_with_context(
+            request,
+            lambda asked: synthesize(asked, LocalProcessExecutor(), work.emit),
+            account,
+            ContextFile(request),
+            work.emit,
+        )
 
 
 def stage_assembly(work: Work, assembly: Assembly, identity: StageIdentity, target: Target, folder: Path) -> Assembly:
@@ -89,6 +98,8 @@ def stage_assembly(work: Work, assembly: Assembly, identity: StageIdentity, targ
     with work.phase("inspect"):
         inspect_assembly(assembly, target)
         rewritten = rewrite_assembly(assembly, identity, target, folder / "stage.out")
+        for said in assembly.annotations:
+            work.emit(Event(EventKind.WARNING, said.construct_path, message=said.message))
         for finding in rewritten.findings:
             work.emit(Event(EventKind.WARNING, finding.construct_path, message=f"{finding.what} {finding.remedy}"))
     return rewritten.assembly
