@@ -15,13 +15,22 @@ class Trust(StrEnum):
     PRODUCTION = "production"
 
 
+class ImageBuilds(StrEnum):
+    """Whether an assembly's Dockerfiles are run by whoever publishes it, and with what."""
+
+    REFUSED = "refused"
+    CONFINED = "confined"  # with nothing of this machine or its registries: no secrets, SSH agent, host network, caches
+    TRUSTED = "trusted"  # with all that they ask for: whoever deploys is their author
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """An AWS account and region with the identities that each phase uses there.
 
     Roles are ARNs; without one, the process's own credentials serve. `execution_role` is the one that CloudFormation
-    itself assumes (`RoleARN`), so what a template may do is bounded by it and by `permissions_boundary`. The endpoint
-    is not part of a target: boto3 reads `AWS_ENDPOINT_URL` by itself.
+    itself assumes (`RoleARN`), so what a template may do is bounded by it and by `permissions_boundary`. `image_builds`
+    holds for the machine that publishes, since building an image runs a program there. The endpoint is not part of a
+    target: boto3 reads `AWS_ENDPOINT_URL` by itself.
     """
 
     name: str
@@ -36,3 +45,4 @@ class Target:
     lookup_role: str | None = None
     external_id: str | None = None
     permissions_boundary: str | None = None
+    image_builds: ImageBuilds = ImageBuilds.REFUSED

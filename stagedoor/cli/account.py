@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, InvalidRegionError, 
 from stagedoor.deploy.access import as_user_error
 from stagedoor.errors import UserError
 from stagedoor.synth.settings import read_settings
-from stagedoor.target import Target, Trust
+from stagedoor.target import ImageBuilds, Target, Trust
 
 QUALIFIER = "@aws-cdk/core:bootstrapQualifier"
 """The key of `cdk.json`'s context that names the bootstrap
@@ -37,7 +37,7 @@ def use_profile(profile: str | None) -> None:
 
 
 def find_target(region: str | None, qualifier: str, trust: Trust) -> Target:
-    """Return the caller's own account as a target, without roles: the caller is its operator.
+    """Return the caller's own account as a target, without roles: the caller is its operator, and the app's author.
 
     Raises `NoCredentials`, `NoRegion`, `AwsUnreachable`.
     """
@@ -48,7 +48,7 @@ def find_target(region: str | None, qualifier: str, trust: Trust) -> Target:
             raise NoRegion("Nothing says which AWS region is meant.", "Name one with --region, or set AWS_REGION.")
         partition = session.get_partition_for_region(region)
         account = session.client("sts").get_caller_identity()["Account"]
-        return Target("caller", account, region, partition, trust, qualifier)
+        return Target("caller", account, region, partition, trust, qualifier, image_builds=ImageBuilds.TRUSTED)
     except (UnknownRegionError, InvalidRegionError):
         raise NoRegion(f"There is no AWS region {region!r}.", "Name one with --region, such as eu-west-1.") from None
     except (BotoCoreError, ClientError) as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from stagedoor.assembly.model import FileAsset
-from stagedoor.deploy.assets import AssetFile, asset_files
+from stagedoor.deploy.asset_files import AssetFile, asset_files
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CHUNK = 1 << 20
@@ -31,5 +31,5 @@ def _entry(file: AssetFile) -> zipfile.ZipInfo:
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.create_system = _UNIX
     entry.external_attr = (0o100755 if file.executable else 0o100644) << 16
-    entry.file_size = file.path.stat().st_size  # over 2 GiB the entry is written in zip64's form
+    entry.file_size = file.size  # over 2 GiB the entry is written in zip64's form
     return entry

@@ -1,43 +1,28 @@
 """An asset's address: the hash of what is in it, worked out by us.
 
 What an assembly claims as an asset's hash is only a name in it. Published under that name, one app's code could stand
-where another's is expected. So each asset gets the key `<trust>/<our hash>`, and the templates are told:
-`address_assets` replaces the claimed keys by ours. The hash is taken of the files, not of the archive made from them,
-so an asset that is already there is never compressed.
+where another's is expected. So each file asset gets the key `<trust>/<our hash>` and each image the tag
+`<trust>-<our hash>`, and the templates are told: `address_assets` replaces the claimed ones by ours.
 """
 
 import hashlib
 import json
 import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging, Stack
 from stagedoor.assembly.target_names import assets_bucket, resolved
+from stagedoor.deploy.asset_files import content_hash
+from stagedoor.deploy.images import check_image, image_hash, image_repository
 from stagedoor.errors import UserError
 from stagedoor.target import Target
 
-_FORMAT = b"stagedoor-asset-1\n"
-"""Part of each hash: raised when the archive that is made of the same files becomes another."""
-
 _HASH = re.compile(r"^[0-9a-f]{32,64}(\.[A-Za-z0-9.]+)?$")
-_CHUNK = 1 << 20
-
-
-class UnsupportedAsset(UserError):
-    """An asset of a kind that cannot be published."""
-
-    id = "unsupported-asset"
-
-
-class AssetOutsideAssembly(UserError):
-    """An asset holds a link to a file that is not part of the assembly."""
-
-    id = "asset-outside-assembly"
 
 
 class ForeignAssetBucket(UserError):
@@ -46,41 +31,15 @@ class ForeignAssetBucket(UserError):
     id = "foreign-asset-bucket"
 
 
-@dataclass(frozen=True, slots=True)
-class AssetFile:
-    """One file of an asset: its path in the archive, where it is read from, and whether it can be executed."""
-
-    name: str
-    path: Path
-    executable: bool
-
-
 def address_assets(assembly: Assembly, target: Target, into: Path) -> Assembly:
-    """Return the assembly with each file asset under its own address, and templates that refer to it there.
+    """Return the assembly with each asset under its own address, and templates that refer to it there.
 
     Changed templates are written to the directory `into`; the assembly that came in stays as it is.
-    Raises `UnsupportedAsset` for container images and `AssetOutsideAssembly` for what links out of the assembly.
+    Raises `ForeignAssetBucket`, what `check_image` raises, and `AssetOutsideAssembly` for what links out of the
+    assembly.
     """
     addresses = _Addresses(assembly, target, into)
     return replace(assembly, stacks=tuple(addresses.stack(stack) for stack in assembly.stacks))
-
-
-def asset_files(asset: FileAsset, root: Path) -> list[AssetFile]:
-    """Return an asset's files, sorted by name. Links are followed to files inside `root`, and no further."""
-    if not asset.source.is_dir():
-        return [_file(asset.source.name, asset.source, root)]
-    return sorted(_walk(asset.source, root), key=lambda file: file.name)
-
-
-def content_hash(asset: FileAsset, root: Path) -> str:
-    """Return the SHA-256 of what the asset holds: names, modes and bytes of its files."""
-    if asset.packaging is Packaging.FILE:
-        return _bytes_hash(_file(asset.source.name, asset.source, root).path)
-    whole = hashlib.sha256(_FORMAT)
-    for file in asset_files(asset, root):
-        line = json.dumps([file.name, file.executable, _bytes_hash(file.path)], ensure_ascii=True)
-        whole.update(line.encode() + b"\n")
-    return whole.hexdigest()
 
 
 class _Addresses:
@@ -91,21 +50,20 @@ class _Addresses:
         self._target = target
         self._into = into
         self._done: dict[tuple[Path, str], FileAsset] = {}
+        self._image_hashes: dict[tuple[Path, str], str] = {}
+        self._hashes = _hashes([asset for stack in assembly.stacks for asset in stack.assets], self._root)
 
     def stack(self, stack: Stack) -> Stack:
-        assets = [self._file_asset(stack, asset) for asset in stack.assets]
-        by_key = {asset.key: asset for asset in assets}
-        addressed = [self._address(asset, by_key) for asset in assets]
-        template = self._rewritten(stack.template_path, by_key)
-        return replace(stack, template_path=template, assets=tuple(addressed))
+        files = [self._in_target(stack, asset) for asset in stack.assets if isinstance(asset, FileAsset)]
+        images = [asset for asset in stack.assets if isinstance(asset, DockerImageAsset)]
+        tagged = {image.tag: self._tagged(stack, image) for image in images}
+        tags = {claimed: image.tag for claimed, image in tagged.items()}
+        by_key = {asset.key: asset for asset in files}
+        addressed = [self._address(asset, by_key, tags) for asset in files]
+        template = self._rewritten(stack.template_path, by_key, tags)
+        return replace(stack, template_path=template, assets=(*addressed, *tagged.values()))
 
-    def _file_asset(self, stack: Stack, asset: FileAsset | DockerImageAsset) -> FileAsset:
-        if isinstance(asset, DockerImageAsset):
-            image = asset.display_name or asset.claimed_hash[:12]
-            raise UnsupportedAsset(
-                f"The stack {stack.own_name} needs the container image {image}, which cannot be published yet.",
-                "Package the function as a zip asset, or refer to an image that is in a registry already.",
-            )
+    def _in_target(self, stack: Stack, asset: FileAsset) -> FileAsset:
         expected = assets_bucket(self._target)
         if resolved(asset.bucket, self._target) != expected:
             raise ForeignAssetBucket(
@@ -115,44 +73,55 @@ class _Addresses:
             )
         return replace(asset, bucket=expected)
 
-    def _address(self, asset: FileAsset, siblings: Mapping[str, FileAsset]) -> FileAsset:
+    def _tagged(self, stack: Stack, image: DockerImageAsset) -> DockerImageAsset:
+        check_image(image, stack.own_name, self._target)
+        place = (image.source, json.dumps(image.build, sort_keys=True))
+        if place not in self._image_hashes:
+            self._image_hashes[place] = image_hash(image)
+        tag = f"{self._target.trust}-{self._image_hashes[place]}"
+        return replace(image, repository=image_repository(self._target), tag=tag)
+
+    def _address(self, asset: FileAsset, siblings: Mapping[str, FileAsset], tags: Mapping[str, str]) -> FileAsset:
         place = (asset.source, asset.key)
         if place not in self._done:
             source = asset
             if asset.is_template:
                 others = {key: other for key, other in siblings.items() if key != asset.key}
-                source = replace(asset, source=self._rewritten(asset.source, others))
-            root = self._into.resolve() if source.source.is_relative_to(self._into) else self._root
+                source = replace(asset, source=self._rewritten(asset.source, others, tags))
             suffix = ".zip" if asset.packaging is Packaging.ZIP else asset.source.suffix
-            key = f"{self._target.trust}/{content_hash(source, root)}{suffix}"
-            self._done[place] = replace(source, key=key)
+            self._done[place] = replace(source, key=f"{self._target.trust}/{self._hash(source)}{suffix}")
         return self._done[place]
 
-    def _rewritten(self, template: Path, assets: Mapping[str, FileAsset]) -> Path:
-        """Write the template with our keys in it, if any is in it, and return where it is."""
+    def _hash(self, asset: FileAsset) -> str:
+        if asset.source.is_relative_to(self._into):  # a template of ours, which lies outside of the assembly
+            return content_hash(asset, self._into.resolve())
+        return self._hashes[asset.source]
+
+    def _rewritten(self, template: Path, assets: Mapping[str, FileAsset], tags: Mapping[str, str]) -> Path:
+        """Write the template with our keys and tags in it, if any is in it, and return where it is."""
         text = template.read_text(encoding="utf-8")
-        present = {key: asset for key, asset in assets.items() if key in text}
-        if not present:
+        names = {key: self._address(asset, assets, tags).key for key, asset in assets.items() if key in text}
+        names |= {claimed: ours for claimed, ours in tags.items() if claimed in text}
+        if not names:
             return template
-        keys = {key: self._address(asset, assets).key for key, asset in present.items()}
         self._into.mkdir(parents=True, exist_ok=True)
-        changed = json.dumps(with_keys(json.loads(text), keys), indent=1)
+        changed = json.dumps(with_keys(json.loads(text), names), indent=1)
         path = self._into / f"{hashlib.sha256(changed.encode()).hexdigest()}.template.json"
         path.write_text(changed, encoding="utf-8")
         return path
 
 
 def with_keys(value: Any, keys: Mapping[str, str]) -> Any:
-    """Return a template's value with claimed keys replaced by ours.
+    """Return a template's value with claimed keys and tags replaced by ours.
 
-    A string that is a key, or ends with one after a slash (as a URL does), is replaced; a key that is a hash is found
-    inside longer strings, too.
+    A string that is one, or ends with one after a slash or a colon (as a URL or an image's name does), is replaced; one
+    that is a hash is found inside longer strings, too.
     """
     if isinstance(value, str):
         for claimed, ours in keys.items():
             if value == claimed:
                 return ours
-            if value.endswith("/" + claimed):
+            if value.endswith(("/" + claimed, ":" + claimed)):
                 return value[: -len(claimed)] + ours
             if _HASH.match(claimed.rsplit("/", 1)[-1]):
                 value = value.replace(claimed, ours)
@@ -164,37 +133,8 @@ def with_keys(value: Any, keys: Mapping[str, str]) -> Any:
     return value
 
 
-def _walk(directory: Path, root: Path) -> Iterator[AssetFile]:
-    for place, folders, names in os.walk(directory, followlinks=False):
-        here = Path(place)
-        for folder in [name for name in folders if (here / name).is_symlink()]:
-            inside = _inside(here / folder, root)
-            if directory.resolve().is_relative_to(inside):
-                continue  # a link back to a directory above it has no end
-            for file in _walk(inside, root):
-                yield replace(file, name=f"{(here / folder).relative_to(directory).as_posix()}/{file.name}")
-        for name in names:
-            yield _file((here / name).relative_to(directory).as_posix(), here / name, root)
-
-
-def _file(name: str, path: Path, root: Path) -> AssetFile:
-    inside = _inside(path, root)
-    return AssetFile(name, inside, bool(inside.stat().st_mode & stat.S_IXUSR))
-
-
-def _inside(path: Path, root: Path) -> Path:
-    real = path.resolve()
-    if not real.is_relative_to(root) or not real.exists():
-        raise AssetOutsideAssembly(
-            f"The asset file {path.name!r} leads to a place that is not in the assembly.",
-            "Put a copy of the file into the asset instead of a link.",
-        )
-    return real
-
-
-def _bytes_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _hashes(assets: Sequence[FileAsset | DockerImageAsset], root: Path) -> dict[Path, str]:
+    """Return the hash of each file asset by its source; hashing lets other threads run, so it takes all processors."""
+    files = {asset.source: asset for asset in assets if isinstance(asset, FileAsset)}
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hash") as hashers:
+        return dict(zip(files, hashers.map(lambda asset: content_hash(asset, root), files.values()), strict=True))

@@ -5,23 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset
+from stagedoor.assembly.model import Assembly, FileAsset
+from stagedoor.deploy import asset_files
 from stagedoor.deploy.archives import write_archive
-from stagedoor.deploy.assets import (
-    AssetOutsideAssembly,
-    ForeignAssetBucket,
-    UnsupportedAsset,
-    address_assets,
-    content_hash,
-    with_keys,
-)
+from stagedoor.deploy.asset_files import AssetOutsideAssembly, AssetTooLarge, content_hash
+from stagedoor.deploy.assets import ForeignAssetBucket, address_assets, with_keys
 from stagedoor.target import Target, Trust
 from tests.stagedoor.deploy.assemblies import code_asset, stack, template
 
 TARGET = Target(name="t", account="111122223333", region="us-east-1")
 
 
-def addressed(directory: Path, asset: FileAsset | DockerImageAsset, target: Target = TARGET) -> FileAsset:
+def addressed(directory: Path, asset: FileAsset, target: Target = TARGET) -> FileAsset:
     assembly = Assembly(directory, (stack(directory, "S", template(), assets=(asset,)),))
     result = address_assets(assembly, target, directory / "into").stacks[0].assets[0]
     assert isinstance(result, FileAsset)
@@ -87,10 +82,18 @@ def test_links_inside_the_assembly_are_followed_and_circles_end(tmp_path: Path):
     assert b"again/one.py" in archive(asset, tmp_path)
 
 
-def test_container_images_and_foreign_buckets_are_refused(tmp_path: Path):
-    image = DockerImageAsset("b" * 64, tmp_path, "repository", "tag", "Worker")
-    with pytest.raises(UnsupportedAsset, match="Worker"):
-        addressed(tmp_path, image)
+def test_links_that_multiply_each_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(asset_files, "MOST_FILES", 1000)
+    asset = code_asset(tmp_path, TARGET, {"d0/index.py": "x"})
+    for depth in range(1, 40):
+        (asset.source / f"d{depth}").mkdir()
+        for name in ("a", "b"):
+            (asset.source / f"d{depth}" / name).symlink_to(asset.source / f"d{depth - 1}")
+    with pytest.raises(AssetTooLarge):
+        content_hash(asset, tmp_path)
+
+
+def test_a_foreign_bucket_is_refused(tmp_path: Path):
     asset = replace(code_asset(tmp_path, TARGET, {"index.py": "x"}), bucket="somebody-elses")
     with pytest.raises(ForeignAssetBucket, match="somebody-elses"):
         addressed(tmp_path, asset)
