@@ -57,7 +57,8 @@ class Stack:
     `id` is the artifact's id in its manifest (with the ids of the nested assemblies before it, joined by `/`);
     `own_name` is the name that the app gave the stack and `name` the one it is deployed under (equal until rewritten).
     `dependencies` are ids of other stacks of the assembly. `construct_paths` maps logical ids to construct paths.
-    `assets` are those that this stack needs, its own template excepted.
+    `assets` are those that this stack needs, its own template excepted. `acknowledged` are the ids of the rules that
+    the app knows to be broken, by construct path; they hold for all that is below it.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Stack:
     display_name: str = ""
     bootstrap_version: int = 0
     notification_arns: tuple[str, ...] = ()
+    acknowledged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

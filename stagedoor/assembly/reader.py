@@ -244,6 +244,7 @@ def _read_stack(
         display_name=artifact.display_name or artifact_id,
         bootstrap_version=max([properties.bootstrap_version, *(group.bootstrap_version for group in own_assets)]),
         notification_arns=tuple(properties.notification_arns),
+        acknowledged=_acknowledged(metadata),
     )
 
 
@@ -297,6 +298,16 @@ def _logical_ids(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, str]:
         for entry in entries
         if entry.type == "aws:cdk:logicalId" and isinstance(entry.data, str)
     }
+
+
+def _acknowledged(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, tuple[str, ...]]:
+    """Return the ids of the rules that constructs acknowledge (`Validations.of(…).acknowledge`), by construct path."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path, entries in metadata.items():
+        rules = [entry.data for entry in entries if entry.type == "aws:cdk:acknowledged-rules"]
+        if ids := tuple(str(rule) for data in rules if isinstance(data, dict) for rule in data):
+            found[path.lstrip("/")] = ids
+    return found
 
 
 def _legacy_tags(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, str]:

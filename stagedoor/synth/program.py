@@ -29,6 +29,9 @@ SCHEMA_VERSION = "55.0.0"
 CONTEXT_LIMIT = 100_000
 """Bytes of context that fit in the environment: Linux allows 131,072 for one variable; the rest goes into a file."""
 
+ADVICE_ONLY = "@aws-cdk/core:validateAgainstDefaultRules"
+"""CDK's flag: false makes warnings of the errors that validation finds."""
+
 _KEY_FORMAT = "1"
 """Raised when equal keys no longer mean equal assemblies."""
 
@@ -65,7 +68,7 @@ class SynthRequest:
 class Program:
     """An app's command lines, in their order, and what they are told by variables and by the file of `large` context.
 
-    `root` and `app_dir` are real paths, the second below the first.
+    `root` and `app_dir` are real paths, the second below the first. `advice_only`: what validation finds stops nothing.
     """
 
     app_dir: Path
@@ -73,6 +76,7 @@ class Program:
     lines: tuple[str, ...]
     variables: Mapping[str, str]
     large: Mapping[str, Any]
+    advice_only: bool = False
 
     def key(self, tree: str) -> str:
         """Return what an assembly is known by: SHA-256 of all that decides it. `tree` is the digest of the repository.
@@ -112,7 +116,9 @@ def read_program(request: SynthRequest) -> Program:
     context = context_of(settings, {**request.context, "stagedoor:stage": request.stage})
     small, large = split_context(context, CONTEXT_LIMIT)
     lines = (settings.build, app) if settings.build else (app,)
-    return Program(app_dir, root, lines, _variables(request, small), large)
+    return Program(
+        app_dir, root, lines, _variables(request, small), large, context.get(ADVICE_ONLY) in (False, "false")
+    )
 
 
 def interpreted(line: str, app_dir: Path) -> str:

@@ -43,26 +43,30 @@ class SeenAssemblies:
 
     folder: Path
 
-    def take(self, key: str, output: Path) -> bool:
-        """Copy the assembly that was made under `key` into `output`, which is made; say whether there was one."""
+    def take(self, key: str, output: Path) -> list[Path] | None:
+        """Copy the assembly that was made under `key` into `output`, which is made.
+
+        Returns the environments that it was made with, None where there is no such assembly.
+        """
         entry = self.folder / key
         try:
             listed = _Entry.read(entry, key)
         except FileNotFoundError:
-            return False
+            return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             shutil.rmtree(entry, ignore_errors=True)
-            return False
-        if not all(Path(environment).is_dir() for environment in listed.environments):
-            return False
+            return None
+        environments = [Path(environment) for environment in listed.environments]
+        if not all(environment.is_dir() for environment in environments):
+            return None
         try:
             listed.copy(entry / "files", output)
             os.utime(entry)
         except (OSError, _NotTheSame):
             shutil.rmtree(output, ignore_errors=True)
             shutil.rmtree(entry, ignore_errors=True)
-            return False
-        return True
+            return None
+        return environments
 
     def keep(self, key: str, assembly: Path, environments: Sequence[Path]) -> None:
         """Keep a copy of `assembly` under `key`, unless it is too large or holds more than files, folders and links."""

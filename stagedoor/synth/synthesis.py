@@ -22,6 +22,7 @@ from stagedoor.synth.places import location_in
 from stagedoor.synth.program import Program, SynthRequest, interpreted, read_program
 from stagedoor.synth.seen import SeenAssemblies
 from stagedoor.synth.sources import read_sources, unchanged
+from stagedoor.synth.validation import Validation
 
 __all__ = ["NoAssembly", "SynthFailed", "SynthRequest", "synthesize"]
 
@@ -38,9 +39,9 @@ class NoAssembly(UserError):
     id = "synth-wrote-no-assembly"
 
 
-def synthesize(request: SynthRequest, executor: Executor, emit: Emit) -> Path:
+def synthesize(request: SynthRequest, executor: Executor, emit: Emit, validation: Validation | None = None) -> Path:
     """Return the directory of the app's assembly: install the app's dependencies and run its program, or use what an
-    equal tree gave before, which the event `hit` tells.
+    equal tree gave before, which the event `hit` tells. `validation` is got ready while the program runs.
 
     Raises `SynthFailed` with the end of the app's own output and, where it can be read, the place in its code;
     other `UserError`s for what stops it before, and for limits that it passed.
@@ -50,15 +51,18 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit) -> Path:
     output = request.output.resolve()
     sources = read_sources(program.root, cache / "trees") if request.remember else None
     if sources is None:
-        _run(program, cache, output, executor, emit)
+        _run(program, cache, output, executor, emit, validation)
         return output
     key = program.key(sources.digest)
     seen = SeenAssemblies(cache / "assemblies")
-    if seen.take(key, output):
+    environments = seen.take(key, output)
+    if environments is not None:
+        if validation:
+            validation.prepare(program, environments, output)
         emit(Event(EventKind.LOG, "synth", "hit", "All that the program can read is as it was: its assembly is, too."))
         return output
     before = sources.contents()
-    environment = _run(program, cache, output, executor, emit)
+    environment = _run(program, cache, output, executor, emit, validation)
     after = read_sources(program.root, cache / "trees")
     # Whoever edits a file while the program runs gets an assembly that belongs to no tree.
     if after is not None and unchanged(before, after.contents()):
@@ -66,10 +70,15 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit) -> Path:
     return output
 
 
-def _run(program: Program, cache: Path, output: Path, executor: Executor, emit: Emit) -> Environment:
+def _run(
+    program: Program, cache: Path, output: Path, executor: Executor, emit: Emit, validation: Validation | None
+) -> Environment:
     """Install what the program needs, run it, and return what was installed."""
     environment = install(program.app_dir, program.root, cache, executor, emit)
     output.mkdir(parents=True)
+    if validation:
+        validation.prepare(program, environment.made, output)
+        validation.start()
     with (
         _node_modules_shown(program.app_dir, program.root, environment),
         tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing,

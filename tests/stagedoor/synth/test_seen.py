@@ -252,12 +252,12 @@ def assembly(tmp_path: Path) -> Path:
 def test_what_is_taken_is_what_was_kept(tmp_path, assembly):
     seen = SeenAssemblies(tmp_path / "cache")
     seen.keep("key", assembly, [])
-    assert seen.take("key", tmp_path / "out")
+    assert seen.take("key", tmp_path / "out") == []
     taken = tmp_path / "out" / "asset.1"
     assert sorted(os.listdir(taken)) == ["empty", "link", "run"]
     assert (taken / "run").stat().st_mode & 0o777 == 0o755
     assert os.readlink(taken / "link") == "run"
-    assert not seen.take("other", tmp_path / "other")
+    assert seen.take("other", tmp_path / "other") is None
 
 
 def test_one_that_was_made_with_dependencies_that_are_gone_is_not_used(tmp_path, assembly):
@@ -265,14 +265,14 @@ def test_one_that_was_made_with_dependencies_that_are_gone_is_not_used(tmp_path,
     (tmp_path / "environment").mkdir()
     seen.keep("key", assembly, [tmp_path / "environment"])
     (tmp_path / "environment").rmdir()
-    assert not seen.take("key", tmp_path / "out")
+    assert seen.take("key", tmp_path / "out") is None
 
 
 def test_one_with_a_second_name_for_a_file_is_not_kept_since_a_copy_would_hide_it(tmp_path, assembly):
     seen = SeenAssemblies(tmp_path / "cache")
     os.link(assembly / "manifest.json", tmp_path / "outside")
     seen.keep("key", assembly, [])
-    assert not seen.take("key", tmp_path / "out")
+    assert seen.take("key", tmp_path / "out") is None
 
 
 def test_the_one_that_was_used_longest_ago_goes_first(tmp_path, assembly, monkeypatch):
@@ -281,7 +281,7 @@ def test_the_one_that_was_used_longest_ago_goes_first(tmp_path, assembly, monkey
     for number, key in enumerate("ab"):
         seen.keep(key, assembly, [])
         os.utime(tmp_path / "cache" / key, (number, number))
-    assert seen.take("a", tmp_path / "out")
+    assert seen.take("a", tmp_path / "out") == []
     seen.keep("c", assembly, [])
     assert sorted(os.listdir(tmp_path / "cache")) == ["a", "c"]
 
