@@ -36,6 +36,7 @@ from stagedoor.target import Trust
 log = structlog.get_logger(__name__)
 
 Arn = Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::\d{12}:")]
+Pattern = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class _Strict(BaseModel):
@@ -43,7 +44,7 @@ class _Strict(BaseModel):
 
 
 class DeclaredTarget(_Strict):
-    """One `[targets.<name>]`; see `stagedoor.target.Target`."""
+    """One `[targets.<name>]`; see `stagedoor.target.Target` and, for the last two, `stagedoor.assembly.rules`."""
 
     account: Annotated[str, Field(pattern=r"^\d{12}$")]
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -56,6 +57,8 @@ class DeclaredTarget(_Strict):
     lookup_role: Arn | None = None
     external_id: str | None = None
     permissions_boundary: Arn | None = None
+    denied_types: list[Pattern] | None = None
+    allowed_transforms: list[Pattern] | None = None
 
 
 class DeclaredGrant(_Strict):

@@ -6,7 +6,7 @@ docs/data-model.md has the picture.
 """
 
 from service.models.base import Base, Id, Json, UtcDateTime, by_value
-from service.models.done import AssemblyRow, Outcome, Run, RunKind, RunStep, StageStack, Told
+from service.models.done import AssemblyRow, ContextValue, Outcome, Run, RunKind, RunStep, StageStack, Told
 from service.models.github import Delivery, GitHubHost, Installation, Repository
 from service.models.later import Invocation, Secret, Session
 from service.models.operators import Audit, Grant, Limit, ServiceIdentity, TargetRow
@@ -17,6 +17,7 @@ __all__ = [
     "AssemblyRow",
     "Audit",
     "Base",
+    "ContextValue",
     "Delivery",
     "GitHubHost",
     "Grant",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.models.base import Base, Id, Json, by_value
@@ -93,6 +93,24 @@ class StageStack(Base):
     template_digest: Mapped[str] = mapped_column(String(64), default="")
     drift: Mapped[Json] = mapped_column(default=dict)  # what hotswap changed behind CloudFormation's back
     updated_at: Mapped[datetime]
+
+
+class ContextValue(Base):
+    """A fact about a target's account that an app looked up, under CDK's context key; `digest` is the key's SHA-256.
+
+    Only keys that say what was asked are kept, so that no pull request decides what another one is told.
+    """
+
+    __tablename__ = "context_values"
+    __table_args__ = (UniqueConstraint("target_id", "app_id", "digest"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    target_id: Mapped[int] = mapped_column(ForeignKey("targets.id"))
+    app_id: Mapped[int] = mapped_column(ForeignKey("apps.id"))
+    key: Mapped[str]
+    digest: Mapped[str] = mapped_column(String(64))
+    value: Mapped[Any] = mapped_column(JSON)
+    read_at: Mapped[datetime]
 
 
 class AssemblyRow(Base):

@@ -1,6 +1,7 @@
 """What operators decide: the service's own id, targets, grants, limits; and the record of who did what."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Float, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -37,6 +38,8 @@ class TargetRow(Base):
     lookup_role: Mapped[str | None]
     external_id: Mapped[str | None]
     permissions_boundary: Mapped[str | None]
+    denied_types: Mapped[list[Any] | None]  # None: as the target's trust has it
+    allowed_transforms: Mapped[list[Any] | None]
     created_at: Mapped[datetime]
 
 

@@ -1,6 +1,6 @@
 """Write down what is wanted: wishes become rows of stages and, where something changed, one more intent each."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.database import now
 from service.models import App, Intent, Source, SourceKind, Stage, StageKind, TargetRow, Want
 from service.stages.wishes import Wish, Wishes
+from stagedoor.assembly.rules import LASTING_RULES, PREVIEW_RULES, AssemblyRules
 from stagedoor.naming import stack_prefix
 from stagedoor.target import Target, Trust
 
@@ -29,6 +30,16 @@ def target_of(row: TargetRow) -> Target:
         external_id=row.external_id,
         permissions_boundary=row.permissions_boundary,
     )
+
+
+def rules_of(row: TargetRow) -> AssemblyRules:
+    """Return what assemblies in a target may hold: as its operator says now, else as its trust has it."""
+    rules = PREVIEW_RULES if row.trust is Trust.PREVIEW else LASTING_RULES
+    if row.denied_types is not None:
+        rules = replace(rules, denied_types=tuple(row.denied_types))
+    if row.allowed_transforms is not None:
+        rules = replace(rules, allowed_transforms=tuple(row.allowed_transforms))
+    return rules
 
 
 def frozen_target(stage: Stage) -> Target:

@@ -22,7 +22,7 @@ from service.models import (
     Want,
 )
 from service.stages.decide import StageView, retry_after
-from service.stages.intents import frozen_target, repeat_intent
+from service.stages.intents import frozen_target, repeat_intent, rules_of
 from service.stages.lease import Lease
 from service.stages.run import Job, Result
 from stagedoor.deploy.plan import KnownStack
@@ -93,6 +93,9 @@ def begin_run(lease: Lease, kind: RunKind) -> Begun:
             commit=intent.commit,
             settings=dict(intent.settings),
             known=_known_stacks(session, stage),
+            rules=rules_of(stage.target),
+            app_id=stage.app_id,
+            target_id=stage.target_id,
             generation=intent.generation,
         )
         return Begun(run, job)

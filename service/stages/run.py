@@ -15,13 +15,15 @@ from urllib.parse import urlsplit
 from service.github.client import GitHubClients
 from service.models import Repository
 from service.parts import Parts
+from service.stages.context import ContextTable
 from service.stages.fetch import fetch_commit
 from service.stages.lease import elapsed
 from service.stages.leftovers import remove_folder, work_folder
 from stagedoor.assembly.inspection import inspect_assembly
-from stagedoor.assembly.model import Finding
-from stagedoor.assembly.reader import read_assembly
+from stagedoor.assembly.model import Assembly, Finding
 from stagedoor.assembly.rewrite import rewrite_assembly
+from stagedoor.assembly.rules import AssemblyRules
+from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.ledger import Ledger
@@ -30,6 +32,7 @@ from stagedoor.deploy.remove import Kept, remove
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
+from stagedoor.synth.context_lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
 from stagedoor.target import Target
@@ -53,6 +56,9 @@ class Job:
     settings: Mapping[str, Any]
     known: Sequence[KnownStack]
     generation: int
+    rules: AssemblyRules
+    app_id: int
+    target_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +90,11 @@ def deploy_commit(
             tree = _fetch(job, github, work / "tree", emit)
         still_wanted()
         with phase("synth", emit):
-            directory = _synth(job, parts, tree, work, emit, check)
+            assembly = _synth(job, parts, tree, work, emit, check)
         with phase("inspect", emit):
-            assembly = read_assembly(directory)
-            inspect_assembly(assembly, job.target)
+            inspect_assembly(assembly, job.target, rules=job.rules)
+            for said in assembly.annotations:
+                emit(Event(EventKind.WARNING, said.construct_path, message=said.message))
             rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out")
             for finding in rewritten.findings:
                 emit(Event(EventKind.WARNING, finding.construct_path, message=f"{finding.what} {finding.remedy}"))
@@ -126,7 +133,7 @@ def _fetch(job: Job, github: GitHubClients, folder: Path, emit: Emit) -> Path:
     return fetch_commit(job.repository.clone_url, job.commit, token, folder, emit)
 
 
-def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, check: Callable[[], None]) -> Path:
+def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, check: Callable[[], None]) -> Assembly:
     settings = parts.settings
     app = (tree / str(job.settings.get("path") or ".")).resolve()
     if not app.is_relative_to(tree.resolve()) or not app.is_dir():
@@ -147,7 +154,14 @@ def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, check: Ca
     )
     limits = Limits(seconds=settings.synth_seconds, memory=settings.synth_memory_mb * 1024 * 1024)
     user = pwd.getpwnam(settings.synth_user).pw_uid if settings.synth_user else None
-    return synthesize(request, LocalProcessExecutor(limits, user, check), emit)
+    clients = Clients(job.target, user_agent=f"stagedoor-run/{job.run_id}")
+    return synthesize_with_context(
+        request,
+        lambda asked: synthesize(asked, LocalProcessExecutor(limits, user, check), emit),
+        Account(job.target, clients.lookup, judges_request),
+        ContextTable(parts.sessions, job.target_id, job.app_id, job.target.trust),
+        emit,
+    )
 
 
 def _clients(job: Job, ledger: Ledger) -> Clients:

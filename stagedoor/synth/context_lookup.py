@@ -138,7 +138,7 @@ def synthesize_with_context(
         _check_progress(queries, asked, context)
         asked |= {query.key: query for query in queries}
         found = look_up(queries, account, emit)
-        kept.keep({query.key: found[query.key] for query in queries if query.canonical and query.key in found})
+        kept.keep({query.key: found[query.key] for query in queries if query.lasting and query.key in found})
         given |= {query.key: found.get(query.key, query.properties.get("dummyValue")) for query in queries}
     raise NoProgress(
         f"The app still looks something up after {ROUNDS} synths: {', '.join(sorted(asked))[:500]}.",

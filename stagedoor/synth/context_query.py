@@ -57,6 +57,11 @@ class Query:
         """
         return self.key == context_key(self.provider, self.properties)
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the value may be kept under the key: it says all that was asked, the place included."""
+        return self.canonical and self.key.isprintable() and {"account", "region"} <= self.properties.keys()
+
     def text(self, name: str) -> str:
         """Return a property that must be there; raises `InvalidLookup`."""
         found = self.optional_text(name)
