@@ -13,19 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from botocore.exceptions import ClientError
-
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.change import StackChange
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.deletion import cancel_update
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import Action, KnownStack, Plan, plan_deploy
 from stagedoor.deploy.publish import Publishing
 from stagedoor.deploy.published import Published
 from stagedoor.deploy.remove import delete_stacks
 from stagedoor.deploy.stacks import ActualStack
-from stagedoor.deploy.watch import Work, run_together
+from stagedoor.deploy.together import Work, run_together
 from stagedoor.errors import Cancelled, UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
@@ -53,13 +52,16 @@ def deploy(
     emit: Emit,
     known: Sequence[KnownStack] = (),
     published: Published | None = None,
+    *,
+    alone: bool = False,
 ) -> Deployed:
     """Make the stage what the assembly says, and return what it is then.
 
     `assembly` is rewritten for the stage; `known` are the stacks that the stage had; `published` remembers what is in
-    the bucket from one deploy to the next. Raises `DeployFailed` for what the
-    app can put right, `StackNotOurs`, `NotBootstrapped`, and lets `LeaseLost` and `Cancelled` through; in each case
-    what was begun goes on in CloudFormation or was told to roll back, and the next deploy takes it up.
+    the bucket from one deploy to the next; `alone`: nobody else deploys to the stage meanwhile, so that stacks are
+    changed without change sets. Raises `DeployFailed` for what the app can put right, `StackNotOurs`,
+    `NotBootstrapped`, and lets `LeaseLost` and `Cancelled` through; in each case what was begun goes on in
+    CloudFormation or was told to roll back, and the next deploy takes it up.
     """
     with tempfile.TemporaryDirectory(prefix="stagedoor-") as scratch:
         with _phase(emit, "plan"):
@@ -70,11 +72,11 @@ def deploy(
         with Publishing(addressed, _changing(plan), clients, emit, published) as publishing, _phase(emit, "apply"):
             changes = {
                 wanted.name: StackChange(
-                    wanted, identity, clients, ledger, emit, publishing.urls.get(wanted.stack.template_path)
+                    wanted, identity, clients, ledger, emit, publishing.urls.get(wanted.stack.template_path), alone
                 )
                 for wanted in plan.wanted
             }
-            _Apply(changes, publishing, clients, ledger).run()
+            _Apply(plan, changes, publishing, clients, ledger).run()
             dropped = [stack.actual for stack in plan.stacks if stack.action is Action.DELETE and stack.actual]
             delete_stacks(dropped, identity, clients, ledger, emit, known=plan.surplus)
     return _deployed(plan, {name: change.result for name, change in changes.items()}, unchanged=False)
@@ -86,8 +88,14 @@ class _Apply:
     """
 
     def __init__(
-        self, changes: Mapping[str, StackChange], publishing: Publishing, clients: Clients, ledger: Ledger
+        self,
+        plan: Plan,
+        changes: Mapping[str, StackChange],
+        publishing: Publishing,
+        clients: Clients,
+        ledger: Ledger,
     ) -> None:
+        self._planned = {stack.name: stack for stack in plan.stacks}
         self._changes = changes
         self._publishing = publishing
         self._clients = clients
@@ -106,7 +114,7 @@ class _Apply:
         if self._errors:
             raise self._errors[0]
 
-    def _startable(self) -> Mapping[str, Work]:
+    def _startable(self) -> Mapping[str, Work[None]]:
         if self._errors:
             return {}
         first, self._unstarted = self._unstarted, {}
@@ -118,7 +126,7 @@ class _Apply:
         ]
         return first | {name: self._work(self._waiting.pop(name)) for name in ready}
 
-    def _publish(self) -> Work:
+    def _publish(self) -> Work[None]:
         try:
             for pause in self._publishing.until_done():
                 if self._errors:
@@ -127,26 +135,17 @@ class _Apply:
         except UserError as error:
             self._errors.append(error)
 
-    def _work(self, change: StackChange) -> Work:
+    def _work(self, change: StackChange) -> Work[None]:
         try:
-            yield from change.run()
+            yield from change.run(self._planned[change.wanted.name])
             self._done.add(change.wanted.stack.id)
         except UserError as error:
             self._errors.append(error)
 
     def _cancel_updates(self) -> None:
-        for name, change in self._changes.items():
-            if change.updating is None:
-                continue
-            step = self._ledger.begin("cancel-update-stack", name, {"arn": change.updating})
-            try:
-                self._clients.cloudformation.cancel_update_stack(
-                    StackName=change.updating, ClientRequestToken=step.token
-                )
-            except ClientError as error:  # a creation cannot be cancelled, and an update may have ended meanwhile
-                self._ledger.finish(step, "refused", {"reason": error.response["Error"]["Message"]})
-            else:
-                self._ledger.finish(step, "done", {})
+        updating = {name: change.updating for name, change in self._changes.items() if change.updating}
+        works = {name: cancel_update(self._clients, self._ledger, name, arn) for name, arn in updating.items()}
+        run_together(lambda: {name: works.pop(name) for name in list(works)})
 
 
 def _changing(plan: Plan) -> list[str]:

@@ -16,7 +16,8 @@ from stagedoor.assembly.target_names import assets_bucket
 from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.stacks import GOOD, error_code, read_stack
-from stagedoor.deploy.watch import Watch, run_alone
+from stagedoor.deploy.together import run_alone
+from stagedoor.deploy.watch import Watch
 from stagedoor.errors import TargetUnusable, UserError
 from stagedoor.events import Emit
 from stagedoor.target import Target

@@ -1,57 +1,32 @@
-"""The protocol by which one stack is created or changed.
+"""The protocol by which one stack is created or changed: look, decide, do one thing, look again."""
 
-A stack is changed through a change set, which is diff and compare-and-swap in one: executing one change set deletes or
-obsoletes the stack's others, and one that is no longer there cannot be executed
-(https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ExecuteChangeSet.html). So that it holds, too,
-while nothing was executed in between, and on emulators that do not refuse an obsolete one, whoever takes a stack up
-first deletes the change sets that its predecessors left: a frozen predecessor that is let go finds nothing to execute.
-"""
-
-import hashlib
-import json
-from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
-
-from stagedoor.assembly.model import Template
-from stagedoor.deploy.access import judges_request
+from stagedoor.deploy.change_set import begin_by_change_set, discard_change_sets
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.contents import empty_buckets, read_contents
-from stagedoor.deploy.failure import DeployFailed, change_set_refused, failure_of
-from stagedoor.deploy.ledger import Ledger, Step
-from stagedoor.deploy.plan import Action, Wanted, decide, parameters_for
-from stagedoor.deploy.stacks import (
-    CHANGE_SET_PREFIX,
-    GONE,
-    GOOD,
-    REVIEW,
-    ActualStack,
-    check_ours,
-    error_code,
-    is_missing,
-    read_stack,
-    read_template,
-    waiting_change_sets,
-)
-from stagedoor.deploy.watch import LONGEST_PAUSE, Pace, Watch
+from stagedoor.deploy.deletion import Deletion
+from stagedoor.deploy.direct import begin_directly
+from stagedoor.deploy.failure import DeployFailed, failure_of
+from stagedoor.deploy.ledger import Ledger
+from stagedoor.deploy.pace import Pace
+from stagedoor.deploy.plan import Action, StackPlan, Wanted, decide
+from stagedoor.deploy.request import Begun, Nothing, Request
+from stagedoor.deploy.rollback import ROLLED_BACK, continue_rollback
+from stagedoor.deploy.stacks import GONE, GOOD, REVIEW, ActualStack, check_ours, read_stack, read_template
+from stagedoor.deploy.together import Work, ask
+from stagedoor.deploy.watch import Watch
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.literals import CapabilityType
-    from mypy_boto3_cloudformation.type_defs import DescribeChangeSetOutputTypeDef
+    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
-_NAME_LIMIT = 128
-_ROUNDS = 30
+_ROUNDS = 40
 """How often a stack is looked at anew before it is said that it does not come to rest. That takes a minute and a half
 at least, as a change set that a dead predecessor asked for cannot be deleted before CloudFormation has worked it out.
 """
-
-_OBSOLETE = frozenset({"InvalidChangeSetStatus", "ChangeSetNotFound"})
-_EMPTY = ("didn't contain changes", "No updates are to be performed")
-_IAM_NAMES = frozenset({"GroupName", "InstanceProfileName", "ManagedPolicyName", "RoleName", "UserName"})
+_ROUND = 2.5
 
 
 @dataclass(slots=True)
@@ -59,7 +34,8 @@ class StackChange:
     """Brings one stack to what is wanted, from whatever state it is in.
 
     `run` is a work for `run_together`; afterwards `result` is the stack and `changed` tells whether anything was done.
-    `template_url` is where the template was published when it is too long to be sent.
+    `template_url` is where the template was published when it is too long to be sent. `alone`: nobody else deploys to
+    the stage, so no compare-and-swap is needed. `updating` is the ARN while an update goes on that this change began.
     """
 
     wanted: Wanted
@@ -68,18 +44,22 @@ class StackChange:
     ledger: Ledger
     emit: Emit
     template_url: str | None = None
+    alone: bool = False
     changed: bool = False
     result: ActualStack | None = None
     updating: str | None = None
-    pace: Pace = field(default_factory=Pace)
+    _pace: Pace = field(default_factory=Pace)
 
-    def run(self) -> Generator[float, None, None]:
-        """Look, decide, do one thing, and look again, until nothing is left to do. Raises `DeployFailed`."""
+    def run(self, planned: StackPlan | None = None) -> Work[None]:
+        """Look, decide, do one thing, and look again, until nothing is left to do. Raises `DeployFailed`.
+
+        A creation that was `planned` is begun without another look: CloudFormation refuses it where the name is taken.
+        """
+        if planned is not None and planned.action is Action.CREATE and (yield from self._change(None)):
+            return
         for _ in range(_ROUNDS):
-            actual = self._read()
-            template = read_template(self.clients, actual.arn) if actual and actual.status in GOOD else None
-            action = decide(self.wanted, actual, template).action
-            if action is Action.UNCHANGED and actual and self._discard_change_sets(actual):
+            actual, action = yield from ask(self._look)
+            if action is Action.UNCHANGED and actual and (yield from self._discard(actual)):
                 self._rest(actual)
                 return
             if action is Action.JOIN and actual:
@@ -95,11 +75,13 @@ class StackChange:
             "Find out what else deploys to this stack, and deploy again.",
         )
 
-    def _read(self) -> ActualStack | None:
+    def _look(self) -> tuple[ActualStack | None, Action]:
         actual = read_stack(self.clients, self.wanted.name)
-        if actual is not None:
-            check_ours(actual, self.identity)
-        return actual
+        if actual is None:
+            return None, Action.CREATE
+        check_ours(actual, self.identity)
+        template = read_template(self.clients, actual.arn) if actual.status in GOOD else None
+        return actual, decide(self.wanted, actual, template).action
 
     def _rest(self, actual: ActualStack | None) -> None:
         self.result = actual
@@ -107,222 +89,103 @@ class StackChange:
             data = {"arn": actual.arn, "ordinal": self.wanted.ordinal}
             self.emit(Event(EventKind.STACK, self.wanted.name, "unchanged", data=data))
 
-    def _watch(self, arn: str, token: str | None) -> Watch:
-        paths = self.wanted.stack.construct_paths
-        watch = Watch(self.clients, arn, self.emit, token, paths, self.wanted.ordinal)
-        watch.skip_past()
-        return watch
+    def _watch(self, arn: str, token: str | None = None) -> Watch:
+        return Watch(self.clients, arn, self.emit, token, self.wanted.stack.construct_paths, self.wanted.ordinal)
 
-    def _join(self, actual: ActualStack) -> Generator[float, None, None]:
-        """Await what a predecessor began. Whether it did what is wanted is seen by looking again, not from its end."""
-        watch = self._watch(actual.arn, None)
+    def _request(self) -> Request:
+        return Request(self.wanted, self.clients, self.ledger, self.template_url)
+
+    def _join(self, actual: ActualStack) -> Work[None]:
+        """Await what another began. Whether it did what is wanted is seen by looking again, not from its end."""
+        watch = self._watch(actual.arn)
+        began = yield from watch.skip_past()
+        self.emit(
+            Event(
+                EventKind.STACK,
+                self.wanted.name,
+                actual.status,
+                f"waiting for {whose_operation(began)}",
+                data={"arn": actual.arn, "ordinal": self.wanted.ordinal},
+            )
+        )
         yield from watch.until_finished()
         self.changed = True
 
-    def _delete(self, actual: ActualStack) -> Generator[float, None, None]:
-        step = self.ledger.begin("delete-stack", self.wanted.name, {"arn": actual.arn, "status": actual.status})
-        if self.identity.disposable:
-            empty_buckets(self.clients, read_contents(self.clients, actual.arn))
-        watch = self._watch(actual.arn, step.token)
-        try:
-            self.clients.cloudformation.delete_stack(
-                StackName=actual.arn, ClientRequestToken=step.token, **self._role()
-            )
-        except ClientError as error:
-            raise self._refusal(step, error) from None
-        after = yield from watch.until_finished()
-        self._finish(step, after.status == GONE, after)
-        if after.status != GONE:
-            raise failure_of(self.clients, self.wanted.stack, after, watch.failures)
+    def _delete(self, actual: ActualStack) -> Work[None]:
+        paths = self.wanted.stack.construct_paths
+        deletion = Deletion(actual, self.identity, self.clients, self.ledger, self.emit, paths)
+        yield from deletion.run()
+        for kept in deletion.kept:
+            message = f"{kept.physical_id} ({kept.type}) was left behind: {kept.reason}"
+            self.emit(Event(EventKind.WARNING, f"{kept.stack}/{kept.logical_id}", message=message))
 
-    def _continue_rollback(self, actual: ActualStack) -> Generator[float, None, None]:
-        step = self.ledger.begin("continue-update-rollback", self.wanted.name, {"arn": actual.arn})
-        watch = self._watch(actual.arn, step.token)
-        try:
-            self.clients.cloudformation.continue_update_rollback(
-                StackName=actual.arn, ClientRequestToken=step.token, **self._role()
-            )
-        except ClientError as error:
-            raise self._refusal(step, error) from None
-        after = yield from watch.until_finished()
-        self._finish(step, after.status == "UPDATE_ROLLBACK_COMPLETE", after)
-        if after.status != "UPDATE_ROLLBACK_COMPLETE":
-            raise failure_of(self.clients, self.wanted.stack, after, watch.failures)
+    def _continue_rollback(self, actual: ActualStack) -> Work[None]:
+        watch = self._watch(actual.arn)
+        after = yield from continue_rollback(self._request(), actual, watch, self.emit)
+        if not after.busy and after.status != ROLLED_BACK:
+            raise (yield from ask(lambda: failure_of(self.clients, self.wanted.stack, after, watch.failures)))
 
-    def _change(self, actual: ActualStack | None) -> Generator[float, None, bool]:
-        """Create a change set and execute it. Returns whether the stack is done; False: look at it again."""
-        if actual is not None and not self._discard_change_sets(actual):
-            yield self.pace.next(news=False)
+    def _change(self, actual: ActualStack | None) -> Work[bool]:
+        """Create or update the stack. Returns whether it is done; False: look at it again."""
+        if actual is not None and not (yield from self._discard(actual)):
+            yield from self._wait_a_round()
             return False
-        creating = actual is None or actual.status in (GONE, REVIEW)
-        step = self._create_change_set(actual, creating=creating)
-        if step is None:
-            yield self.pace.next(news=False)
+        watch = self._watch(actual.arn if actual else "")
+        if actual is not None and actual.status not in (GONE, REVIEW):
+            yield from watch.skip_past()
+        direct = self.alone and (actual is None or actual.status != REVIEW)
+        begun = yield from (begin_directly if direct else begin_by_change_set)(self._request(), actual)
+        if begun is Nothing.YET:
+            yield from self._wait_a_round()
             return False
-        described = yield from self._await_change_set(step)
-        if described is None:
-            self.ledger.finish(step, "refused", {})
-            return False
-        if described["Status"] == "FAILED":
-            return self._unchanged_or_failed(step, described)
-        self.ledger.finish(step, "done", {"arn": described.get("StackId", "")})
-        return (yield from self._execute(described))
-
-    def _discard_change_sets(self, actual: ActualStack) -> bool:
-        """Delete what predecessors left; False when one of them is being executed."""
-        for name in waiting_change_sets(self.clients, actual.name):
-            try:
-                self.clients.cloudformation.delete_change_set(StackName=actual.arn, ChangeSetName=name)
-            except ClientError as error:
-                if error_code(error) not in _OBSOLETE:
-                    raise
-                return False
+        if isinstance(begun, Begun):
+            self.result = yield from self._await(begun, watch)
+        else:
+            self.result = yield from ask(lambda: read_stack(self.clients, self.wanted.name))
+        yield from self._protect()
+        self._rest(self.result)
         return True
 
-    def _create_change_set(self, actual: ActualStack | None, *, creating: bool) -> Step | None:
-        before = {"type": "CREATE" if creating else "UPDATE", "arn": actual.arn if actual else None}
-        step = self.ledger.begin("create-change-set", self.wanted.name, before)
-        try:
-            self.clients.cloudformation.create_change_set(
-                StackName=self.wanted.name,
-                ChangeSetName=change_set_name(step.token),
-                ClientToken=step.token,
-                ChangeSetType="CREATE" if creating else "UPDATE",
-                Capabilities=capabilities(self.wanted.template),
-                Parameters=parameters_for(self.wanted, None if creating else actual),
-                Tags=[{"Key": key, "Value": value} for key, value in self.wanted.tags.items()],
-                NotificationARNs=list(self.wanted.stack.notification_arns),
-                **self._template(),
-                **self._role(),
-            )
-        except ClientError as error:
-            if error_code(error) == "AlreadyExists" and not creating:
-                return step  # a retried call whose first answer was lost
-            refusal = self._refusal(step, error)
-            if _is_race(error):
-                return None
-            raise refusal from None
-        return step
-
-    def _await_change_set(self, step: Step) -> Generator[float, None, "DescribeChangeSetOutputTypeDef | None"]:
-        pace = Pace()
-        while True:
-            try:
-                described = self.clients.cloudformation.describe_change_set(
-                    StackName=self.wanted.name, ChangeSetName=change_set_name(step.token)
-                )
-            except ClientError as error:
-                if error_code(error) in _OBSOLETE or is_missing(error):
-                    return None
-                raise
-            if described["Status"] in ("CREATE_COMPLETE", "FAILED"):
-                return described
-            yield min(pace.next(news=False), LONGEST_PAUSE)
-
-    def _unchanged_or_failed(self, step: Step, described: "DescribeChangeSetOutputTypeDef") -> bool:
-        reason = described.get("StatusReason", "")
-        empty = any(words in reason for words in _EMPTY)
-        self.ledger.finish(step, "done" if empty else "failed", {"reason": reason})
-        if not empty:  # what failed is left to be looked at; the next deploy takes it away
-            raise change_set_refused(self.clients, self.wanted.stack, described["ChangeSetId"], reason)
-        self.clients.cloudformation.delete_change_set(
-            StackName=self.wanted.name, ChangeSetName=described["ChangeSetName"]
-        )
-        self._protect()
-        self._rest(self._read())
-        return True
-
-    def _execute(self, described: "DescribeChangeSetOutputTypeDef") -> Generator[float, None, bool]:
-        arn = described["StackId"]
-        step = self.ledger.begin("execute-change-set", self.wanted.name, {"arn": arn, "id": described["ChangeSetId"]})
-        watch = self._watch(arn, step.token)
-        try:
-            self.clients.cloudformation.execute_change_set(
-                ChangeSetName=described["ChangeSetId"], ClientRequestToken=step.token
-            )
-        except ClientError as error:
-            refusal = self._refusal(step, error)
-            if error_code(error) in _OBSOLETE or _is_race(error):
-                yield self.pace.next(news=False)
-                return False
-            raise refusal from None
-        self.changed, self.updating = True, arn
+    def _await(self, begun: Begun, watch: Watch) -> Work[ActualStack]:
+        self.changed, self.updating = True, begun.arn
+        watch.arn, watch.token = begun.arn, begun.step.token
         after = yield from watch.until_finished()
         self.updating = None
-        self._finish(step, after.status in GOOD, after)
+        self._request().finish(begun.step, after, done=after.status in GOOD)
         if after.status not in GOOD:
-            raise failure_of(self.clients, self.wanted.stack, after, watch.failures)
-        self._protect()
-        self._rest(after)
-        return True
+            raise (yield from ask(lambda: failure_of(self.clients, self.wanted.stack, after, watch.failures)))
+        return after
 
-    def _protect(self) -> None:
-        protected = self.wanted.stack.termination_protection
-        actual = self._read()
+    def _discard(self, actual: ActualStack) -> Work[bool]:
+        return (yield from ask(lambda: discard_change_sets(self.clients, actual)))
+
+    def _wait_a_round(self) -> Work[None]:
+        yield max(self._pace.next(news=False), min(_ROUND, self._pace.total))
+
+    def _protect(self) -> Work[None]:
+        protected, actual = self.wanted.stack.termination_protection, self.result
         if actual and actual.termination_protection != protected:
-            self.clients.cloudformation.update_termination_protection(
-                StackName=actual.arn, EnableTerminationProtection=protected
+            yield from ask(
+                lambda: self.clients.cloudformation.update_termination_protection(
+                    StackName=actual.arn, EnableTerminationProtection=protected
+                )
             )
 
-    def _refusal(self, step: Step, error: ClientError) -> Exception:
-        """Write down that a call was refused, and return what to raise for it."""
-        self.ledger.finish(step, "refused", {"reason": error.response["Error"]["Message"]})
-        return refused(self.wanted, error) if judges_request(error) else error
 
-    def _finish(self, step: Step, done: bool, after: ActualStack) -> None:
-        self.ledger.finish(step, "done" if done else "failed", {"arn": after.arn, "status": after.status})
+def whose_operation(began: "StackEventTypeDef | None") -> str:
+    """Return in words whose the operation is that began with this event, from its client request token.
 
-    def _template(self) -> dict[str, Any]:
-        if self.template_url:
-            return {"TemplateURL": self.template_url}
-        return {"TemplateBody": self.wanted.stack.template_path.read_text(encoding="utf-8")}
-
-    def _role(self) -> dict[str, Any]:
-        role = self.clients.target.execution_role
-        return {"RoleARN": role} if role else {}
-
-
-def change_set_name(token: str) -> str:
-    """Return the name of the change set of a token: at most 128 of `[a-zA-Z0-9-]`, beginning with a letter
-    (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html).
+    Ours begins with `g<generation>-r<run>-` (see `ledger.py`); the AWS console's with `Console-`.
     """
-    name = CHANGE_SET_PREFIX + token
-    if len(name) <= _NAME_LIMIT:
-        return name
-    digest = hashlib.sha256(token.encode()).hexdigest()[:16]
-    return f"{name[: _NAME_LIMIT - len(digest) - 1]}-{digest}"
-
-
-def capabilities(template: Template) -> list["CapabilityType"]:
-    """Return the capabilities that a template needs, and no more: what it does not need cannot be slipped into it.
-
-    Nested stacks' templates are not seen here, so a template with one gets all three
-    (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html).
-    """
-    resources = template.get("Resources", {}).values()
-    nested = any(resource.get("Type") == "AWS::CloudFormation::Stack" for resource in resources)
-    if nested or "Transform" in template or "Fn::Transform" in json.dumps(template):
-        return ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
-    identities = [resource for resource in resources if resource.get("Type", "").startswith("AWS::IAM::")]
-    if any(_IAM_NAMES & resource.get("Properties", {}).keys() for resource in identities):
-        return ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
-    return ["CAPABILITY_IAM"] if identities else []
-
-
-def refused(wanted: Wanted, error: ClientError) -> DeployFailed:
-    """Return the error that says what CloudFormation refused, in its own words."""
-    message = error.response["Error"]["Message"].rstrip(".")
-    return DeployFailed(
-        f"CloudFormation refused the stack {wanted.name}: {message}.",
-        "Correct the app as the reason says, and deploy again.",
-    )
-
-
-def _is_race(error: ClientError) -> bool:
-    """Whether the stack changed its state between our look and our call."""
-    message = error.response["Error"]["Message"]
-    return (
-        is_missing(error)
-        or "_IN_PROGRESS state" in message
-        or error_code(error) in ("AlreadyExists", "OperationInProgress")
-    )
+    if began is None:
+        return "the operation that another deployer began"
+    token = began.get("ClientRequestToken", "")
+    what = began.get("ResourceStatus", "").removesuffix("_IN_PROGRESS").lower().replace("_", " ")
+    head, _, rest = token.partition("-r")
+    if head[:1] == "g" and head[1:].isdigit() and rest:
+        who = f"run {rest.split('-', 1)[0]} of Stagedoor"
+    elif token.startswith("Console-"):
+        who = "somebody at the AWS console"
+    else:
+        who = f"another deployer (token {token})" if token else "another deployer"
+    return f"the {what} that {who} began at {began['Timestamp']:%H:%M:%S} UTC"

@@ -12,17 +12,20 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
 from botocore.loaders import create_loader
 
+from stagedoor.deploy.pace import Budget
 from stagedoor.errors import TargetUnusable
 from stagedoor.target import Target
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
-Service = Literal["cloudformation", "s3", "logs", "ssm", "sts"]
+Service = Literal["cloudformation", "s3", "logs", "ssm", "sts", "lambda", "stepfunctions", "ecr"]
 
 _READS = re.compile(r"^(Get|List|Describe|Head|AssumeRole|Validate|Estimate|Detect)")
 """Operations that change nothing, by the verb that their names begin with."""
@@ -66,6 +69,7 @@ class Clients:
         self, target: Target, *, before_change: Callable[[], None] = change_freely, user_agent: str = ""
     ) -> None:
         self.target = target
+        self.looks = Budget()
         self._before_change = before_change
         self._user_agent = user_agent
         self._sessions: dict[str | None, boto3.Session] = {}
@@ -81,6 +85,10 @@ class Clients:
     @overload
     def client(self, service: Literal["cloudformation"], phase: Phase) -> "CloudFormationClient": ...
     @overload
+    def client(self, service: Literal["lambda"], phase: Phase) -> "LambdaClient": ...
+    @overload
+    def client(self, service: Literal["stepfunctions"], phase: Phase) -> Any: ...
+    @overload
     def client(self, service: Literal["s3"], phase: Phase) -> "S3Client": ...
     @overload
     def client(self, service: Literal["logs"], phase: Phase) -> "CloudWatchLogsClient": ...
@@ -88,6 +96,8 @@ class Clients:
     def client(self, service: Literal["ssm"], phase: Phase) -> "SSMClient": ...
     @overload
     def client(self, service: Literal["sts"], phase: Phase) -> "STSClient": ...
+    @overload
+    def client(self, service: Literal["ecr"], phase: Phase) -> "ECRClient": ...
     def client(self, service: Service, phase: Phase) -> Any:
         """Return the client of a service for a phase. Raises `WrongAccount` when the identity is another account's."""
         role = self._role(phase)
@@ -100,6 +110,10 @@ class Clients:
     def lookup(self, service: str) -> Any:
         """Return the client of any service, by boto3's name for it, as the identity that only looks."""
         return self.client(cast(Service, service), Phase.LOOKUP)
+
+    def ask_before_change(self) -> None:
+        """Ask what is asked before each change; for one that is made by another program than the AWS SDK."""
+        self._before_change()
 
     def _role(self, phase: Phase) -> str | None:
         roles = {

@@ -1,11 +1,12 @@
 """What is in a stack, as far as its removal has to know.
 
-That is: buckets to empty, functions that leave log groups behind, and resources that are kept.
+That is: buckets and image repositories to empty, log groups that nobody else deletes, and resources that are kept.
 """
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -14,15 +15,34 @@ from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.stacks import error_code, is_missing, read_template
 
 if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from mypy_boto3_s3.type_defs import ErrorTypeDef, ObjectIdentifierTypeDef
 
 _BUCKET = "AWS::S3::Bucket"
-_FUNCTION = "AWS::Lambda::Function"
+_REPOSITORY = "AWS::ECR::Repository"
 _STACK = "AWS::CloudFormation::Stack"
-_KEEPING = frozenset({"Retain", "RetainExceptOnCreate"})
-_AT_ONCE = 1000
+_LOG_GROUPS = {
+    "AWS::Lambda::Function": "/aws/lambda/{}",
+    "AWS::CodeBuild::Project": "/aws/codebuild/{}",
+    "Custom::LogRetention": "{}",
+}
+"""Log groups that a resource leaves behind, by its physical id. A service makes the first two on the first line that it
+writes (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html); the third is what CDK's own
+function makes, and keeps, for `log_retention`."""
+
+_POLICIES = {
+    "Retain": "its DeletionPolicy is Retain",
+    "RetainExceptOnCreate": "its DeletionPolicy is RetainExceptOnCreate",
+    "Snapshot": "its DeletionPolicy is Snapshot: a snapshot of it stays",
+}
+_OBJECTS = 1000
 """Objects that one call deletes (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html)."""
+
+_IMAGES = 100
+"""Images that one call deletes (https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_BatchDeleteImage.html)."""
+
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,106 +50,139 @@ class Resource:
     """One resource of a stack, or of a stack nested in it."""
 
     logical_id: str
-    physical_id: str
     type: str
+    physical_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A stack's buckets that go with it, its functions, and what is kept when it goes."""
+    """What goes with a stack and must be empty before, the log groups that it leaves, and what is kept, and why."""
 
     buckets: tuple[Resource, ...] = ()
-    functions: tuple[Resource, ...] = ()
-    retained: tuple[Resource, ...] = field(default=())
+    repositories: tuple[Resource, ...] = ()
+    log_groups: tuple[str, ...] = ()
+    retained: tuple[tuple[Resource, str], ...] = ()
 
 
 def read_contents(clients: Clients, arn: str) -> Contents:
     """Return what the stack and those nested in it hold."""
-    buckets: list[Resource] = []
-    functions: list[Resource] = []
-    retained: list[Resource] = []
-    for resource, kept in _resources(clients, arn):
-        if kept:
-            retained.append(resource)
-        elif resource.type == _BUCKET:
-            buckets.append(resource)
-        if resource.type == _FUNCTION:
-            functions.append(resource)
-    return Contents(tuple(buckets), tuple(functions), tuple(retained))
+    found = list(_resources(clients, arn))
+    going = [resource for resource, why in found if not why or why == _POLICIES["Snapshot"]]
+    return Contents(
+        buckets=tuple(resource for resource in going if resource.type == _BUCKET),
+        repositories=tuple(resource for resource in going if resource.type == _REPOSITORY),
+        log_groups=tuple(_log_groups(resource for resource, _ in found)),
+        retained=tuple((resource, why) for resource, why in found if why),
+    )
 
 
-def empty_buckets(clients: Clients, contents: Contents) -> None:
-    """Delete every version of every object, and every delete marker, of the buckets that go with the stack."""
+def empty_contents(clients: Clients, contents: Contents) -> list[tuple[Resource, str]]:
+    """Delete every version of every object, every delete marker and every image of what goes with the stack.
+
+    Returns what could not be emptied, with what is to be said of it.
+    """
+    left: list[tuple[Resource, str]] = []
     for bucket in contents.buckets:
-        _empty(clients.client("s3", Phase.DEPLOY), bucket.physical_id)
+        errors = _empty_bucket(clients.client("s3", Phase.DEPLOY), bucket.physical_id)
+        if errors:
+            why = errors[0].get("Message", errors[0].get("Code", "")).rstrip(".")
+            left.append((bucket, f"The bucket {bucket.physical_id} keeps {len(errors)} objects or versions: {why}."))
+    for repository in contents.repositories:
+        _empty_repository(clients.client("ecr", Phase.DEPLOY), repository.physical_id)
+    return left
 
 
 def remove_log_groups(clients: Clients, contents: Contents) -> None:
-    """Delete the log groups that Lambda made for the stack's functions; CloudFormation does not know of them
-    (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html).
-    """
+    """Delete the log groups that the stack left; CloudFormation does not know of them."""
     logs = clients.client("logs", Phase.DEPLOY)
-    for function in contents.functions:
+    for name in contents.log_groups:
         try:
-            logs.delete_log_group(logGroupName=f"/aws/lambda/{function.physical_id}")
+            logs.delete_log_group(logGroupName=name)
         except ClientError as error:
             if error_code(error) != "ResourceNotFound":
                 raise
 
 
 def read_contents_of_deleted(clients: Clients, arn: str) -> Contents:
-    """Return the functions that a deleted stack, and those nested in it, had: its events outlive it by ninety days
+    """Return the log groups that a deleted stack, and those nested in it, left: its events outlive it by ninety days
     (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html).
     """
-    functions: dict[str, Resource] = {}
+    resources: dict[str, Resource] = {}
     nested: set[str] = set()
     try:
         for page in clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=arn):
             for event in page["StackEvents"]:
                 physical_id, kind = event.get("PhysicalResourceId", ""), event.get("ResourceType", "")
-                if kind == _FUNCTION and physical_id:
-                    functions[physical_id] = Resource(event.get("LogicalResourceId", ""), physical_id, kind)
+                if kind in _LOG_GROUPS and physical_id:
+                    resources[physical_id] = Resource(event.get("LogicalResourceId", ""), kind, physical_id)
                 elif kind == _STACK and physical_id.startswith("arn:") and physical_id != arn:
                     nested.add(physical_id)
     except ClientError as error:
         if not is_missing(error):
             raise
-    inner = [read_contents_of_deleted(clients, one).functions for one in sorted(nested)]
-    return Contents(functions=(*functions.values(), *itertools.chain.from_iterable(inner)))
+    inner = [read_contents_of_deleted(clients, one).log_groups for one in sorted(nested)]
+    return Contents(log_groups=(*_log_groups(resources.values()), *itertools.chain.from_iterable(inner)))
 
 
-def _resources(clients: Clients, arn: str) -> Iterator[tuple[Resource, bool]]:
-    """Yield each resource that exists and whether its template keeps it."""
+def _log_groups(resources: Iterable[Resource]) -> Iterator[str]:
+    for resource in resources:
+        if resource.type in _LOG_GROUPS:
+            yield _LOG_GROUPS[resource.type].format(resource.physical_id)
+
+
+def _resources(clients: Clients, arn: str) -> Iterator[tuple[Resource, str]]:
+    """Yield each resource that exists and why it is kept; nothing where it goes with the stack."""
     template = read_template(clients, arn) or {}
     definitions = template.get("Resources", {})
     try:
         for page in clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=arn):
             for summary in page["StackResourceSummaries"]:
                 resource = Resource(
-                    summary["LogicalResourceId"], summary.get("PhysicalResourceId", ""), summary["ResourceType"]
+                    summary["LogicalResourceId"], summary["ResourceType"], summary.get("PhysicalResourceId", "")
                 )
-                if not resource.physical_id:
+                if not resource.physical_id or summary["ResourceStatus"] == "DELETE_COMPLETE":
                     continue
-                policy = definitions.get(resource.logical_id, {}).get("DeletionPolicy")
-                yield resource, policy in _KEEPING
-                if resource.type == _STACK and policy not in _KEEPING:
+                policy = definitions.get(resource.logical_id, {}).get("DeletionPolicy", "")
+                yield resource, _POLICIES.get(policy, "")
+                if resource.type == _STACK and policy not in _POLICIES:
                     yield from _resources(clients, resource.physical_id)
     except ClientError as error:
         if not is_missing(error):
             raise
 
 
-def _empty(s3: "S3Client", bucket: str) -> None:
+def _empty_bucket(s3: "S3Client", bucket: str) -> "list[ErrorTypeDef]":
+    """Return what S3 refused to delete: objects under a lock, mostly."""
+
+    def delete(objects: "list[ObjectIdentifierTypeDef]") -> "list[ErrorTypeDef]":
+        return s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors", [])
+
     try:
-        for page in s3.get_paginator("list_object_versions").paginate(
-            Bucket=bucket, PaginationConfig={"PageSize": _AT_ONCE}
-        ):
-            entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-            objects: list[ObjectIdentifierTypeDef] = [
-                {"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries
-            ]
-            if objects:
-                s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="empty") as deleters:
+            deletions = []
+            for page in s3.get_paginator("list_object_versions").paginate(
+                Bucket=bucket, PaginationConfig={"PageSize": _OBJECTS}
+            ):
+                entries = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                objects: list[ObjectIdentifierTypeDef] = [
+                    {"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries
+                ]
+                if objects:
+                    deletions.append(deleters.submit(delete, objects))
+            return list(itertools.chain.from_iterable(deletion.result() for deletion in deletions))
     except ClientError as error:
         if error_code(error) != "NoSuchBucket":
+            raise
+        return []
+
+
+def _empty_repository(ecr: "ECRClient", repository: str) -> None:
+    try:
+        for page in ecr.get_paginator("list_images").paginate(
+            repositoryName=repository, PaginationConfig={"PageSize": _IMAGES}
+        ):
+            if page["imageIds"]:
+                ecr.batch_delete_image(repositoryName=repository, imageIds=page["imageIds"])
+    except ClientError as error:
+        if error_code(error) not in ("RepositoryNotFound", "RepositoryNotFoundException"):
             raise

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 _NESTED = "AWS::CloudFormation::Stack"
 _DEEPEST = 5
 _REMEDY = "Correct the app as the reason says, and deploy again."
+_REMEDIES = {
+    "stack policy": "Change the stack's policy in CloudFormation, or take the change out of the app.",
+    "TerminationProtection": "Turn the stack's termination protection off in CloudFormation if it is to be made anew.",
+    "LimitExceeded": "Remove stages that nobody needs, or ask AWS for a higher quota (Service Quotas).",
+    "exceeded": "Remove what nobody needs, or ask AWS for a higher quota (Service Quotas).",
+    "Cannot update export": "Give what is exported another name, let the importers move to it, and remove the old one.",
+    "not authorized to perform": "Allow it to the target's execution role, or take it out of the app.",
+    "NoSuchKey": "Deploy again: what is published is looked at anew.",
+}
+"""What to do, by words of a reason or by the code of an error; the first that fits."""
+
+
+def remedy_for(reason: str, code: str = "", otherwise: str = _REMEDY) -> str:
+    """Return what to do about a reason that CloudFormation gives, with the error's code where it came as one."""
+    return next((remedy for words, remedy in _REMEDIES.items() if words in reason or words == code), otherwise)
 
 
 class DeployFailed(UserError):

@@ -6,20 +6,15 @@ what a successor made anew, which has another ARN; where the successor changed t
 convergence: the stack is made anew.
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.contents import (
-    Contents,
-    empty_buckets,
-    read_contents,
-    read_contents_of_deleted,
-    remove_log_groups,
-)
+from stagedoor.deploy.contents import read_contents_of_deleted, remove_log_groups
+from stagedoor.deploy.deletion import Deletion, Kept, RemoveFailed
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.stacks import (
@@ -32,34 +27,18 @@ from stagedoor.deploy.stacks import (
     read_all_stacks,
     read_stack,
 )
-from stagedoor.deploy.watch import FIRST_PAUSE, Watch, Work, run_together
+from stagedoor.deploy.together import AT_ONCE, Work, run_together
 from stagedoor.errors import UserError
 from stagedoor.events import Emit
 from stagedoor.naming import StageIdentity
 
-_ATTEMPTS = 4
-
-
-class RemoveFailed(UserError):
-    """A stack could not be deleted."""
-
-    id = "remove-failed"
+__all__ = ["Kept", "ProtectedFromRemoval", "RemoveFailed", "Removed", "delete_stacks", "remove", "stage_stacks"]
 
 
 class ProtectedFromRemoval(UserError):
     """A stack that is not disposable is protected against deletion."""
 
     id = "protected-from-removal"
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A resource that outlives its stack because its template says so."""
-
-    stack: str
-    logical_id: str
-    type: str
-    physical_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +54,8 @@ def remove(
 ) -> Removed:
     """Delete every stack of the stage, those that are known and those whose tags say that they are its own.
 
-    Needs neither the app's source nor its assembly. Nothing to delete is a success. A disposable stage's buckets are
-    emptied and the log groups of its functions removed. Raises `RemoveFailed`, `ProtectedFromRemoval`.
+    Needs neither the app's source nor its assembly. Nothing to delete is a success. A disposable stage's buckets and
+    repositories are emptied and the log groups of its functions removed. Raises `RemoveFailed`, `ProtectedFromRemoval`.
     """
     for stack in known:
         _remove_leftovers_of_deleted(stack, identity, clients)
@@ -95,30 +74,32 @@ def delete_stacks(
     """Delete these stacks of the stage, each after those that depend on it: those that import its exports, and those
     that are known to be deeper. What does not depend on a failure is deleted all the same.
     """
-    ordinals = {stack.name: stack.ordinal for stack in known}
-    importers = {stack.name: _importers(clients, stack) for stack in stacks}
     for stack in stacks:
         _check_protection(stack, identity)
-    removals = {stack.name: _Removal(stack, identity, clients, ledger, emit) for stack in stacks}
-    waiting = dict(removals)
+    ordinals = {stack.name: stack.ordinal for stack in known}
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="imports") as readers:
+        found = readers.map(lambda stack: _importers(clients, stack), stacks)
+        importers = dict(zip((stack.name for stack in stacks), found, strict=True))
+    deletions = {stack.name: Deletion(stack, identity, clients, ledger, emit) for stack in stacks}
+    waiting = dict(deletions)
     errors: list[UserError] = []
 
-    def work(removal: _Removal) -> Work:
+    def work(deletion: Deletion) -> Work[None]:
         try:
-            yield from removal.run()
+            yield from deletion.run()
         except UserError as error:
             errors.append(error)
 
-    def startable() -> Mapping[str, Work]:
-        left = {name for name, removal in removals.items() if not removal.done}
+    def startable() -> Mapping[str, Work[None]]:
+        left = {name for name, deletion in deletions.items() if not deletion.done}
         ready = [name for name in waiting if not _blockers(name, left, ordinals, importers)]
         return {name: work(waiting.pop(name)) for name in ready}
 
     run_together(startable)
     if errors:
         raise errors[0]
-    kept = tuple(kept for removal in removals.values() for kept in removal.kept)
-    return Removed(tuple(name for name, removal in removals.items() if removal.done), kept)
+    kept = tuple(kept for deletion in deletions.values() for kept in deletion.kept)
+    return Removed(tuple(name for name, deletion in deletions.items() if deletion.done), kept)
 
 
 def stage_stacks(clients: Clients, identity: StageIdentity, known: Sequence[KnownStack]) -> list[ActualStack]:
@@ -132,105 +113,6 @@ def stage_stacks(clients: Clients, identity: StageIdentity, known: Sequence[Know
         if actual and is_unclaimed_review(actual) and _only_our_change_sets(clients, actual):
             found.setdefault(actual.arn, actual)
     return [stack for stack in found.values() if stack.status != GONE]
-
-
-@dataclass(slots=True)
-class _Removal:
-    """Deletes one stack, from whatever state it is in."""
-
-    actual: ActualStack
-    identity: StageIdentity
-    clients: Clients
-    ledger: Ledger
-    emit: Emit
-    done: bool = False
-    kept: tuple[Kept, ...] = ()
-    failure: str = ""
-    contents: Contents = field(default_factory=Contents)
-
-    def run(self) -> Work:
-        for _ in range(_ATTEMPTS):
-            yield from self._rest()
-            actual = read_stack(self.clients, self.actual.arn)
-            if actual is None or actual.status == GONE:
-                self._over()
-                return
-            yield from self._delete(actual)
-            if self.done:
-                return
-        raise RemoveFailed(
-            f"The stack {self.actual.name} could not be deleted: {self.failure.rstrip('.')}.",
-            "Put right what the reason says, and remove the stage again.",
-        )
-
-    def _rest(self) -> Generator[float, None, None]:
-        """Cut an update under way short and await the end of whatever is under way; CloudFormation deletes no stack in
-        the middle of an update, and half-made resources are not yet known to be a stack's.
-        """
-        actual = read_stack(self.clients, self.actual.arn)
-        if actual is None or not actual.busy:
-            return
-        if actual.status == "UPDATE_IN_PROGRESS":
-            step = self.ledger.begin("cancel-update-stack", actual.name, {"arn": actual.arn})
-            try:
-                self.clients.cloudformation.cancel_update_stack(StackName=actual.arn, ClientRequestToken=step.token)
-            except ClientError as error:  # it ended meanwhile
-                self.ledger.finish(step, "refused", {"reason": error.response["Error"]["Message"]})
-            else:
-                self.ledger.finish(step, "done", {})
-        watch = Watch(self.clients, actual.arn, self.emit)
-        watch.skip_past()
-        yield from watch.until_finished()
-
-    def _delete(self, actual: ActualStack) -> Generator[float, None, None]:
-        self._read_contents(actual)
-        if self.identity.disposable:
-            empty_buckets(self.clients, self.contents)
-            self._lift_protection(actual)
-        step = self.ledger.begin("delete-stack", actual.name, {"arn": actual.arn, "status": actual.status})
-        role = self.clients.target.execution_role
-        watch = Watch(self.clients, actual.arn, self.emit, step.token)
-        watch.skip_past()
-        try:
-            if role:
-                self.clients.cloudformation.delete_stack(
-                    StackName=actual.arn, ClientRequestToken=step.token, RoleARN=role
-                )
-            else:
-                self.clients.cloudformation.delete_stack(StackName=actual.arn, ClientRequestToken=step.token)
-        except ClientError as error:
-            self.failure = error.response["Error"]["Message"]
-            self.ledger.finish(step, "refused", {"reason": self.failure})
-            if not judges_request(error):
-                raise
-            yield FIRST_PAUSE
-            return
-        after = yield from watch.until_finished()
-        gone = after.status == GONE
-        self.ledger.finish(step, "done" if gone else "failed", {"arn": actual.arn, "status": after.status})
-        if gone:
-            self._over()
-        else:
-            reasons = [failure.get("ResourceStatusReason", "") for failure in watch.failures]
-            self.failure = next((reason for reason in reasons if reason), after.reason or after.status)
-
-    def _read_contents(self, actual: ActualStack) -> None:
-        self.contents = read_contents(self.clients, actual.arn)
-        self.kept = tuple(
-            Kept(actual.name, resource.logical_id, resource.type, resource.physical_id)
-            for resource in self.contents.retained
-        )
-
-    def _over(self) -> None:
-        if self.identity.disposable:
-            remove_log_groups(self.clients, self.contents)
-        self.done = True
-
-    def _lift_protection(self, actual: ActualStack) -> None:
-        if actual.termination_protection:
-            self.clients.cloudformation.update_termination_protection(
-                StackName=actual.arn, EnableTerminationProtection=False
-            )
 
 
 def _blockers(

@@ -1,47 +1,28 @@
-"""Waiting for CloudFormation: one thread watches many stacks.
+"""Following one operation on one stack, from its events."""
 
-Work on a stack is a generator that yields whenever it has to wait, and `run_together` takes up whichever is due.
-Nothing runs at the same time, so nothing needs a lock, and what one raises stops all of them between two calls.
-"""
-
-import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.pace import Pace
 from stagedoor.deploy.stacks import GONE, REVIEW, ActualStack, is_missing, read_stack
+from stagedoor.deploy.together import Work, ask
 from stagedoor.events import Emit, Event, EventKind
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
-FIRST_PAUSE = 0.15
-LONGEST_PAUSE = 5.0
-_GROWTH = 1.35
-
-Work = Generator[float, None, None]
-"""Yields the seconds that it wants to wait, and ends when it is done."""
-
-
-@dataclass(slots=True)
-class Pace:
-    """How long to wait between looks: short while much happens, up to five seconds when nothing does."""
-
-    pause: float = FIRST_PAUSE
-
-    def next(self, *, news: bool) -> float:
-        """Return the seconds to wait before the next look."""
-        self.pause = max(self.pause / 2, FIRST_PAUSE) if news else min(self.pause * _GROWTH, LONGEST_PAUSE)
-        return self.pause
+_SILENCE = 15.0
+"""Seconds without an event after which the stack itself is asked whether it is still being worked on."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """Follows one operation on one stack: tells each of its events once and remembers the first failure.
+    """Follows one operation on one stack: tells each of its events once and remembers the failures in their order.
 
     `token` is the operation's client request token: what happened before the first event that bears it is not the
     operation's. What comes after is, with any token or none, since a stack has one operation at a time and a cancelled
@@ -60,21 +41,22 @@ class Watch:
     _begun: bool = False
     _ended: bool = False
 
-    def skip_past(self) -> None:
+    def skip_past(self) -> Work["StackEventTypeDef | None"]:
         """Remember what happened up to when the stack was last at rest, so that it is not told.
 
         Called before an operation it leaves out all that was before; called in the middle of one, only what was before
-        that one.
+        that one. Returns the event with which what goes on in the middle began.
         """
-        for page in self.clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.arn):
-            for place, event in enumerate(page["StackEvents"]):
-                if event.get("PhysicalResourceId") == self.arn and _at_rest(event.get("ResourceStatus", "")):
-                    self._seen.update(older["EventId"] for older in page["StackEvents"][place:])
-                    return
+        return (yield from ask(self._skip_past))
 
-    def look(self) -> bool:
+    def begin(self, token: str) -> Work[None]:
+        """Get ready for the next operation on the stack, which will bear this token."""
+        self.token, self.failures, self._begun, self._ended = token, [], False, False
+        yield from self.skip_past()
+
+    def look(self) -> Work[bool]:
         """Tell what is new; return whether there was anything."""
-        news = self._new_events()
+        news = yield from ask(self._new_events)
         for event in news:
             self._seen.add(event["EventId"])
             self._begun = self._begun or self.token in (None, event.get("ClientRequestToken"))
@@ -83,29 +65,36 @@ class Watch:
                 self._tell(event)
         return bool(news)
 
-    def finished(self) -> ActualStack | None:
-        """Return the stack when the operation has ended, else None.
+    def until_finished(self) -> Work[ActualStack]:
+        """Wait until the operation has ended, and return the stack as it then is.
 
         With a token, the end is the stack's own closing event after the operation's first: right after a call the stack
-        may still show the status that it had before.
+        may still show the status that it had before. Only when nothing was heard for long the stack itself is asked.
         """
-        if self.token is not None and not self._ended:
-            return None
-        actual = read_stack(self.clients, self.arn)
-        if actual is None:
-            return ActualStack(name="", arn=self.arn, status=GONE)
-        return None if actual.busy else actual
-
-    def until_finished(self) -> Generator[float, None, ActualStack]:
-        """Wait until the operation has ended, and return the stack as it then is."""
-        pace = Pace()
+        pace, asked_at = Pace(self.clients.looks), 0.0
         while True:
-            news = self.look()
-            finished = self.finished()
-            if finished is not None:
-                self.look()
-                return finished
+            news = yield from self.look()
+            if self._ended or self.token is None or pace.total - asked_at > _SILENCE:
+                asked_at = pace.total
+                actual = yield from ask(lambda: read_stack(self.clients, self.arn))
+                if actual is None:
+                    return ActualStack(name="", arn=self.arn, status=GONE)
+                if not actual.busy:
+                    return actual
+            elif news:
+                asked_at = pace.total
             yield pace.next(news=news)
+
+    def _skip_past(self) -> "StackEventTypeDef | None":
+        first: StackEventTypeDef | None = None
+        for page in self.clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=self.arn):
+            for place, event in enumerate(page["StackEvents"]):
+                if self._is_own(event):
+                    if _at_rest(event.get("ResourceStatus", "")):
+                        self._seen.update(older["EventId"] for older in page["StackEvents"][place:])
+                        return first
+                    first = event
+        return first
 
     def _new_events(self) -> list["StackEventTypeDef"]:
         """Return the unseen events, oldest first. They come newest first, so a page with a seen one is the last."""
@@ -124,15 +113,18 @@ class Watch:
 
     def _note(self, event: "StackEventTypeDef") -> None:
         status = event.get("ResourceStatus", "")
-        if event.get("PhysicalResourceId") == self.arn:
+        if self._is_own(event):
             self._ended = _at_rest(status)
         elif status.endswith("_FAILED"):
             self.failures.append(event)
 
+    def _is_own(self, event: "StackEventTypeDef") -> bool:
+        return event.get("PhysicalResourceId") == self.arn
+
     def _tell(self, event: "StackEventTypeDef") -> None:
         status = event.get("ResourceStatus", "")
         logical_id = event.get("LogicalResourceId", "")
-        own = event.get("PhysicalResourceId") == self.arn
+        own = self._is_own(event)
         key = "" if own else logical_id
         began = self._began.setdefault(key, event["Timestamp"])
         over = not status.endswith("_IN_PROGRESS")
@@ -157,34 +149,3 @@ class Watch:
 
 def _at_rest(status: str) -> bool:
     return status == REVIEW or not status.endswith("_IN_PROGRESS")
-
-
-def run_together(
-    start: Callable[[], Mapping[str, Work]],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Run works until none is left. `start` is asked after each step for works that may begin now, by name."""
-    due: dict[str, tuple[float, Work]] = {}
-    while True:
-        for name, work in start().items():
-            due[name] = (clock(), work)
-        if not due:
-            return
-        name, (when, work) = min(due.items(), key=lambda item: item[1][0])
-        sleep(max(0.0, when - clock()))
-        try:
-            due[name] = (clock() + next(work), work)
-        except StopIteration:
-            del due[name]
-
-
-def run_alone(work: Generator[float, None, ActualStack], *, sleep: Callable[[float], None] = time.sleep) -> ActualStack:
-    """Run one wait to its end, when there is nothing else to do meanwhile."""
-    while True:
-        try:
-            pause = next(work)
-        except StopIteration as end:
-            return cast(ActualStack, end.value)
-        sleep(pause)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from service.database import Sessions, now
 from service.models import Stage
 from service.stages import lease, reconcile
-from stagedoor.deploy import change, plan
+from stagedoor.deploy import change_set, plan
 
 without = os.environ.get("CHAOS_WITHOUT", "").split(",")
 
@@ -41,7 +41,7 @@ if "fence" in without:  # a write is not refused when the fence has moved
     setattr(lease.Lease, "fenced", _unfenced)  # noqa: B010
     setattr(lease.Lease, "renew", lambda self: None)  # noqa: B010
 if "discard" in without:  # what a predecessor prepared is left where it is
-    setattr(change, "waiting_change_sets", lambda clients, arn: [])  # noqa: B010
+    setattr(change_set, "waiting_change_sets", lambda clients, arn: [])  # noqa: B010
     setattr(plan, "waiting_change_sets", lambda clients, arn: [])  # noqa: B010
 if "lease" in without:  # a stage is taken although somebody holds it
     setattr(reconcile, "acquire", _acquire)  # noqa: B010

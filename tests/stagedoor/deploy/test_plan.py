@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stagedoor.deploy.change import capabilities, change_set_name
+from stagedoor.deploy.request import capabilities, change_set_name
 from stagedoor.deploy.plan import Action, StackElsewhere, Wanted, check_region, decide, parameters_for
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.target import Target

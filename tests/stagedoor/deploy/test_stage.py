@@ -110,7 +110,8 @@ def test_what_a_lasting_stage_retains_is_kept_and_said(app: Path, clients: Clien
     deployed = deploy(one_stack(app, body, identity=lasting), lasting, clients, MemoryLedger("1"), silent)
     removed = remove(lasting, clients, MemoryLedger("2"), silent, deployed.stacks)
     [bucket] = own_buckets()
-    assert removed.kept == (Kept("shop-prod-abc123-One", "Bucket", "AWS::S3::Bucket", bucket),)
+    why = "its DeletionPolicy is Retain"
+    assert removed.kept == (Kept("shop-prod-abc123-One", "Bucket", "AWS::S3::Bucket", bucket, why),)
 
 
 def test_a_stack_that_the_app_no_longer_has_is_deleted_with_the_next_deploy(app: Path, clients: Clients):

@@ -1,13 +1,16 @@
 """Every state that a stack can be found in has a way out: on the scripted CloudFormation."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from stagedoor.deploy.apply import Deployed
+from stagedoor.deploy.apply import Deployed, deploy
 from stagedoor.deploy.change import StackChange
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.failure import DeployFailed
@@ -15,6 +18,7 @@ from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.plan import KnownStack, wanted_stacks
 from stagedoor.deploy.remove import ProtectedFromRemoval, RemoveFailed, remove
 from stagedoor.deploy.stacks import StackNotOurs
+from stagedoor.deploy.together import Work
 from stagedoor.errors import Cancelled
 from stagedoor.events import Event, EventKind, silent
 from tests.cloudformation.account import Refused, ScriptedAccount
@@ -42,6 +46,26 @@ def called(aws: ScriptedCloudFormation) -> list[str]:
     return [action for action, _ in aws.changes() if action != "GetCallerIdentity"]
 
 
+def without_waiting(work: Work[None], pauses: list[float]) -> None:
+    """Run a work, and write down how long it would have waited."""
+    wish = next(work)
+    with suppress(StopIteration):
+        while True:
+            if callable(wish):
+                wish = answered(work, wish)
+            else:
+                pauses.append(wish)
+                wish = next(work)
+
+
+def answered(work: Work[None], call: Callable[[], Any]) -> Any:
+    try:
+        answer = call()
+    except ClientError as error:
+        return work.throw(error)
+    return work.send(answer)
+
+
 def test_a_change_set_that_is_still_being_worked_out_is_waited_for(
     aws: ScriptedCloudFormation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -56,17 +80,19 @@ def test_a_change_set_that_is_still_being_worked_out_is_waited_for(
     monkeypatch.setattr(aws.account, "delete_change_set", refuse)
     clients = Clients(TARGET)
     (wanted, _) = wanted_stacks(pair(tmp_path, "y"), IDENTITY)
-    pauses: list[float] = []
+    change = StackChange(wanted, IDENTITY, clients, MemoryLedger("2"), silent)
     with pytest.raises(DeployFailed, match="did not come to rest"):
-        pauses.extend(StackChange(wanted, IDENTITY, clients, MemoryLedger("2"), silent).run())
+        without_waiting(change.run(), pauses := [])
     assert sum(pauses) > 60
 
 
 def test_a_protected_stack_that_must_be_made_anew_says_so(aws: ScriptedCloudFormation, tmp_path: Path):
+    lasting = replace(IDENTITY, disposable=False)
     arn = aws.account.put(BASE, "ROLLBACK_COMPLETE", OURS)
     aws.account.stacks[arn].protected = True
-    with pytest.raises(DeployFailed, match="TerminationProtection is enabled"):
-        deploy_pair(tmp_path, "1", "x")
+    with pytest.raises(RemoveFailed, match="TerminationProtection is enabled") as failed:
+        deploy(pair(tmp_path, "x"), lasting, Clients(TARGET), MemoryLedger("1"), silent)
+    assert "termination protection off" in failed.value.remedy
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "ExpiredToken"])
@@ -202,7 +228,7 @@ def test_a_deletion_that_never_succeeds_says_why(aws: ScriptedCloudFormation, tm
     for _ in range(10):
         aws.account.fail(WEB, "Value", "It is still in use.")
     with pytest.raises(RemoveFailed, match="It is still in use"):
-        removed(known)
+        remove(replace(IDENTITY, disposable=False), Clients(TARGET), MemoryLedger("r"), silent, known.stacks)
     assert aws.account.find(BASE).status == "CREATE_COMPLETE"
 
 
@@ -221,8 +247,6 @@ def test_an_update_under_way_is_cut_short_before_the_stack_is_deleted(aws: Scrip
 
 
 def test_only_a_disposable_stage_loses_its_termination_protection(aws: ScriptedCloudFormation, tmp_path: Path):
-    from dataclasses import replace
-
     known = deploy_pair(tmp_path, "1", "x")
     aws.account.find(BASE).protected = True
     lasting = replace(IDENTITY, disposable=False)
