@@ -1,4 +1,4 @@
-"""Puts what changing stacks need where CloudFormation finds it: assets, and templates that are too long to be sent.
+"""Puts what changing stacks need where CloudFormation finds it: assets, images, templates too long to be sent.
 
 All stacks' assets go at once, in parallel, in the order in which the stacks come, and a stack is ready as soon as its
 own are there. An asset's key is the hash of what it holds (see `assets.py`), so two that publish the same one store the
@@ -10,9 +10,9 @@ import hashlib
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -21,12 +21,15 @@ from typing import IO, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stagedoor.assembly.model import Assembly, FileAsset, Packaging, Stack
+from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging, Stack
 from stagedoor.assembly.target_names import assets_bucket, url_suffix
 from stagedoor.deploy.archives import write_archive
 from stagedoor.deploy.bootstrap import Bootstrap, NotBootstrapped, find_bootstrap
 from stagedoor.deploy.clients import Clients, Phase
+from stagedoor.deploy.docker import Docker
+from stagedoor.deploy.images import image_name
 from stagedoor.deploy.published import Forgetful, Published
+from stagedoor.deploy.registry import ImageRegistry
 from stagedoor.deploy.together import Work
 from stagedoor.deploy.uploads import Transfer, Uploads
 from stagedoor.errors import UserError
@@ -39,10 +42,14 @@ TEMPLATE_BODY_LIMIT = 51_200
 
 _AT_ONCE = 16
 _PARTS_AT_ONCE = 8
+_IMAGES_AT_ONCE = 2
 _PAUSE = 0.03
 _TELL_SECONDS = 2.0
 _WORTH_LISTING = 8
 """From so many unknown assets on, one page of the bucket is read before they are asked about one by one."""
+
+
+Asset = FileAsset | DockerImageAsset
 
 
 @dataclass(slots=True)
@@ -51,6 +58,7 @@ class _Active:
 
     name: str
     began: float
+    doing: str = "packing"
     transfer: Transfer = field(default_factory=Transfer)
 
 
@@ -74,29 +82,31 @@ class Publishing:
         self._clients = clients
         self._emit = emit
         self._published = published or Forgetful()
-        long = {stack.id: template_asset(stack, clients.target) for stack in assembly.stacks if is_long(stack)}
-        self.urls = {asset.source: object_url(clients, asset) for asset in long.values()}
+        long = {stack.id: [template_asset(stack, clients.target)] for stack in assembly.stacks if is_long(stack)}
+        self.urls = {asset.source: object_url(clients, asset) for assets in long.values() for asset in assets}
         stacks = [assembly.stack(stack_id) for stack_id in changing]
         self._version = max((stack.bootstrap_version for stack in stacks), default=0)
         needs = {
-            stack.id: [asset for asset in (*stack.assets, long.get(stack.id)) if isinstance(asset, FileAsset)]
+            stack.id: {address_of(asset): asset for asset in (*stack.assets, *long.get(stack.id, ()))}
             for stack in stacks
         }
-        self._needs = {stack_id: {asset.key for asset in assets} for stack_id, assets in needs.items()}
-        self._assets = {asset.key: asset for assets in needs.values() for asset in assets}
+        self._needs = {stack_id: assets.keys() for stack_id, assets in needs.items()}
+        self._assets = {address: asset for assets in needs.values() for address, asset in assets.items()}
         self._outstanding = set(self._assets)
         self._news: SimpleQueue[Event | Future[Event]] = SimpleQueue()
-        self._keys: dict[Future[Event], str] = {}
+        self._addresses: dict[Future[Event], str] = {}
         self._active: dict[str, _Active] = {}
         self._stop = threading.Event()
         self._senders = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="publish")
         self._parts = ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="publish-part")
+        self._builders = ThreadPoolExecutor(_IMAGES_AT_ONCE, thread_name_prefix="publish-image")
+        self._open = ExitStack()
         self._place = ""
         self._began = self._told = time.monotonic()
         self._began_at = time.time()
 
     def __enter__(self) -> Self:
-        """Begin. Raises `NotBootstrapped` before anything is sent."""
+        """Begin. Raises `NotBootstrapped`, `NoImageRepository` and `NoDocker` before anything is sent."""
         self._tell_phase("started")
         try:
             if self._assets:
@@ -109,7 +119,9 @@ class Publishing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop.set()
         self._senders.shutdown(cancel_futures=True)
+        self._builders.shutdown(cancel_futures=True)
         self._parts.shutdown()
+        self._open.close()
         if isinstance(error, UserError):
             self._published.forget(self._place)
         elif self._place:
@@ -117,7 +129,7 @@ class Publishing:
 
     def ready(self, stack_id: str) -> bool:
         """Whether all that a stack needs is there."""
-        return not self._needs.get(stack_id, set()) & self._outstanding
+        return self._outstanding.isdisjoint(self._needs.get(stack_id, ()))
 
     def until_done(self) -> Work[None]:
         """Tell what comes of each asset until all are there, as a work for `run_together`; raises the first error."""
@@ -145,15 +157,33 @@ class Publishing:
     def _begin(self, bootstrap: Bootstrap) -> None:
         s3 = self._clients.client("s3", Phase.PUBLISH)
         self._place = f"{s3.meta.endpoint_url} {bootstrap.bucket} {bootstrap.made}"
-        for key in self._published.present(self._place) & self._outstanding:
-            self._arrived(key, Event(EventKind.ASSET, _name(self._assets[key]), "present", data={"key": key}))
+        for address in self._published.present(self._place) & self._outstanding:
+            self._arrived(address, _present(self._assets[address]))
+        unknown = [asset for address, asset in self._assets.items() if address in self._outstanding]
+        self._begin_images([asset for asset in unknown if isinstance(asset, DockerImageAsset)])
+        files = [asset for asset in unknown if isinstance(asset, FileAsset)]
         uploads = Uploads(s3, bootstrap.bucket, self._clients.target.account, self._parts, self._stop)
-        listing = self._senders.submit(self._listing, uploads, len(self._outstanding))
-        for key, asset in self._assets.items():
-            if key in self._outstanding:
-                future = self._senders.submit(self._publish, uploads, asset, listing)
-                self._keys[future] = key
-                future.add_done_callback(self._news.put)
+        listing = self._senders.submit(self._listing, uploads, len(files))
+        for asset in files:
+            self._watch(asset.key, self._senders.submit(self._publish, uploads, asset, listing))
+
+    def _begin_images(self, images: Sequence[DockerImageAsset]) -> None:
+        """Ask for all of them first: whether a Docker is needed is to be known before anything is changed."""
+        registry = ImageRegistry(self._clients)
+        missing = []
+        for image, there in zip(images, self._senders.map(registry.holds, images), strict=True):
+            if there:
+                self._arrived(address_of(image), _present(image))
+            else:
+                missing.append(image)
+        if missing:
+            docker = self._open.enter_context(Docker.found(self._clients.target.image_builds, self._go_on))
+            for image in missing:
+                self._watch(address_of(image), self._builders.submit(self._build, registry, docker, image))
+
+    def _watch(self, address: str, future: Future[Event]) -> None:
+        self._addresses[future] = address
+        future.add_done_callback(self._news.put)
 
     def _listing(self, uploads: Uploads, unknown: int) -> tuple[frozenset[str], str | None]:
         if unknown < _WORTH_LISTING:
@@ -166,16 +196,37 @@ class Publishing:
         began = time.monotonic()
         listed, last = listing.result()
         there = asset.key in listed if last is None or asset.key <= last else uploads.holds(asset.key)
-        data: dict[str, str | int] = {"key": asset.key}
-        if not there:
-            active = self._active[asset.key] = _Active(_name(asset), began)
-            with _body(asset, self._root, self._go_on) as file:
-                known = asset.key.rpartition("/")[2].partition(".")[0] if asset.packaging is Packaging.FILE else None
-                uploads.send(file.fileno(), asset.key, active.transfer, known)
-            data["bytes"] = active.transfer.total
-            del self._active[asset.key]
-        status = "present" if there else "uploaded"
-        return Event(EventKind.ASSET, _name(asset), status, seconds=time.monotonic() - began, data=data)
+        if there:
+            return _present(asset)
+        with (
+            self._telling(asset.key, _Active(_name(asset), began)) as active,
+            _body(asset, self._root, self._go_on) as file,
+        ):
+            known = asset.key.rpartition("/")[2].partition(".")[0] if asset.packaging is Packaging.FILE else None
+            uploads.send(file.fileno(), asset.key, active.transfer, known)
+        data = {"key": asset.key, "bytes": active.transfer.total}
+        return Event(EventKind.ASSET, _name(asset), "uploaded", seconds=time.monotonic() - began, data=data)
+
+    def _build(self, registry: ImageRegistry, docker: Docker, image: DockerImageAsset) -> Event:
+        began, address = time.monotonic(), address_of(image)
+        with self._telling(address, _Active(_name(image), began)) as active:
+
+            def say(line: str) -> None:
+                self._news.put(Event(EventKind.LOG, "docker", message=line))
+
+            def doing(words: str) -> None:
+                active.doing = words
+
+            registry.publish(image, docker, say, doing)
+        return Event(EventKind.ASSET, _name(image), "uploaded", seconds=time.monotonic() - began, data={"key": address})
+
+    @contextmanager
+    def _telling(self, address: str, active: _Active) -> Iterator[_Active]:
+        self._active[address] = active
+        try:
+            yield active
+        finally:
+            del self._active[address]
 
     def _go_on(self) -> None:
         if self._stop.is_set():
@@ -190,16 +241,17 @@ class Publishing:
             if isinstance(news, Event):
                 self._emit(news)
                 continue
-            key = self._keys[news]
+            address = self._addresses[news]
             try:
                 event = news.result()
             except (UserError, ClientError, BotoCoreError) as error:
-                self._emit(Event(EventKind.ASSET, _name(self._assets[key]), "failed", str(error), data={"key": key}))
+                name, data = _name(self._assets[address]), {"key": address}
+                self._emit(Event(EventKind.ASSET, name, "failed", str(error), data=data))
                 raise
-            self._arrived(key, event)
+            self._arrived(address, event)
 
-    def _arrived(self, key: str, event: Event) -> None:
-        self._outstanding.discard(key)
+    def _arrived(self, address: str, event: Event) -> None:
+        self._outstanding.discard(address)
         self._emit(event)
 
     def _tell_progress(self) -> None:
@@ -207,19 +259,24 @@ class Publishing:
         cancelled notices it: by what `emit` raises.
         """
         now = time.monotonic()
-        slow = [(key, active) for key, active in list(self._active.items()) if now - active.began >= _TELL_SECONDS]
+        slow = [(name, active) for name, active in list(self._active.items()) if now - active.began >= _TELL_SECONDS]
         if now - self._told < _TELL_SECONDS or not slow:
             return
         self._told = now
-        for key, active in slow[:1]:
+        for address, active in slow[:1]:
             sent, total = active.transfer.sent, active.transfer.total
-            message = f"{sent / 1e6:.0f} of {total / 1e6:.0f} MB" if total else "packing"
-            data = {"key": key, "bytes": sent, "of": total}
+            message = f"{sent / 1e6:.0f} of {total / 1e6:.0f} MB" if total else active.doing
+            data = {"key": address, "bytes": sent, "of": total}
             self._emit(Event(EventKind.ASSET, active.name, "uploading", message, now - active.began, data))
 
     def _tell_phase(self, status: str, message: str = "") -> None:
         seconds = None if status == "started" else time.monotonic() - self._began
         self._emit(Event(EventKind.PHASE, "publish", status, message, seconds))
+
+
+def address_of(asset: Asset) -> str:
+    """Return where an asset is published: an object's key, or an image's repository and tag."""
+    return asset.key if isinstance(asset, FileAsset) else f"{asset.repository}:{asset.tag}"
 
 
 def is_long(stack: Stack) -> bool:
@@ -263,5 +320,9 @@ def _body(asset: FileAsset, root: Path, go_on: Callable[[], None]) -> Iterator[I
             yield archive
 
 
-def _name(asset: FileAsset) -> str:
-    return asset.display_name or asset.key
+def _present(asset: Asset) -> Event:
+    return Event(EventKind.ASSET, _name(asset), "present", data={"key": address_of(asset)})
+
+
+def _name(asset: Asset) -> str:
+    return image_name(asset) if isinstance(asset, DockerImageAsset) else asset.display_name or asset.key
