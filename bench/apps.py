@@ -184,7 +184,7 @@ def run(apps: Sequence[PublicApp], source: str | None, seconds: float) -> list[L
         for number, app in enumerate(apps, 1):
             life = Life(app)
             with LocalAws(scratch / f"aws-{number}") as aws:
-                environment = {**os.environ, **aws.environment(), "STAGEDOOR_CACHE_DIR": str(CACHE)}
+                environment = {**os.environ, **aws.environment(region=app.region), "STAGEDOOR_CACHE_DIR": str(CACHE)}
                 place = Place(scratch / f"app-{number}", environment, seconds)
                 try:
                     copy_out(repository / app.path, place.folder)

@@ -1,81 +1,71 @@
 """Resource types whose name an app may fix and AWS keeps unique, in an account and region or in the whole world.
 
-Types whose names need not be unique are left out on purpose (`AWS::ApiGateway::RestApi`, `AWS::Cognito::UserPool`), and
-so are names that live within one resource of the stage (`AWS::IAM::Policy`, `AWS::Lambda::Alias`).
-Source: each type's page under
+Most are in `named_types.json`, made from AWS's specification by `named_types_making.py`. Here are those whose names are
+in an object or are unique though the specification does not say so. Left out on purpose are types whose names need not
+be unique (`AWS::ApiGateway::RestApi`, `AWS::Cognito::UserPool`, `AWS::Lambda::LayerVersion`).
+Source: https://github.com/cdklabs/awscdk-service-spec, and for those below each type's page under
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
 """
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+_TABLE = Path(__file__).with_name("named_types.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
     """The property that holds a name, or a list of names; dots lead into objects.
 
-    `within` is the property of the resource in which the name is unique: where that is the stage's own, so is the name.
+    `within` are the properties that tell in what the name is unique: where one of them is the stage's own, so is the
+    name.
     """
 
     property: str
-    within: str | None = None
+    within: tuple[str, ...] = ()
 
 
 def _one(*types: str, name: str = "Name", within: str | None = None) -> dict[str, tuple[Named, ...]]:
-    return {f"AWS::{type_name}": (Named(name, within),) for type_name in types}
+    return {f"AWS::{type_name}": (Named(name, (within,) if within else ()),) for type_name in types}
 
 
-NAMED: dict[str, tuple[Named, ...]] = {
-    **_one("S3::Bucket", "S3Express::DirectoryBucket", name="BucketName"),
-    **_one("S3::AccessPoint"),
-    **_one("DynamoDB::Table", "DynamoDB::GlobalTable", "Cassandra::Table", "Timestream::Table", name="TableName"),
-    **_one("Lambda::Function", "Serverless::Function", name="FunctionName"),
-    **_one("Logs::LogGroup", name="LogGroupName"),
-    **_one("SQS::Queue", name="QueueName"),
-    **_one("SNS::Topic", name="TopicName"),
-    **_one("IAM::Role", name="RoleName"),
-    **_one("IAM::User", name="UserName"),
-    **_one("IAM::Group", name="GroupName"),
+_CURATED: dict[str, tuple[Named, ...]] = {
+    **_one("Serverless::Function", name="FunctionName"),
+    **_one("Serverless::SimpleTable", name="TableName"),
+    **_one("Serverless::StateMachine"),
     **_one("IAM::ManagedPolicy", name="ManagedPolicyName"),
-    **_one("IAM::InstanceProfile", name="InstanceProfileName"),
-    **_one("Events::EventBus", "Events::Connection", "Events::ApiDestination", "Events::Archive"),
+    **_one("IAM::OIDCProvider", name="Url"),
     **_one("Events::Rule", within="EventBusName"),
     **_one("Scheduler::Schedule", within="GroupName"),
-    **_one("Scheduler::ScheduleGroup", "Pipes::Pipe"),
-    **_one("StepFunctions::StateMachine", "Serverless::StateMachine", name="StateMachineName"),
-    **_one("StepFunctions::Activity"),
-    **_one("Kinesis::Stream", "KinesisVideo::Stream"),
-    **_one("KinesisFirehose::DeliveryStream", name="DeliveryStreamName"),
-    **_one("SSM::Parameter", "SSM::Document"),
-    **_one("SecretsManager::Secret"),
-    **_one("KMS::Alias", name="AliasName"),
-    **_one("ECR::Repository", name="RepositoryName"),
-    **_one("ECS::Cluster", name="ClusterName"),
-    **_one("ECS::CapacityProvider"),
+    **_one("SecretsManager::Secret", "CodeStarNotifications::NotificationRule"),
+    **_one("CloudFormation::Macro"),
+    **_one("CloudFormation::StackSet", name="StackSetName"),
+    **_one("APS::RuleGroupsNamespace", within="Workspace"),
+    **_one("Evidently::Experiment", "Evidently::Feature", "Evidently::Launch", within="Project"),
+    "AWS::S3Vectors::Index": (Named("IndexName", ("VectorBucketName", "VectorBucketArn")),),
+    "AWS::StepFunctions::StateMachineAlias": (),  # of a version that only its routing names
+    **_one("AmazonMQ::Broker", name="BrokerName"),
+    **_one("EKS::Nodegroup", name="NodegroupName", within="ClusterName"),
     **_one("ECS::Service", name="ServiceName", within="Cluster"),
-    **_one("EKS::Cluster"),
     **_one("EC2::SecurityGroup", name="GroupName", within="VpcId"),
     **_one("EC2::LaunchTemplate", name="LaunchTemplateName"),
-    **_one("EC2::KeyPair", name="KeyName"),
-    **_one("AutoScaling::AutoScalingGroup", name="AutoScalingGroupName"),
     **_one("ElasticLoadBalancingV2::LoadBalancer", "ElasticLoadBalancingV2::TargetGroup"),
-    **_one("RDS::DBInstance", "DocDB::DBInstance", "Neptune::DBInstance", name="DBInstanceIdentifier"),
-    **_one("RDS::DBCluster", "DocDB::DBCluster", "Neptune::DBCluster", name="DBClusterIdentifier"),
-    **_one("RDS::DBSubnetGroup", "DocDB::DBSubnetGroup", "Neptune::DBSubnetGroup", name="DBSubnetGroupName"),
-    **_one("RDS::DBParameterGroup", name="DBParameterGroupName"),
-    **_one("RDS::DBClusterParameterGroup", name="DBClusterParameterGroupName"),
-    **_one("RDS::DBProxy", name="DBProxyName"),
-    **_one("ElastiCache::CacheCluster", name="ClusterName"),
-    **_one("ElastiCache::ReplicationGroup", name="ReplicationGroupId"),
-    **_one("ElastiCache::ServerlessCache", name="ServerlessCacheName"),
-    **_one("ElastiCache::SubnetGroup", name="CacheSubnetGroupName"),
-    **_one("MemoryDB::Cluster", "MSK::Cluster", name="ClusterName"),
-    **_one("OpenSearchService::Domain", "Elasticsearch::Domain", name="DomainName"),
-    **_one("OpenSearchServerless::Collection"),
-    **_one("Redshift::Cluster", name="ClusterIdentifier"),
-    **_one("ApiGateway::DomainName", "ApiGatewayV2::DomainName", "AppSync::DomainName", name="DomainName"),
+    **_one("VpcLattice::Listener", within="ServiceIdentifier"),
+    **_one("VpcLattice::Rule", within="ListenerIdentifier"),
+    **_one("VpcLattice::Service", "VpcLattice::ServiceNetwork", "VpcLattice::TargetGroup"),
+    **_one("ServiceDiscovery::HttpNamespace"),
+    **_one("ServiceDiscovery::PrivateDnsNamespace", within="Vpc"),
+    **_one("ServiceDiscovery::Service", within="NamespaceId"),
+    **_one("DocDB::DBInstance", name="DBInstanceIdentifier"),
+    **_one("DocDB::DBCluster", name="DBClusterIdentifier"),
+    **_one("Timestream::InfluxDBInstance", "Timestream::InfluxDBCluster"),
+    **_one("MSK::Cluster", name="ClusterName"),
+    **_one("OpenSearchServerless::Collection", "OpenSearchServerless::SecurityConfig"),
+    **_one("ApiGateway::ApiKey", name="Value"),
     **_one("Cognito::UserPoolDomain", name="Domain"),
     **_one("CloudFront::Distribution", name="DistributionConfig.Aliases"),
-    **_one("CloudFront::Function", "CloudFront::KeyValueStore"),
     **_one("CloudFront::CachePolicy", name="CachePolicyConfig.Name"),
     **_one("CloudFront::OriginRequestPolicy", name="OriginRequestPolicyConfig.Name"),
     **_one("CloudFront::ResponseHeadersPolicy", name="ResponseHeadersPolicyConfig.Name"),
@@ -84,29 +74,29 @@ NAMED: dict[str, tuple[Named, ...]] = {
     **_one("CloudFront::KeyGroup", name="KeyGroupConfig.Name"),
     **_one("Route53::RecordSet", within="HostedZoneId"),
     **_one("WAFv2::WebACL", "WAFv2::IPSet", "WAFv2::RuleGroup", "WAFv2::RegexPatternSet"),
-    **_one("CloudWatch::Alarm", "CloudWatch::CompositeAlarm", name="AlarmName"),
-    **_one("CloudWatch::Dashboard", name="DashboardName"),
-    **_one("Logs::QueryDefinition", "Synthetics::Canary"),
-    **_one("CodeBuild::Project", "CodePipeline::Pipeline"),
-    **_one("CodeCommit::Repository", name="RepositoryName"),
-    **_one("CodeDeploy::Application", name="ApplicationName"),
-    **_one("CodeArtifact::Domain", name="DomainName"),
-    **_one("Glue::Database", name="DatabaseInput.Name"),
-    **_one("Glue::Job", "Glue::Crawler", "Glue::Trigger", "Glue::Workflow", "Athena::WorkGroup"),
-    **_one("Batch::JobQueue", name="JobQueueName"),
-    **_one("Batch::ComputeEnvironment", name="ComputeEnvironmentName"),
-    **_one("Batch::JobDefinition", name="JobDefinitionName"),
-    **_one("SES::ConfigurationSet"),
-    **_one("SES::ReceiptRuleSet", name="RuleSetName"),
+    **_one("Logs::QueryDefinition"),
+    **_one("Budgets::Budget", name="Budget.BudgetName"),
+    **_one("CE::CostCategory"),
+    "AWS::Glue::Database": (Named("DatabaseInput.Name"), Named("DatabaseName")),
+    "AWS::Glue::Table": (Named("TableInput.Name", ("DatabaseName",)), Named("Name", ("DatabaseName",))),
+    **_one("Glue::Connection", name="ConnectionInput.Name"),
+    **_one("Glue::Schema", within="Registry"),
+    **_one("Glue::MLTransform"),
+    **_one("SES::Template", name="Template.TemplateName"),
     **_one("SES::EmailIdentity", name="EmailIdentity"),
-    **_one("Backup::BackupVault", name="BackupVaultName"),
-    **_one("Signer::SigningProfile", name="ProfileName"),
-    **_one("IoT::Thing", name="ThingName"),
-    **_one("IoT::Policy", name="PolicyName"),
-    **_one("IoT::TopicRule", name="RuleName"),
     **_one("ServiceCatalogAppRegistry::Application"),
-    **_one("Timestream::Database", name="DatabaseName"),
-    **_one("QLDB::Ledger"),
-    **_one("Bedrock::Guardrail", "Bedrock::KnowledgeBase"),
+    **_one("SageMaker::PartnerApp", "RAM::Permission", "Lambda::NetworkConnector"),
+    **_one("GuardDuty::IPSet", "GuardDuty::ThreatIntelSet", within="DetectorId"),
+    **_one("Bedrock::Guardrail", "Bedrock::KnowledgeBase", "Bedrock::Flow", "Bedrock::Prompt"),
     **_one("Bedrock::Agent", name="AgentName"),
 }
+
+
+def _specified() -> Iterator[tuple[str, tuple[Named, ...]]]:
+    rows: Mapping[str, list[str]] = json.loads(_TABLE.read_text(encoding="utf-8"))
+    for type_name, (*within, name) in rows.items():
+        yield type_name, (Named(name, tuple(within)),)
+
+
+NAMED: Mapping[str, tuple[Named, ...]] = {**dict(_specified()), **_CURATED}
+"""What names a resource, by type."""

@@ -35,7 +35,7 @@ def fixed_names(
     """Yield each resource with a name that two stages would share; names in `own` are known to be the stage's."""
     for logical_id, resource in resources(template):
         for named in NAMED.get(resource["Type"], ()):
-            if named.within and _own(_property(resource, named.within), scope, identity, own):
+            if any(_own(_property(resource, around), scope, identity, own) for around in named.within):
                 continue
             for expression in _names(resource, named):
                 if not _own(expression, scope, identity, own):

@@ -43,7 +43,7 @@ def claimed(assembly: Assembly) -> set[str]:
     for _, template in all_templates(assembly):
         names |= {f"export {name}" for name in export_names(template)}
         for resource in template.get("Resources", {}).values():
-            for named in NAMED.get(resource["Type"], ()):
+            for named in (named for named in NAMED.get(resource["Type"], ()) if not named.within):
                 value: Any = resource.get("Properties", {})
                 for part in named.property.split("."):
                     value = value.get(part) if isinstance(value, dict) else None

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stagedoor.assembly.expressions import Unresolved, scope_of
+from stagedoor.assembly.named_types import NAMED
 from stagedoor.assembly.physical_names import fixed_names
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
@@ -77,6 +78,41 @@ def test_a_name_within_a_resource_of_the_stage() -> None:
     assert not is_fixed("AWS::EC2::SecurityGroup", {"GroupName": "web", "VpcId": {"Ref": "Other"}})
     assert is_fixed("AWS::Events::Rule", {"Name": "nightly"})
     assert not is_fixed("AWS::Events::Rule", {"Name": "nightly", "EventBusName": {"Ref": "Other"}})
+
+
+UNIQUE: dict[str, dict[str, Any]] = {
+    "AWS::Events::Archive": {"ArchiveName": "a"},
+    "AWS::SSM::Parameter": {"Name": "/app/key"},
+    "AWS::Logs::MetricFilter": {"LogGroupName": "/shared", "FilterName": "errors"},
+    "AWS::ApiGateway::BasePathMapping": {"DomainName": "api.example.com", "BasePath": "v1"},
+    "AWS::AppRunner::Service": {"ServiceName": "web"},
+    "AWS::CodeBuild::ReportGroup": {"Name": "tests"},
+    "AWS::Budgets::Budget": {"Budget": {"BudgetName": "monthly"}},
+    "AWS::ElasticLoadBalancing::LoadBalancer": {"LoadBalancerName": "web"},
+    "AWS::Serverless::StateMachine": {"Name": "flow"},
+    "AWS::RDS::OptionGroup": {"OptionGroupName": "options"},
+    "AWS::CloudTrail::Trail": {"TrailName": "audit"},
+}
+
+
+@pytest.mark.parametrize("type_name", UNIQUE)
+def test_types_whose_names_must_be_unique(type_name: str) -> None:
+    properties = UNIQUE[type_name]
+    assert is_fixed(type_name, properties)
+    (around, *_) = NAMED[type_name][0].within or (NAMED[type_name][0].property,)
+    assert not is_fixed(type_name, {**properties, around: {"Ref": "Other"}} if "Budget" not in properties else {})
+
+
+def test_types_whose_names_need_not_be() -> None:
+    for type_name in (
+        "AWS::ApiGateway::RestApi",
+        "AWS::Cognito::UserPool",
+        "AWS::EC2::VPC",
+        "AWS::Route53::HostedZone",
+    ):
+        assert not is_fixed(type_name, {"Name": "x", "UserPoolName": "x"})
+    assert not is_fixed("AWS::ApiGateway::Stage", {"RestApiId": {"Ref": "Other"}, "StageName": "prod"})
+    assert not is_fixed("AWS::Cognito::UserPoolGroup", {"UserPoolId": {"Ref": "Other"}, "GroupName": "admins"})
 
 
 def test_names_in_objects_and_lists() -> None:
