@@ -8,7 +8,7 @@ waits for either, as whoever comes next joins them.
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from stagedoor.deploy.publish import Publishing
 from stagedoor.deploy.published import Published
 from stagedoor.deploy.remove import delete_stacks
 from stagedoor.deploy.stacks import ActualStack
+from stagedoor.deploy.swap import Hotswaps
 from stagedoor.deploy.together import Work, run_together
 from stagedoor.errors import Cancelled, UserError
 from stagedoor.events import Emit, Event, EventKind
@@ -44,6 +45,10 @@ class Deployed:
     unchanged: bool
 
 
+def nothing_to_wait_for() -> None:
+    """Let stacks be changed as soon as it is known how."""
+
+
 def deploy(
     assembly: Assembly,
     identity: StageIdentity,
@@ -54,28 +59,40 @@ def deploy(
     published: Published | None = None,
     *,
     alone: bool = False,
+    hotswaps: Hotswaps | None = None,
+    before_apply: Callable[[], None] = nothing_to_wait_for,
 ) -> Deployed:
     """Make the stage what the assembly says, and return what it is then.
 
     `assembly` is rewritten for the stage; `known` are the stacks that the stage had; `published` remembers what is in
     the bucket from one deploy to the next; `alone`: nobody else deploys to the stage meanwhile, so that stacks are
-    changed without change sets. Raises `DeployFailed` for what the app can put right, `StackNotOurs`,
+    changed without change sets; `hotswaps` says whether any are done and where earlier ones are written down; without
+    it nothing is known of them; `before_apply` is called before the first stack is changed, if any is, while assets
+    are published already. Raises what it raises, `DeployFailed` for what the app can put right, `StackNotOurs`,
     `NotBootstrapped`, and lets `LeaseLost` and `Cancelled` through; in each case what was begun goes on in
     CloudFormation or was told to roll back, and the next deploy takes it up.
     """
     with tempfile.TemporaryDirectory(prefix="stagedoor-") as scratch:
         with _phase(emit, "plan"):
             addressed = address_assets(assembly, clients.target, Path(scratch))
-            plan = plan_deploy(addressed, identity, clients, known)
+            plan = plan_deploy(addressed, identity, clients, known, hotswaps)
         if plan.unchanged:
             return _nothing_to_do(plan, emit)
         with Publishing(addressed, _changing(plan), clients, emit, published) as publishing, _phase(emit, "apply"):
             changes = {
                 wanted.name: StackChange(
-                    wanted, identity, clients, ledger, emit, publishing.urls.get(wanted.stack.template_path), alone
+                    wanted,
+                    identity,
+                    clients,
+                    ledger,
+                    emit,
+                    publishing.urls.get(wanted.stack.template_path),
+                    alone,
+                    hotswaps,
                 )
                 for wanted in plan.wanted
             }
+            before_apply()
             _Apply(plan, changes, publishing, clients, ledger).run()
             dropped = [stack.actual for stack in plan.stacks if stack.action is Action.DELETE and stack.actual]
             delete_stacks(dropped, identity, clients, ledger, emit, known=plan.surplus)
@@ -121,10 +138,15 @@ class _Apply:
         ready = [
             name
             for name, change in self._waiting.items()
-            if all(dependency in self._done for dependency in change.wanted.stack.dependencies)
+            if all(self._is_out_of_the_way(dependency, name) for dependency in change.wanted.stack.dependencies)
             and self._publishing.ready(change.wanted.stack.id)
         ]
         return first | {name: self._work(self._waiting.pop(name)) for name in ready}
+
+    def _is_out_of_the_way(self, dependency: str, name: str) -> bool:
+        """Whether a stack need not wait for one that it depends on: a hotswap does not wait for another."""
+        swapped = {plan.stack_id for plan in self._planned.values() if plan.action is Action.HOTSWAP}
+        return dependency in self._done or (dependency in swapped and self._planned[name].action is Action.HOTSWAP)
 
     def _publish(self) -> Work[None]:
         try:

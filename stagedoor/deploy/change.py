@@ -1,19 +1,22 @@
 """The protocol by which one stack is created or changed: look, decide, do one thing, look again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from stagedoor.deploy.change_set import begin_by_change_set, discard_change_sets
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.deletion import Deletion
 from stagedoor.deploy.direct import begin_directly
 from stagedoor.deploy.failure import DeployFailed, failure_of
+from stagedoor.deploy.hotswap import Swap
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.pace import Pace
 from stagedoor.deploy.plan import Action, StackPlan, Wanted, decide
 from stagedoor.deploy.request import Begun, Nothing, Request
 from stagedoor.deploy.rollback import ROLLED_BACK, continue_rollback
 from stagedoor.deploy.stacks import GONE, GOOD, REVIEW, ActualStack, check_ours, read_stack, read_template
+from stagedoor.deploy.swap import Hotswaps, StackSwap
 from stagedoor.deploy.together import Work, ask
 from stagedoor.deploy.watch import Watch
 from stagedoor.events import Emit, Event, EventKind
@@ -45,6 +48,7 @@ class StackChange:
     emit: Emit
     template_url: str | None = None
     alone: bool = False
+    hotswaps: Hotswaps | None = None
     changed: bool = False
     result: ActualStack | None = None
     updating: str | None = None
@@ -58,7 +62,7 @@ class StackChange:
         if planned is not None and planned.action is Action.CREATE and (yield from self._change(None)):
             return
         for _ in range(_ROUNDS):
-            actual, action = yield from ask(self._look)
+            actual, template, action, swap = yield from ask(self._look)
             if action is Action.UNCHANGED and actual and (yield from self._discard(actual)):
                 self._rest(actual)
                 return
@@ -68,6 +72,9 @@ class StackChange:
                 yield from self._delete(actual)
             elif action is Action.CONTINUE and actual:
                 yield from self._continue_rollback(actual)
+            elif self.hotswaps and actual and (swap or self.hotswaps.of(actual, template)):
+                if (yield from self._hotswap(actual, template, swap)):
+                    return
             elif (yield from self._change(actual)):
                 return
         raise DeployFailed(
@@ -75,13 +82,35 @@ class StackChange:
             "Find out what else deploys to this stack, and deploy again.",
         )
 
-    def _look(self) -> tuple[ActualStack | None, Action]:
+    def _look(self) -> tuple[ActualStack | None, Mapping[str, Any] | None, Action, Swap | None]:
         actual = read_stack(self.clients, self.wanted.name)
         if actual is None:
-            return None, Action.CREATE
+            return None, None, Action.CREATE, None
         check_ours(actual, self.identity)
         template = read_template(self.clients, actual.arn) if actual.status in GOOD else None
-        return actual, decide(self.wanted, actual, template).action
+        decision, swap = decide(self.wanted, actual, template), None
+        if self.hotswaps:
+            decision, swap = self.hotswaps.decide(decision, self.wanted, actual, template)
+        return actual, template, decision.action, swap
+
+    def _hotswap(self, actual: ActualStack, template: Mapping[str, Any] | None, swap: Swap | None) -> Work[bool]:
+        """Change the stack without CloudFormation; without a `swap`, take back what earlier ones did, and then let
+        CloudFormation change what differs. Returns whether the stack is done; False: look at it again.
+        """
+        hotswaps, deployed = cast(Hotswaps, self.hotswaps), dict(template or {})
+        swapping = StackSwap(self.wanted, actual, deployed, hotswaps, self.clients, self.ledger, self.emit)
+        if swap is None:
+            yield from swapping.back()
+            self.changed = True
+            if template != self.wanted.template:
+                yield from self._change(actual)
+            return False
+        if not (yield from self._discard(actual)) or not (yield from swapping.forward(swap)):
+            return False
+        self.changed, self.result = True, actual
+        data = {"arn": actual.arn, "ordinal": self.wanted.ordinal}
+        self.emit(Event(EventKind.STACK, self.wanted.name, "HOTSWAP_COMPLETE", data=data))
+        return True
 
     def _rest(self, actual: ActualStack | None) -> None:
         self.result = actual

@@ -7,7 +7,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ from stagedoor.target import Target
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
+
+    from stagedoor.deploy.swap import Hotswaps
 
 _BOOTSTRAP_PARAMETER = "BootstrapVersion"
 """The parameter by which CDK's templates check the bootstrap's version; no resource depends on its value."""
@@ -70,6 +72,7 @@ class Action(StrEnum):
 
     CREATE = "create"
     UPDATE = "update"
+    HOTSWAP = "hotswap"  # what changes is changed without CloudFormation, in a second
     RECREATE = "recreate"  # it can only be deleted: do that, then create it anew
     CONTINUE = "continue"  # its rollback failed half-way: let CloudFormation try again, then update it
     JOIN = "join"  # something is under way: await its end
@@ -135,17 +138,25 @@ class Plan:
         return all(stack.action in (Action.UNCHANGED, Action.KEEP) for stack in self.stacks)
 
 
-def plan_deploy(assembly: Assembly, identity: StageIdentity, clients: Clients, known: Sequence[KnownStack]) -> Plan:
+def plan_deploy(
+    assembly: Assembly,
+    identity: StageIdentity,
+    clients: Clients,
+    known: Sequence[KnownStack],
+    hotswaps: "Hotswaps | None" = None,
+) -> Plan:
     """Compare an assembly, whose assets have their addresses, with what the account says of the stage.
 
     `known` are the stacks that the stage had; those that the app no longer has are deleted where the stage is
-    disposable. Raises `StackNotOurs` when a stack's name is taken.
+    disposable. `hotswaps` are read here; without any, nothing is known of them and none is done. Raises `StackNotOurs`
+    when a stack's name is taken.
     """
     for stack in assembly.stacks:
         check_region(stack, clients.target)
     wanted = wanted_stacks(assembly, identity)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
-        planned = list(readers.map(lambda one: _plan_stack(one, identity, clients), wanted))
+        hotswapped = readers.submit(hotswaps.read) if hotswaps else None
+        planned = list(readers.map(lambda one: _plan_stack(one, identity, clients, hotswapped), wanted))
     names = {one.name for one in wanted}
     surplus = tuple(stack for stack in known if stack.name not in names)
     dropped = [plan for stack in surplus if (plan := _plan_surplus(stack, identity, clients))]
@@ -248,13 +259,17 @@ def _keeps(wanted: Wanted, key: str, definition: Mapping[str, Any]) -> bool:
     return "Default" not in definition or (wanted.keeps_parameters and key != _BOOTSTRAP_PARAMETER)
 
 
-def _plan_stack(wanted: Wanted, identity: StageIdentity, clients: Clients) -> StackPlan:
+def _plan_stack(
+    wanted: Wanted, identity: StageIdentity, clients: Clients, hotswapped: "Future[Hotswaps] | None"
+) -> StackPlan:
     actual = read_stack(clients, wanted.name)
     template = None
     if actual is not None:
         check_ours(actual, identity)
         template = read_template(clients, actual.arn) if actual.status in GOOD | _ROLLED_BACK else None
     decision = decide(wanted, actual, template)
+    if hotswapped:
+        decision, _ = hotswapped.result().decide(decision, wanted, actual, template)
     if decision.action is Action.UNCHANGED and actual and waiting_change_sets(clients, actual.name):
         # A frozen predecessor could still execute it. Nothing else changes; but the deploy takes it away.
         decision = Decision(Action.UPDATE, "a change set of an earlier deploy is left")
