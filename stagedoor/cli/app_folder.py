@@ -59,12 +59,15 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class AppFolder:
-    """A CDK app on this machine. `command` is the one of `stagedoor.toml`, which replaces that of `cdk.json`."""
+    """A CDK app on this machine. `command` is the one of `stagedoor.toml`, which replaces that of `cdk.json`; `cache`:
+    what it gave for an equal tree may be used again.
+    """
 
     name: str
     path: Path
     repository: Repository
     command: str | None = None
+    cache: bool = True
 
 
 def remote_address(url: str) -> str | None:
@@ -127,10 +130,10 @@ def _name_of_folder(named: Mapping[str, Path], folder: Path, wanted: str | None)
 
 
 def _checked(name: str, path: Path, repository: Repository, apps: Mapping[str, AppConfig]) -> AppFolder:
-    command = apps[name].command if name in apps else None
-    if not (path / "cdk.json").is_file() and command is None:
+    app = apps.get(name, AppConfig())
+    if not (path / "cdk.json").is_file() and app.command is None:
         raise NoApp(f"There is no cdk.json in {path}.", "Run this in the folder of a CDK app, or name one with --app.")
-    return AppFolder(name, path, repository, command)
+    return AppFolder(name, path, repository, app.command, app.cache)
 
 
 def _choices(apps: Mapping[str, AppConfig]) -> str:

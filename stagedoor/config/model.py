@@ -105,10 +105,14 @@ class _Table(BaseModel):
 
 
 class AppConfig(_Table):
-    """`[apps.<name>]`: where a CDK app is, how its program is run, and which changes matter to it."""
+    """`[apps.<name>]`: where a CDK app is, how its program is run, and which changes matter to it.
+
+    `cache`: the assembly of a tree that was seen before may be used again.
+    """
 
     path: Annotated[StrictStr, AfterValidator(_folder)] = "."
     command: Annotated[StrictStr, AfterValidator(_command)] | None = None
+    cache: StrictBool = True
     paths: PathPatterns = ()
 
     def touched_by(self, changed: Iterable[str]) -> bool:

@@ -58,7 +58,7 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit, validation
     environments = seen.take(key, output)
     if environments is not None:
         if validation:
-            validation.prepare(program, environments, output)
+            validation.prepare(program, environments)
         emit(Event(EventKind.LOG, "synth", "hit", "All that the program can read is as it was: its assembly is, too."))
         return output
     before = sources.contents()
@@ -77,7 +77,7 @@ def _run(
     environment = install(program.app_dir, program.root, cache, executor, emit)
     output.mkdir(parents=True)
     if validation:
-        validation.prepare(program, environment.made, output)
+        validation.prepare(program, environment.made)
         validation.start()
     with (
         _node_modules_shown(program.app_dir, program.root, environment),

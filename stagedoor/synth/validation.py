@@ -101,15 +101,15 @@ class Validation:
             self._thread.join()
         self._passing.cleanup()
 
-    def prepare(self, program: Program, made: Iterable[Path], output: Path) -> None:
-        """Find the engine among what was installed for the program, whose assembly will be in `output`."""
+    def prepare(self, program: Program, made: Iterable[Path]) -> None:
+        """Find the engine among what was installed for the program."""
         self._library = _library(made, program)
         self._advice_only = program.advice_only
         if self._library is not None:
-            self._readable = (_packages(self._library), output, Path(self._passing.name), _SCRIPT)
+            self._readable = (_packages(self._library), Path(self._passing.name), _SCRIPT)
 
     def start(self) -> None:
-        """Get the engine ready. Call it once the assembly's folder is there."""
+        """Get the engine ready."""
         if self._library is None or self._thread is not None:
             return
         folder = Path(self._passing.name)
@@ -130,16 +130,20 @@ class Validation:
         if self._library is None:
             return
         self._stacks = assembly.stacks
-        ordered = [_ordered(stack) for stack in assembly.stacks]
-        templates = [hashlib.sha256(stack.template_path.read_bytes()).hexdigest() for stack in assembly.stacks]
-        where = [{**order, "templatePath": ""} for order in ordered]
-        decides = [str(self._library), _SCRIPT.read_text(), where, templates]
-        self._key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+        templates = [stack.template_path.read_bytes() for stack in assembly.stacks]
+        decides = hashlib.sha256(f"{self._library} {_SCRIPT.read_text()}".encode())
+        for stack, template in zip(assembly.stacks, templates, strict=True):
+            decides.update(json.dumps(_ordered(stack, len(template))).encode() + template)
+        self._key = decides.hexdigest()
         self._violations = _remembered(self._reports / self._key)
         if self._violations is not None:
             self._ended.set()
             return
         self.start()
+        copies = [Path(self._passing.name, f"{number}.json") for number in range(len(templates))]
+        for copy, template in zip(copies, templates, strict=True):
+            copy.write_bytes(template)
+        ordered = [_ordered(stack, copy) for stack, copy in zip(assembly.stacks, copies, strict=True)]
         write_whole(Path(self._passing.name, "go"), json.dumps(ordered).encode())
 
     def check(self, emit: Emit) -> None:
@@ -211,9 +215,9 @@ def _packages(library: Path) -> Path:
     return library.parent if library.parent.name == "node_modules" else library
 
 
-def _ordered(stack: Stack) -> dict[str, str]:
+def _ordered(stack: Stack, template: object) -> dict[str, str]:
     known = {"accountId": stack.account, "region": stack.region}
-    place = {"templatePath": str(stack.template_path), "stackConstructPath": stack.id}
+    place = {"templatePath": str(template), "stackConstructPath": stack.id}
     return place | {name: value for name, value in known.items() if value not in _UNKNOWN}
 
 
