@@ -1,5 +1,6 @@
 """`stagedoor deploy`: take the app in this folder to a stage."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -16,21 +17,31 @@ from stagedoor.cli.work import Work, at_work
 from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.apply import Deployed
 from stagedoor.deploy.apply import deploy as deploy_assembly
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.drift import ParameterDrifts
 from stagedoor.deploy.stacks import read_all_stacks
+from stagedoor.deploy.swap import Hotswaps
 from stagedoor.events import Event, EventKind
 from stagedoor.naming import StageIdentity
 from stagedoor.synth.context_file import ContextFile
 from stagedoor.synth.context_lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
+from stagedoor.synth.validation import Validation
 from stagedoor.target import Target
 
 
 @click.command(epilog=EXIT_CODES)
 @click.option("--stage", required=True, metavar="NAME", help="The stage: lower-case letters, digits and hyphens.")
 @click.option("--adopt", is_flag=True, help="Take over the app's stacks that were deployed without Stagedoor.")
+@click.option(
+    "--hotswap/--no-hotswap",
+    default=None,
+    help="Change functions without CloudFormation where nothing else changes. [default: in stages that are not to last]",
+)
+@click.option("--no-cache", is_flag=True, help="Run the app's program even where nothing has changed.")
 @with_options
-def deploy(stage: str, adopt: bool, options: Options) -> None:
+def deploy(stage: str, adopt: bool, hotswap: bool | None, no_cache: bool, options: Options) -> None:
     """Deploy the app in this folder to a stage of its own.
 
     A stage that is there already is changed; where nothing differs, nothing is done. Stages whose names begin with
@@ -50,14 +61,15 @@ def deploy(stage: str, adopt: bool, options: Options) -> None:
         target = found.target
         work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
         with work.screen:
-            deployed = _deploy(work, app, found, adopt=adopt)
+            deployed = _deploy(work, replace(app, cache=app.cache and not no_cache), found, adopt=adopt, hotswap=hotswap)
         work.screen.end(_ending(found.identity, target, deployed))
 
 
-def _deploy(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> Deployed:
-    with work_folder() as folder:
+def _deploy(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool, hotswap: bool | None) -> Deployed:
+    with work_folder() as folder, _validation(work, found.target) as validation:
         with work.interruption.anywhere():
-            own = own_assembly(work, app, found, folder)
+            own = own_assembly(work, app, found, folder, validation)
+            validation.begin(own)
             names = {stack.own_name for stack in own.stacks}
             identity = adopting(found, names) if adopt else found.identity
             if beside := ownerless(found, names):
@@ -65,10 +77,34 @@ def _deploy(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> De
                 work.emit(Event(EventKind.WARNING, app.name, message=f"{what} Take them over with --adopt instead?"))
             assembly = stage_assembly(work, own, identity, found.target, folder)
         work.busy_stacks = lambda: busy_stacks(read_all_stacks(found.clients), identity)
-        return deploy_assembly(assembly, identity, found.clients, work.ledger(), work.emit, found.known)
+        return deploy_assembly(
+            assembly,
+            identity,
+            found.clients,
+            work.ledger(),
+            work.emit,
+            found.known,
+            alone=True,
+            hotswaps=hotswaps_of(identity, found.clients, hotswap),
+            before_apply=lambda: validation.check(work.emit),
+        )
 
 
-def own_assembly(work: Work, app: AppFolder, found: FoundStage, folder: Path) -> Assembly:
+def hotswaps_of(identity: StageIdentity, clients: Clients, wanted: bool | None = None) -> Hotswaps:
+    """Return whether a deploy does hotswaps, and where they are written down. A stage that is to last has none unasked."""
+    return Hotswaps(ParameterDrifts(clients, identity), identity.disposable if wanted is None else wanted)
+
+
+def _validation(work: Work, target: Target) -> Validation:
+    """Return what validates the templates beside the deploy's first steps."""
+    return Validation(
+        lambda check: LocalProcessExecutor(check=check), cache_dir() / target.trust.value, work.interruption.check
+    )
+
+
+def own_assembly(
+    work: Work, app: AppFolder, found: FoundStage, folder: Path, validation: Validation | None = None
+) -> Assembly:
     """Run the app's program, and return the assembly that it wrote."""
     target = found.target
     request = SynthRequest(
@@ -81,12 +117,13 @@ def own_assembly(work: Work, app: AppFolder, found: FoundStage, folder: Path) ->
         trust=target.trust,
         command=app.command,
         root=app.repository.root,
+        remember=app.cache,
     )
     account = Account(target, found.clients.lookup, judges_request)
     with work.phase("synth"):
         return synthesize_with_context(
             request,
-            lambda asked: synthesize(asked, LocalProcessExecutor(), work.emit),
+            lambda asked: synthesize(asked, LocalProcessExecutor(), work.emit, validation),
             account,
             ContextFile(request),
             work.emit,

@@ -9,6 +9,7 @@ from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import busy_stacks, find_stage
 from stagedoor.cli.work import at_work
+from stagedoor.deploy.drift import ParameterDrifts
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import Removed
 from stagedoor.deploy.remove import remove as remove_stage
@@ -50,6 +51,7 @@ def remove(stage: str, yes: bool, confirm: str | None, options: Options) -> None
         work.busy_stacks = lambda: busy_stacks(read_all_stacks(clients), identity)
         with work.screen, work.phase("remove"):
             removed = remove_stage(identity, clients, work.ledger(), work.emit, known)
+            ParameterDrifts(clients, identity).forget_all()
         work.screen.end(_ending(identity, target, removed))
 
 
@@ -79,7 +81,7 @@ def _ask(
 
 
 def _ending(identity: StageIdentity, target: Target, removed: Removed) -> Ending:
-    kept = tuple(f"Kept: {kept.physical_id} ({kept.type}), as the app says." for kept in removed.kept)
+    kept = tuple(f"Kept: {one.physical_id} ({one.type}): {one.reason.rstrip('.')}." for one in removed.kept)
     did = "is gone." if removed.deleted else "is not there: nothing to remove."
     return Ending(
         f"The stage {identity.stage} of {identity.app} {did}",
@@ -90,6 +92,9 @@ def _ending(identity: StageIdentity, target: Target, removed: Removed) -> Ending
             "account": target.account,
             "region": target.region,
             "deleted": list(removed.deleted),
-            "kept": [{"stack": one.stack, "type": one.type, "id": one.physical_id} for one in removed.kept],
+            "kept": [
+                {"stack": one.stack, "type": one.type, "id": one.physical_id, "reason": one.reason}
+                for one in removed.kept
+            ],
         },
     )
