@@ -53,8 +53,8 @@ up: setup ## start the same and stay
 test: setup tests/node/node_modules/.made ## every test
 	@$(RUN)/pytest -n 2 --dist loadgroup
 
-storm: setup ## the service under kills, freezes and a lost queue: two minutes
-	@$(RUN)/pytest -s -m storm tests/chaos
+storm: setup ## one test alone: the service under kills, freezes and a lost queue
+	@$(RUN)/pytest -s tests/chaos/test_storm.py
 
 lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff check .

@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,7 +60,10 @@ class Answer:
 
 
 class RecordingProxy:
-    """A running proxy. `calls` is what was asked so far; `reads` and `changes` bound the delays, in seconds."""
+    """A running proxy. `calls` is what was asked so far; `reads` and `changes` bound the delays, in seconds.
+
+    `after_call` is told of each call when AWS has carried it out and its caller does not know yet.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class RecordingProxy:
         self._connections = threading.local()
         self._stack_of: dict[str, str] = {}
         self.calls: list[Call] = []
+        self.after_call: Callable[[Call], None] = lambda call: None
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -104,7 +108,9 @@ class RecordingProxy:
     def _carry_out(self, request: Request) -> Answer:
         at = time.monotonic()
         answer = self._send(request)
-        self.calls.append(self._call(request, answer, at))
+        call = self._call(request, answer, at)
+        self.calls.append(call)
+        self.after_call(call)
         return answer
 
     def _send(self, request: Request) -> Answer:
