@@ -8,7 +8,8 @@ from rich.console import Console
 
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import work_folder
-from stagedoor.cli.deploy import own_assembly, stage_assembly
+from stagedoor.cli.deploy import hotswaps_of, own_assembly, stage_assembly
+from stagedoor.cli.failure import USER_ERROR
 from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.plan_tree import plan_tree, summary
 from stagedoor.cli.screen import Ending
@@ -18,8 +19,7 @@ from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.plan import Plan, plan_deploy
 from stagedoor.deploy.plan_json import plan_as_json
 
-DIFFERS = 1
-"""The exit code with `--exit-code` where something would change, as that of `git diff` and `cdk diff --fail`."""
+_LONGEST_LINE = 1_000
 
 
 @click.command(epilog=EXIT_CODES)
@@ -30,7 +30,8 @@ DIFFERS = 1
 def diff(stage: str, exit_code: bool, adopt: bool, options: Options) -> None:
     """Show what `stagedoor deploy` would change. Nothing is changed by looking.
 
-    Permissions come first, then resources, those that lose data before the others.
+    Permissions come first, then resources, those that lose data before the others. What CloudFormation would refuse is
+    said below them; then the exit code is 1.
 
     \b
     Example:
@@ -45,11 +46,19 @@ def diff(stage: str, exit_code: bool, adopt: bool, options: Options) -> None:
             with work.screen:
                 plan = _plan(work, app, found, adopt=adopt)
         if not options.as_json:
-            Console(file=sys.stdout, highlight=False, soft_wrap=True).print(plan_tree(plan))
+            _print(plan)
         sentence = "Nothing would change." if plan.unchanged else summary(plan)
         work.screen.end(Ending(sentence, data={"app": app.name, "stage": stage, "plan": plan_as_json(plan)}))
-    if exit_code and not plan.unchanged:
-        sys.exit(DIFFERS)
+    if plan.refusals or (exit_code and not plan.unchanged):
+        sys.exit(USER_ERROR)
+
+
+def _print(plan: Plan) -> None:
+    """Print the tree to stdout; where that is no terminal, in plain lines as long as they are."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _LONGEST_LINE
+    console.print(plan_tree(plan))
 
 
 def _plan(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> Plan:
@@ -59,4 +68,4 @@ def _plan(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> Plan
         assembly = stage_assembly(work, own, identity, found.target, folder)
         with work.phase("plan"):
             addressed = address_assets(assembly, found.target, Path(folder) / "addressed")
-            return plan_deploy(addressed, identity, found.clients, found.known)
+            return plan_deploy(addressed, identity, found.clients, found.known, hotswaps_of(identity, found.clients))

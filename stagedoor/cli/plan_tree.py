@@ -12,6 +12,7 @@ from stagedoor.deploy.differences import ChangeAction, ResourceChange, ValueChan
 from stagedoor.deploy.permissions import PermissionChange, PermissionKind
 from stagedoor.deploy.plan import Action, Plan, StackPlan
 from stagedoor.deploy.resource_types.reading import Replacement
+from stagedoor.errors import UserError
 
 _SIGNS = {
     ChangeAction.ADD: ("+", "green"),
@@ -37,8 +38,12 @@ _NOISE = "AWS::CDK::Metadata"
 
 
 def plan_tree(plan: Plan) -> RenderableType:
-    """Return the plan as a picture; on anything but a terminal it prints as plain text."""
-    return Group(*(_stack(stack) for stack in plan.stacks))
+    """Return the plan as a picture, what is refused below it; on anything but a terminal it prints as plain text."""
+    return Group(*(_stack(stack) for stack in plan.stacks), *(_refusal(one) for one in plan.refusals))
+
+
+def _refusal(error: UserError) -> Text:
+    return Text.assemble(("Refused: ", "bold red"), error.what, f" {error.remedy}", (f"  ({error.id})", "dim"))
 
 
 def summary(plan: Plan) -> str:
@@ -155,18 +160,32 @@ def _traffic(rule: Mapping[str, Any]) -> str:
 
 def text_of(value: Any) -> str:
     """Return a worked-out value as one reads it: `${Bucket.Arn}/*` for what a function will make of it."""
+    if isinstance(value, str):
+        return value
+    return _function_text(value) or json.dumps(_readable(value), ensure_ascii=False)
+
+
+def _function_text(value: Any) -> str:
+    """Return a function's result as one reads it; empty for what is none of the functions that are often met."""
     match value:
-        case str():
-            return value
         case {"Ref": str(name)} if len(value) == 1:
             return f"${{{name}}}"
         case {"Fn::GetAtt": [str(name), str(attribute)]}:
             return f"${{{name}.{attribute}}}"
-        case {"Fn::ImportValue": name}:
-            return f"${{import {text_of(name)}}}"
+        case {"Fn::ImportValue": str(name)}:
+            return f"${{import {name}}}"
         case {"Fn::Join": [str(delimiter), list(parts)]}:
             return delimiter.join(text_of(part) for part in parts)
-    return json.dumps(value, ensure_ascii=False)
+    return ""
+
+
+def _readable(value: Any) -> Any:
+    """Return a value with its functions as one reads them."""
+    if isinstance(value, list):
+        return [_readable(item) for item in value]
+    if isinstance(value, dict):
+        return _function_text(value) or {key: _readable(item) for key, item in value.items()}
+    return value
 
 
 def _shown(value: Any) -> str:

@@ -31,6 +31,9 @@ _TOO_MANY = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceede
 """Codes of https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/CommonErrors.html and their kin in S3."""
 
 
+_UNKNOWN_CALL = frozenset({"InvalidAction", "UnknownOperationException", "NotImplemented", "UnsupportedOperation"})
+
+
 class NoCredentials(TargetUnusable):
     """There are no AWS credentials, or they cannot be used."""
 
@@ -72,6 +75,13 @@ def judges_request(error: ClientError) -> bool:
     code = error.response["Error"]["Code"]
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
     return status < 500 and code not in _DENIED | _STALE | _TOO_MANY
+
+
+def may_not_ask(error: ClientError) -> bool:
+    """Whether a question got no answer because of who asks, or because what answers (an emulator) does not know it."""
+    code = error.response["Error"]["Code"]
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+    return code in _DENIED or code in _UNKNOWN_CALL or status == 501
 
 
 def _refusal(error: ClientError) -> UserError | None:

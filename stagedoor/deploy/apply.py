@@ -76,6 +76,7 @@ def deploy(
         with _phase(emit, "plan"):
             addressed = address_assets(assembly, clients.target, Path(scratch))
             plan = plan_deploy(addressed, identity, clients, known, hotswaps)
+            plan.check()
         if plan.unchanged:
             return _nothing_to_do(plan, emit)
         with Publishing(addressed, _changing(plan), clients, emit, published) as publishing, _phase(emit, "apply"):

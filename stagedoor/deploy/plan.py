@@ -7,17 +7,19 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from stagedoor.assembly.model import Assembly, Stack, Template
 from stagedoor.assembly.template import construct_paths_of
+from stagedoor.deploy.account_checks import StageStacks, account_refusals
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.differences import StackDifference, ValueChange, difference
 from stagedoor.deploy.permissions import PermissionChange, permission_changes
-from stagedoor.deploy.resolution import HIDDEN, is_hidden, parameters_of, resolve, values_of
+from stagedoor.deploy.refusals import export_refusals, exports, template_refusals
+from stagedoor.deploy.resolution import HIDDEN, Comparison, Resolved, is_hidden, parameters_of, resolve, values_of
 from stagedoor.deploy.stacks import (
     GONE,
     GOOD,
@@ -122,6 +124,7 @@ class StackPlan:
     actual: ActualStack | None = None
     difference: StackDifference = field(default_factory=StackDifference)
     permissions: tuple[PermissionChange, ...] = ()
+    comparison: Comparison | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,19 @@ class Plan:
     wanted: tuple[Wanted, ...] = ()
     stacks: tuple[StackPlan, ...] = ()
     surplus: tuple[KnownStack, ...] = field(default=())
+    refusals: tuple[UserError, ...] = ()
 
     @property
     def unchanged(self) -> bool:
         """Whether there is nothing to do."""
         return all(stack.action in (Action.UNCHANGED, Action.KEEP) for stack in self.stacks)
+
+    def check(self) -> None:
+        """Raise the first of what CloudFormation would refuse, the others as its detail. Asked before any change."""
+        if self.refusals:
+            first, *others = self.refusals
+            detail = "\n".join(f"{other.what} {other.remedy}" for other in others)
+            raise type(first)(first.what, first.remedy, detail=detail)
 
 
 def plan_deploy(
@@ -148,8 +159,8 @@ def plan_deploy(
     """Compare an assembly, whose assets have their addresses, with what the account says of the stage.
 
     `known` are the stacks that the stage had; those that the app no longer has are deleted where the stage is
-    disposable. `hotswaps` are read here; without any, nothing is known of them and none is done. Raises `StackNotOurs`
-    when a stack's name is taken.
+    disposable. `hotswaps` are read here; without any, nothing is known of them and none is done. What CloudFormation
+    would refuse is in the plan. Raises `StackNotOurs` when a stack's name is taken.
     """
     for stack in assembly.stacks:
         check_region(stack, clients.target)
@@ -157,10 +168,42 @@ def plan_deploy(
     with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
         hotswapped = readers.submit(hotswaps.read) if hotswaps else None
         planned = list(readers.map(lambda one: _plan_stack(one, identity, clients, hotswapped), wanted))
-    names = {one.name for one in wanted}
-    surplus = tuple(stack for stack in known if stack.name not in names)
-    dropped = [plan for stack in surplus if (plan := _plan_surplus(stack, identity, clients))]
-    return Plan(tuple(wanted), (*planned, *dropped), surplus)
+        names = {one.name for one in wanted}
+        surplus = tuple(stack for stack in known if stack.name not in names)
+        dropped = [gone for stack in surplus if (gone := _plan_surplus(stack, identity, clients))]
+        plan = Plan(tuple(wanted), (*planned, *dropped), surplus)
+        return replace(plan, refusals=tuple(_refusals(plan, identity, clients, readers)))
+
+
+def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Executor) -> Iterator[UserError]:
+    """Yield what CloudFormation would refuse of the stacks that it is to change."""
+    changing = [
+        (stack.comparison, stack.difference)
+        for stack in plan.stacks
+        if stack.comparison and stack.action is not Action.HOTSWAP
+    ]
+    if not changing:
+        return
+    for comparison, _ in changing:
+        yield from template_refusals(comparison)
+    yield from export_refusals([comparison for comparison, _ in changing])
+    joined = {stack.name for stack in plan.stacks if stack.action is Action.JOIN}
+    others = [
+        *(name for one in plan.stacks if one.actual and not one.comparison for name in one.actual.exports),
+        *(
+            name
+            for one in plan.wanted
+            if one.name in joined
+            for name in exports(_worked_out(one, None, clients.target))
+        ),
+    ]
+    names = frozenset(stack.name for stack in plan.stacks)
+    stage = StageStacks(changing, frozenset(others), names, identity.disposable)
+    yield from account_refusals(stage, clients, readers)
+
+
+def _worked_out(wanted: Wanted, actual: ActualStack | None, target: Target) -> Resolved:
+    return resolve(wanted.template, values_of(wanted.template, _given(wanted, actual), wanted.name, target))
 
 
 def wanted_stacks(assembly: Assembly, identity: StageIdentity) -> list[Wanted]:
@@ -284,7 +327,7 @@ def _plan_stack(
 def _compared(planned: StackPlan, wanted: Wanted, old: Template, target: Target) -> StackPlan:
     """Return the plan of a stack with what changes in it; `old` is empty where everything is new."""
     actual = None if planned.action in (Action.CREATE, Action.RECREATE) else planned.actual
-    after = resolve(wanted.template, values_of(wanted.template, _given(wanted, actual), wanted.name, target))
+    after = _worked_out(wanted, actual, target)
     before = resolve(old, values_of(old, actual.parameters if actual else {}, wanted.name, target))
     paths = {**construct_paths_of(old), **construct_paths_of(wanted.template), **wanted.stack.construct_paths}
     parameters = tuple(_parameter_changes(wanted, actual, old))
@@ -292,6 +335,7 @@ def _compared(planned: StackPlan, wanted: Wanted, old: Template, target: Target)
         planned,
         difference=replace(difference(before, after, paths), parameters=parameters),
         permissions=permission_changes(before, after, paths),
+        comparison=Comparison(wanted.stack, wanted.template, actual, before, after, paths),
     )
 
 
@@ -313,6 +357,8 @@ def _parameter_changes(wanted: Wanted, actual: ActualStack | None, old: Template
     definitions, given = parameters_of(wanted.template), _given(wanted, actual)
     now = actual.parameters if actual else {}
     for key in [*definitions, *(gone for gone in parameters_of(old) if gone not in definitions)]:
+        if key == _BOOTSTRAP_PARAMETER:
+            continue
         hidden = is_hidden(definitions.get(key, parameters_of(old).get(key)))
         before, after = now.get(key), str(given[key]) if key in given else None
         if hidden:

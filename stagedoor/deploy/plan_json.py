@@ -7,8 +7,12 @@ from stagedoor.deploy.plan import Plan, StackPlan
 
 
 def plan_as_json(plan: Plan) -> dict[str, Any]:
-    """Return the whole plan: `unchanged`, and `stacks` in the order of their dependencies."""
-    return {"unchanged": plan.unchanged, "stacks": [_stack(stack) for stack in plan.stacks]}
+    """Return the whole plan: `unchanged`, what is refused, and `stacks` in the order of their dependencies."""
+    return {
+        "unchanged": plan.unchanged,
+        "refusals": [{"id": one.id, "what": one.what, "remedy": one.remedy} for one in plan.refusals],
+        "stacks": [_stack(stack) for stack in plan.stacks],
+    }
 
 
 def _stack(stack: StackPlan) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stagedoor.assembly.model import Template
+from stagedoor.assembly.model import Stack, Template
 from stagedoor.assembly.target_names import url_suffix
 from stagedoor.assembly.template import resources, section
+from stagedoor.deploy.stacks import ActualStack
 from stagedoor.target import Target
 
 HIDDEN = "****"
@@ -30,6 +31,25 @@ class Resolved:
     resources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     conditions: Mapping[str, bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One stack as the account has it and as it is to be, both worked out.
+
+    `actual` is None, and `before` empty, where it is to be made. `paths` are construct paths by logical id.
+    """
+
+    stack: Stack
+    template: Template
+    actual: ActualStack | None
+    before: Resolved
+    after: Resolved
+    paths: Mapping[str, str]
+
+    def path(self, logical_id: str) -> str:
+        """Return the construct path of a resource; its logical id where the assembly tells none."""
+        return self.paths.get(logical_id) or logical_id
 
 
 def resolve(template: Template, values: Mapping[str, Any]) -> Resolved:
