@@ -30,7 +30,7 @@ from stagedoor.deploy.docker import Docker
 from stagedoor.deploy.images import image_name
 from stagedoor.deploy.published import Forgetful, Published
 from stagedoor.deploy.registry import ImageRegistry
-from stagedoor.deploy.together import Work
+from stagedoor.deploy.together import Work, ask
 from stagedoor.deploy.uploads import Transfer, Uploads
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
@@ -43,7 +43,7 @@ TEMPLATE_BODY_LIMIT = 51_200
 _AT_ONCE = 16
 _PARTS_AT_ONCE = 8
 _IMAGES_AT_ONCE = 2
-_PAUSE = 0.03
+_LOOK_SECONDS = 0.5
 _TELL_SECONDS = 2.0
 _WORTH_LISTING = 8
 """From so many unknown assets on, one page of the bucket is read before they are asked about one by one."""
@@ -94,6 +94,7 @@ class Publishing:
         self._assets = {address: asset for assets in needs.values() for address, asset in assets.items()}
         self._outstanding = set(self._assets)
         self._news: SimpleQueue[Event | Future[Event]] = SimpleQueue()
+        self._something_new = threading.Event()
         self._addresses: dict[Future[Event], str] = {}
         self._active: dict[str, _Active] = {}
         self._stop = threading.Event()
@@ -138,7 +139,7 @@ class Publishing:
                 self._take_news()
                 self._tell_progress()
                 if self._outstanding:
-                    yield _PAUSE
+                    yield from ask(self._await_news)
         except UserError as error:
             self._tell_phase("failed", error.what)
             raise
@@ -183,7 +184,14 @@ class Publishing:
 
     def _watch(self, address: str, future: Future[Event]) -> None:
         self._addresses[future] = address
-        future.add_done_callback(self._news.put)
+        future.add_done_callback(self._tell)
+
+    def _tell(self, news: Event | Future[Event]) -> None:
+        self._news.put(news)
+        self._something_new.set()
+
+    def _await_news(self) -> None:
+        self._something_new.wait(_LOOK_SECONDS)
 
     def _listing(self, uploads: Uploads, unknown: int) -> tuple[frozenset[str], str | None]:
         if unknown < _WORTH_LISTING:
@@ -212,7 +220,7 @@ class Publishing:
         with self._telling(address, _Active(_name(image), began)) as active:
 
             def say(line: str) -> None:
-                self._news.put(Event(EventKind.LOG, "docker", message=line))
+                self._tell(Event(EventKind.LOG, "docker", message=line))
 
             def doing(words: str) -> None:
                 active.doing = words
@@ -233,6 +241,7 @@ class Publishing:
             raise CancelledError
 
     def _take_news(self) -> None:
+        self._something_new.clear()
         while True:
             try:
                 news = self._news.get_nowait()
