@@ -6,7 +6,7 @@ what is missing, is run again with the answers, and may then ask for more. The C
 the target's lookup role is used.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -123,11 +123,13 @@ def synthesize_with_context(
 
     The app's own context (`cdk.json`, `cdk.context.json`) comes before what is kept or looked up; `request.context`
     comes before both. The first synth writes into `request.output`, the others beside it.
-    Raises what `synthesize`, `read_assembly` and `look_up` raise, and `NoProgress`.
+    Raises what `synthesize`, `read_assembly` and `look_up` raise, `NoProgress`, and one `LookupFailed` that names all
+    lookups that failed and are still asked for.
     """
     own = read_settings(request.app_dir.resolve(), (request.root or request.app_dir).resolve()).context
     given = {key: value for key, value in kept.read().items() if key not in own}
-    asked: dict[str, Query] = {}
+    asked: set[str] = set()
+    failed: dict[str, LookupFailed] = {}
     for count in range(ROUNDS):
         output = request.output if count == 0 else request.output.with_name(f"{request.output.name}-{count + 1}")
         context = {**given, **request.context}
@@ -135,37 +137,63 @@ def synthesize_with_context(
         queries = queries_of(assembly.missing_context)
         if not queries:
             return assembly
+        asked.update(query.key for query in queries)
         _check_progress(queries, asked, context)
-        asked |= {query.key: query for query in queries}
-        found = look_up(queries, account, emit)
-        kept.keep({query.key: found[query.key] for query in queries if query.lasting and query.key in found})
-        given |= {query.key: found.get(query.key, query.properties.get("dummyValue")) for query in queries}
+        _raise_together([failed[query.key] for query in queries if query.key in failed])
+        answers = look_up(queries, account, emit)
+        if not answers.found and not answers.assumed:
+            _raise_together(list(answers.failed.values()))
+        lasting = [query.key for query in queries if query.lasting and query.key in answers.found]
+        kept.keep({key: answers.found[key] for key in lasting})
+        given |= {**answers.found, **answers.assumed}
+        failed |= answers.failed
     raise NoProgress(
         f"The app still looks something up after {ROUNDS} synths: {', '.join(sorted(asked))[:500]}.",
         "See that what it looks up does not change with each run; cdk.context.json can hold the values.",
     )
 
 
-def _check_progress(queries: Sequence[Query], asked: Mapping[str, Query], given: Mapping[str, Any]) -> None:
-    again = [query.key for query in queries if query.key in asked or query.key in given]
+def _check_progress(queries: Sequence[Query], asked: Collection[str], given: Mapping[str, Any]) -> None:
+    again = [query.key for query in queries if query.key in given]
     if again:
         raise NoProgress(
             f"The app was told {again[0][:300]!a} and asks for it again.",
             "Pin aws-cdk-lib to the version that the app was written for; the value may be of an older shape.",
         )
-    if len(asked) + len(queries) > LOOKUPS:
+    if len(asked) > LOOKUPS:
         raise NoProgress(
             f"The app looks up more than {LOOKUPS} facts about the account.",
             "Look up what does not change once, and commit cdk.context.json.",
         )
 
 
-def look_up(queries: Sequence[Query], account: Account, emit: Emit) -> dict[str, Any]:
-    """Return the values that were found, by context key; what need not exist and does not is left out.
+def _raise_together(failures: Sequence[LookupFailed]) -> None:
+    if not failures:
+        return
+    first = failures[0]
+    more = f" (and {len(failures) - 1} more lookups failed)" if len(failures) > 1 else ""
+    detail = "\n".join(failure.what for failure in failures) if more else first.detail
+    raise LookupFailed(f"{first.what}{more}", first.remedy, detail=detail)
 
-    Raises `UnknownProvider`, `ForeignLookup`, `InvalidLookup`, `SecretLookup` and `NoLookupRole` before anything is
-    asked or found, and one `LookupFailed` that names all lookups that failed. Errors of the SDK that say nothing of the
-    request (expired credentials, no way to AWS) are passed on.
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came of some questions, by context key.
+
+    `found` is what the account says, `assumed` what the app says to assume where there is nothing. `failed` fails
+    nothing yet: an app that lacks one answer goes on with a dummy, and may ask for what belongs to the dummy.
+    """
+
+    found: Mapping[str, Any]
+    assumed: Mapping[str, Any]
+    failed: Mapping[str, LookupFailed]
+
+
+def look_up(queries: Sequence[Query], account: Account, emit: Emit) -> Answers:
+    """Ask the account each question.
+
+    Raises `UnknownProvider`, `ForeignLookup` and `NoLookupRole` before anything is asked, `InvalidLookup` and
+    `SecretLookup`. Errors of the SDK that say nothing of a request (expired credentials, no way to AWS) are passed on.
     """
     target = account.target
     if target.deploy_role is not None and target.lookup_role is None:
@@ -175,23 +203,21 @@ def look_up(queries: Sequence[Query], account: Account, emit: Emit) -> dict[str,
         )
     for query in queries:
         _check(query, target)
-    values: dict[str, Any] = {}
-    failures: list[LookupFailed] = []
+    found: dict[str, Any] = {}
+    assumed: dict[str, Any] = {}
+    failed: dict[str, LookupFailed] = {}
     for query in queries:
         try:
-            values[query.key] = _answer(query, account)
-        except NothingFound as nothing:
-            if not (query.flag("ignoreErrorOnMissingContext") and "dummyValue" in query.properties):
-                failures.append(nothing)
+            found[query.key] = _answer(query, account)
         except LookupFailed as failure:
-            failures.append(failure)
+            may_be_missing = query.flag("ignoreErrorOnMissingContext") and "dummyValue" in query.properties
+            if isinstance(failure, NothingFound) and may_be_missing:
+                assumed[query.key] = query.properties["dummyValue"]
+            else:
+                failed[query.key] = failure
         else:
             emit(Event(EventKind.LOG, "lookup", message=f"Looked up {query.key}"))
-    if failures:
-        more = f" (and {len(failures) - 1} more lookups failed)" if len(failures) > 1 else ""
-        detail = "\n".join(failure.what for failure in failures) if more else failures[0].detail
-        raise LookupFailed(f"{failures[0].what}{more}", failures[0].remedy, detail=detail)
-    return values
+    return Answers(found, assumed, failed)
 
 
 def _check(query: Query, target: Target) -> None:
