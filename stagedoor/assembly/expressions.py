@@ -36,7 +36,7 @@ class Scope:
     `stack_name` is `Unresolved.OWN` where it is taken to differ from stage to stage. `parameters` are those that
     the template is deployed with; others have their defaults. `exported` are the names of the app's own exports.
     `known` is what the account says of resources that are there already: by `Table` what a `Ref` to it stands for, by
-    `Table.Arn` its attribute.
+    `Table.Arn` its attribute. `mappings` are the template's, `conditions` those of it that are known to hold or not to.
     """
 
     target: Target
@@ -45,6 +45,8 @@ class Scope:
     resources: frozenset[str] = frozenset()
     exported: frozenset[str] = frozenset()
     known: Mapping[str, str] = field(default_factory=dict)
+    mappings: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, bool] = field(default_factory=dict)
 
 
 def scope_of(
@@ -62,7 +64,8 @@ def scope_of(
             parameters[name] = given[name]
         else:
             parameters[name] = str(default) if isinstance(default, str | int | float) else Unresolved.UNKNOWN
-    return Scope(target, stack_name, parameters, frozenset(section(template, "Resources")), exported)
+    resources, mappings = frozenset(section(template, "Resources")), section(template, "Mappings")
+    return Scope(target, stack_name, parameters, resources, exported, mappings=mappings)
 
 
 def evaluate(expression: Any, scope: Scope) -> Value:
@@ -155,9 +158,11 @@ def _variable(found: re.Match[str], variables: Mapping[str, Any], scope: Scope) 
 
 
 def _if(argument: Any, scope: Scope) -> Value:
-    """Either branch may come true, so the worse of the two is what can be said."""
+    """Where the condition is not known either branch may come true, so the worse of the two is what can be said."""
     if not isinstance(argument, list) or len(argument) != 3:
         return Unresolved.UNKNOWN
+    if isinstance(argument[0], str) and argument[0] in scope.conditions:
+        return evaluate(argument[1] if scope.conditions[argument[0]] else argument[2], scope)
     present = [value for value in (evaluate(item, scope) for item in argument[1:]) if value is not Unresolved.ABSENT]
     if not present:
         return Unresolved.ABSENT
@@ -169,6 +174,30 @@ def _import_value(argument: Any, scope: Scope) -> Value:
     return Unresolved.OWN if name is Unresolved.OWN or name in scope.exported else Unresolved.UNKNOWN
 
 
+def _find_in_map(argument: Any, scope: Scope) -> Value:
+    if not isinstance(argument, list) or len(argument) < 3:
+        return Unresolved.UNKNOWN
+    found: Any = scope.mappings
+    for key in argument[:3]:
+        name = evaluate(key, scope)
+        found = found.get(name) if isinstance(found, Mapping) and isinstance(name, str) else None
+    return found if isinstance(found, str) else Unresolved.UNKNOWN
+
+
+def _select(argument: Any, scope: Scope) -> Value:
+    match argument:
+        case [int() | str() as index, {"Fn::Split": [str(delimiter), source]}]:
+            text = evaluate(source, scope)
+            items: list[Any] = text.split(delimiter) if isinstance(text, str) and delimiter else []
+        case [int() | str() as index, list(items)]:
+            pass
+        case _:
+            index, items = "", []
+    if str(index).isascii() and str(index).isdigit() and len(str(index)) < 6 and int(index) < len(items):
+        return evaluate(items[int(index)], scope)
+    return evaluate(list(argument.values()) if isinstance(argument, dict) else [argument], scope)
+
+
 _FUNCTIONS = {
     "Ref": _ref,
     "Fn::GetAtt": _get_att,
@@ -176,5 +205,7 @@ _FUNCTIONS = {
     "Fn::Sub": _sub,
     "Fn::If": _if,
     "Fn::ImportValue": _import_value,
+    "Fn::FindInMap": _find_in_map,
+    "Fn::Select": _select,
 }
-"""What is not among them (`Fn::Select`, `Fn::Split`, …) is the stage's own when something in it is."""
+"""What is not among them (`Fn::Split`, `Fn::Base64`, …) is the stage's own when something in it is."""

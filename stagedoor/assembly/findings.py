@@ -86,8 +86,8 @@ def _unclear(stack: Stack, part: TemplateTree) -> Iterator[Finding]:
     for logical_id in unknown_nested_stacks(part.template, part.nested):
         what = "The template of this nested stack is not in the assembly, so it is deployed as it is."
         yield _finding(stack, part, logical_id, what, "Use `NestedStack` or `CfnInclude`, which bring it along.")
-    for logical_id in unseen_resources(part.template):
-        what = "Resources that a loop or a transform makes are deployed as they are."
+    for logical_id, kind in unseen_resources(part.template):
+        what = f"What this {kind} makes, or changes in other resources, is deployed as it is."
         yield _finding(stack, part, logical_id, what, "See that none of them has a fixed name.")
 
 

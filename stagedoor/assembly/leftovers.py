@@ -4,8 +4,12 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from stagedoor.assembly.loops import LOOP
 from stagedoor.assembly.model import Template
-from stagedoor.assembly.template import NESTED_STACK, properties_of, resources, section
+from stagedoor.assembly.template import NESTED, properties_of, resources, section
+
+SEEN_THROUGH = frozenset({"AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"})
+"""Macros whose loops are unrolled here and whose resource types are known."""
 
 PROSE = re.compile(r".*(Description|Comment|Tags|TemplateURL|ZipFile)$")
 """Properties whose text is for people, or is the business of others; a stack's name in them does no harm."""
@@ -45,12 +49,32 @@ def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
 def unknown_nested_stacks(template: Template, known: Collection[str]) -> Iterator[str]:
     """Yield the nested stacks whose template is not one of the assembly's."""
     for logical_id, resource in resources(template):
-        if resource["Type"] == NESTED_STACK and logical_id not in known:
+        if resource["Type"] in NESTED and logical_id not in known:
             yield logical_id
 
 
-def unseen_resources(template: Template) -> Iterator[str]:
-    """Yield the entries of `Resources` that are no resources but make some when the template is deployed."""
-    for name in section(template, "Resources"):
-        if name.startswith("Fn::"):
+def unseen_resources(template: Template) -> Iterator[tuple[str, str]]:
+    """Yield logical id and kind of what is no resource yet, but makes some or changes others on deployment."""
+    for name in _transforms(template.get("Transform")):
+        if name not in SEEN_THROUGH:
+            yield name, "macro"
+    for logical_id, value in section(template, "Resources").items():
+        if logical_id.startswith("Fn::"):
+            yield logical_id, "loop" if logical_id.startswith(LOOP) else "transform"
+        elif isinstance(value, dict) and str(value.get("Type", "")).endswith("::MODULE"):
+            yield logical_id, "module"
+        elif _holds_transform(value):
+            yield logical_id, "transform"
+
+
+def _transforms(declared: Any) -> Iterator[str]:
+    for one in declared if isinstance(declared, list) else [declared]:
+        name = one.get("Name") if isinstance(one, dict) else one
+        if isinstance(name, str):
             yield name
+
+
+def _holds_transform(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "Fn::Transform" in value or any(_holds_transform(item) for item in value.values())
+    return isinstance(value, list) and any(_holds_transform(item) for item in value)

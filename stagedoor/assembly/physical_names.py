@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stagedoor.assembly.conditions import never_made
 from stagedoor.assembly.expressions import Scope, Unresolved, evaluate
 from stagedoor.assembly.model import Stack, Template
 from stagedoor.assembly.named_types import NAMED, Named
@@ -33,8 +34,9 @@ def fixed_names(
     template: Template, scope: Scope, identity: StageIdentity, own: Collection[str] = ()
 ) -> Iterator[FixedName]:
     """Yield each resource with a name that two stages would share; names in `own` are known to be the stage's."""
+    absent = never_made(template, scope)
     for logical_id, resource in resources(template):
-        for named in NAMED.get(resource["Type"], ()):
+        for named in NAMED.get(resource["Type"], ()) if logical_id not in absent else ():
             if any(_own(_property(resource, around), scope, identity, own) for around in named.within):
                 continue
             for expression in _names(resource, named):

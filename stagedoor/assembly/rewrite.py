@@ -118,7 +118,7 @@ class _Change:
         if not identity.adopted:
             template = with_whole_words(template, self._rewriting.generated)
             template = with_own_exports(template, scope, identity.prefix, names)
-            template = with_own_parameters(template, names)
+            template = with_own_parameters(template, names, identity.prefix)
         return with_disposable_data(template) if identity.disposable else template
 
 

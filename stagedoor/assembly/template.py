@@ -9,6 +9,8 @@ from typing import Any
 from stagedoor.assembly.model import Template
 
 NESTED_STACK = "AWS::CloudFormation::Stack"
+NESTED = {NESTED_STACK: "TemplateURL", "AWS::Serverless::Application": "Location"}
+"""The types that nest a template, and the property that holds its address."""
 
 
 def section(template: Template, name: str) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stagedoor.assembly.conditions import with_conditions
 from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly, read_document
 from stagedoor.assembly.expressions import Scope, Unresolved, Value, evaluate, scope_of
+from stagedoor.assembly.loops import unrolled
 from stagedoor.assembly.model import FileAsset, Stack, Template
 from stagedoor.assembly.target_names import resolved
-from stagedoor.assembly.template import NESTED_STACK, properties_of, resources, strings_in, with_resources, with_strings
+from stagedoor.assembly.template import NESTED, properties_of, resources, strings_in, with_resources, with_strings
 from stagedoor.assembly.writer import template_bytes
 from stagedoor.target import Target
 
@@ -52,6 +54,7 @@ class TemplateTree:
         A nested stack's name is made by AWS, and its parameters are what its parent passes on.
         """
         scope = scope_of(self.template, self.scope.target, stack_name, given, exported)
+        scope = with_conditions(scope, self.template)
         definitions = dict(resources(self.template))
         nested = {
             logical_id: child.in_scope(Unresolved.OWN, _passed_on(definitions[logical_id], scope), exported)
@@ -78,7 +81,7 @@ class _Loader:
         # A template that nests itself, or many that nest many, would be read for ever.
         if self.loaded > NESTED_TEMPLATES:
             raise MalformedAssembly(f"A stack nests more than {NESTED_TEMPLATES} templates.", SYNTH_AGAIN)
-        template = read_document(self.directory, self.directory, path.relative_to(self.directory).as_posix())
+        template = unrolled(read_document(self.directory, self.directory, path.relative_to(self.directory).as_posix()))
         nested = {}
         for logical_id, resource in resources(template):
             child = nested_asset(resource, self.assets)
@@ -94,10 +97,10 @@ def _passed_on(resource: dict[str, Any], scope: Scope) -> dict[str, Value]:
 
 
 def nested_asset(resource: dict[str, Any], assets: list[FileAsset]) -> FileAsset | None:
-    """Return the asset that a nested stack's `TemplateURL` points at, if it points at one of the assembly."""
-    if resource["Type"] != NESTED_STACK:
+    """Return the asset that a nested stack's address points at, if it points at one of the assembly."""
+    if resource["Type"] not in NESTED:
         return None
-    url = "".join(strings_in(properties_of(resource).get("TemplateURL")))
+    url = "".join(strings_in(properties_of(resource).get(NESTED[resource["Type"]])))
     return next((asset for asset in assets if url.endswith(f"/{asset.key}") and asset.source.is_file()), None)
 
 
@@ -127,8 +130,8 @@ def _with_urls(template: Template, urls: Mapping[str, tuple[str, str]]) -> Templ
         if logical_id not in urls:
             return resource
         old, new = urls[logical_id]
-        properties = properties_of(resource)
-        url = with_strings(properties["TemplateURL"], lambda text: text.replace(old, new))
-        return {**resource, "Properties": {**properties, "TemplateURL": url}}
+        properties, address = properties_of(resource), NESTED[resource["Type"]]
+        url = with_strings(properties[address], lambda text: text.replace(old, new))
+        return {**resource, "Properties": {**properties, address: url}}
 
     return with_resources(template, change)

@@ -1,18 +1,22 @@
 """Each row of the table of fixed names in docs/assembly.md, and the leftovers that are only reported."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stagedoor.assembly.conditions import with_conditions
 from stagedoor.assembly.expressions import Unresolved, scope_of
+from stagedoor.assembly.loops import unrolled
 from stagedoor.assembly.named_types import NAMED
 from stagedoor.assembly.physical_names import fixed_names
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
-from tests.stagedoor.assembly.conftest import TARGET, Write, file_asset, identity
+from tests.stagedoor.assembly.conftest import TARGET, Write, file_asset, identity, template_of
 
 PR_1 = identity("pr-1")
+TABLE = {"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
 PARAMETERS = {
     "Given": {"Type": "String", "Default": "notes"},
     "Staged": {"Type": "String", "Default": "notes-pr-1"},
@@ -137,7 +141,10 @@ REPORTED = {
     "not in the assembly": {
         "Resources": {"N": {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "https://x/y.json"}}}
     },
-    "a loop or a transform": {"Resources": {"Fn::ForEach::Topics": ["T", ["a"], {}]}},
+    "this loop makes": {"Resources": {"Fn::ForEach::Topics": ["T", {"Ref": "Names"}, {}]}},
+    "this transform makes": {"Resources": {"Fn::Transform": {"Name": "AWS::Include"}}},
+    "this macro makes": {"Transform": ["AWS::LanguageExtensions", "Ours"], "Resources": {}},
+    "this module makes": {"Resources": {"M": {"Type": "My::S3::Bucket::MODULE"}}},
     "export cannot be told": {
         "Parameters": PARAMETERS,
         "Outputs": {"O": {"Value": "v", "Export": {"Name": {"Ref": "Looked"}}}},
@@ -152,3 +159,114 @@ def test_what_is_only_reported(write: Write, tmp_path: Path, words: str) -> None
     assert finding.stack == "Only"
     assert finding.remedy
     assert set(words.split()) <= set(finding.what.replace(",", "").replace(":", "").split()), finding.what
+
+
+def fixed_in(template: dict[str, Any]) -> list[tuple[str, str | None]]:
+    scope = with_conditions(scope_of(template, TARGET, Unresolved.OWN, {}, frozenset()), template)
+    return [(fixed.logical_id, fixed.name) for fixed in fixed_names(template, scope, PR_1)]
+
+
+def queue(name: Any, **more: Any) -> dict[str, Any]:
+    return {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}, **more}
+
+
+CONDITIONS = {
+    "Prod": {"Fn::Equals": [{"Ref": "Env"}, "prod"]},
+    "NotProd": {"Fn::Not": [{"Condition": "Prod"}]},
+    "Never": {"Fn::And": [{"Condition": "NotProd"}, {"Condition": "Prod"}]},
+    "Either": {"Fn::Or": [{"Condition": "Unknown"}, {"Condition": "NotProd"}]},
+    "Unknown": {"Fn::Equals": [{"Ref": "Looked"}, "x"]},
+    "Round": {"Fn::Not": [{"Condition": "Round"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("condition", "made"),
+    {"Prod": False, "NotProd": True, "Never": False, "Either": True, "Unknown": True, "Round": True}.items(),
+)
+def test_a_resource_whose_condition_does_not_hold_claims_no_name(condition: str, made: bool) -> None:
+    parameters = {**PARAMETERS, "Env": {"Type": "String", "Default": "dev"}}
+    jobs = queue("jobs", Condition=condition)
+    template = {"Parameters": parameters, "Conditions": CONDITIONS, "Resources": {"Jobs": jobs}}
+    assert bool(fixed_in(template)) == made
+
+
+def test_a_name_that_a_known_condition_chooses() -> None:
+    parameters = {"Env": {"Type": "String", "Default": "dev"}}
+    name = {"Fn::If": ["Prod", "jobs", {"Ref": "AWS::NoValue"}]}
+    template = {"Parameters": parameters, "Conditions": CONDITIONS, "Resources": {"Jobs": queue(name)}}
+    assert fixed_in(template) == []
+
+
+def test_a_name_that_is_looked_up_in_the_template() -> None:
+    in_map = {"Fn::FindInMap": ["Names", {"Ref": "AWS::Region"}, "jobs"]}
+    first = {"Fn::Select": ["0", {"Fn::Split": [",", "one,two"]}]}
+    second = {"Fn::Select": [1, ["x", {"Ref": "AWS::Region"}]]}
+    template = {
+        "Mappings": {"Names": {"us-east-1": {"jobs": "jobs-of-east"}}},
+        "Resources": {"A": queue(in_map), "B": queue(first), "C": queue(second)},
+    }
+    assert fixed_in(template) == [("A", "jobs-of-east"), ("B", "one"), ("C", "us-east-1")]
+
+
+def test_a_loop_over_known_names_is_unrolled(write: Write, tmp_path: Path) -> None:
+    body = {"Queue${T}": queue({"Fn::Sub": "${AWS::StackName}-${T}"}), "Table&{T}": {**TABLE}}
+    inner = ["U", ["x", "y"], {"Topic${T}${U}": {"Type": "AWS::SNS::Topic"}}]
+    outputs = ["T", ["a-1", "b"], {"Out&{T}": {"Value": {"Ref": "T"}, "Export": {"Name": {"Fn::Sub": "all-${T}"}}}}]
+    looped = {
+        "Transform": "AWS::LanguageExtensions",
+        "Resources": {"Fn::ForEach::Qs": ["T", ["a-1", "b"], {**body, "Fn::ForEach::In": inner}]},
+        "Outputs": {"Fn::ForEach::Os": outputs},
+    }
+    rewritten = rewrite_assembly(read_assembly(write({"Loop": looped})), PR_1, TARGET, tmp_path / "out")
+    template = template_of(rewritten.assembly, "Loop")
+    tables, topics = {"Tablea1", "Tableb"}, {"Topica-1x", "Topica-1y", "Topicbx", "Topicby"}
+    assert template["Resources"].keys() == {"Queuea-1", "Queueb", *tables, *topics}
+    assert template["Resources"]["Tableb"]["DeletionPolicy"] == "Delete"
+    assert template["Resources"]["Queueb"] == queue({"Fn::Sub": "${AWS::StackName}-b"})
+    assert template["Outputs"]["Outb"] == {"Value": "b", "Export": {"Name": f"{PR_1.prefix}-all-b"}}
+    assert rewritten.findings == ()
+
+
+def test_loops_without_end_stay_as_they_are() -> None:
+    loop: dict[str, Any] = {}
+    for depth in range(9):
+        loop = {f"Fn::ForEach::L{depth}": [f"T{depth}", [str(turn) for turn in range(10)], loop]}
+    assert unrolled({"Resources": loop}) == {"Resources": loop}
+
+
+def test_a_fixed_name_in_a_loop_is_found() -> None:
+    loop = {"Fn::ForEach::Qs": ["T", ["a", "b"], {"Q${T}": queue("jobs-${T}")}]}
+    assert fixed_in(unrolled({"Resources": loop})) == [("Qa", "jobs-a"), ("Qb", "jobs-b")]
+
+
+def test_an_application_of_sam_is_followed_as_a_nested_stack(write: Write, tmp_path: Path) -> None:
+    nested = {"Resources": {"T": {**TABLE}}}
+    url = {"Fn::Sub": "https://s3.${AWS::URLSuffix}/assets/n.json"}
+    parent = {"Resources": {"N": {"Type": "AWS::Serverless::Application", "Properties": {"Location": url}}}}
+    files = {"n": file_asset("Nested.template.json", key="n.json", packaging="file")}
+    assembly = read_assembly(write({"Parent": parent, "Nested": nested}, files=files))
+    only_parent = type(assembly)(assembly.directory, (assembly.stack("Parent"),))
+    out = rewrite_assembly(only_parent, PR_1, TARGET, tmp_path / "out")
+    assert out.findings == ()
+    (asset,) = out.assembly.stacks[0].assets
+    location = template_of(out.assembly, "Parent")["Resources"]["N"]["Properties"]["Location"]
+    assert asset.claimed_hash in json.dumps(location)
+    assert json.loads(asset.source.read_text())["Resources"]["T"]["DeletionPolicy"] == "Delete"
+
+
+def test_edge_functions_are_found_by_the_stages_own_parameter(write: Write, tmp_path: Path) -> None:
+    name = "/cdk/EdgeFunctionArn/us-east-1/Web/Fn"
+    parameter = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Name": name, "Value": "x"}}
+    reader = {
+        "Type": "Custom::CrossRegionStringParameterReader",
+        "Properties": {"ParameterName": name, "Region": "us-east-1"},
+    }
+    policy = "arn:aws:ssm:us-east-1:1:parameter/cdk/EdgeFunctionArn/*"
+    web = {"Resources": {"R": reader, "P": {"Type": "AWS::IAM::Policy", "Properties": {"Resource": policy}}}}
+    assembly = read_assembly(write({"Edge": {"Resources": {"P": parameter}}, "Web": web}))
+    out = rewrite_assembly(assembly, PR_1, TARGET, tmp_path / "out").assembly
+    own = f"/cdk/EdgeFunctionArn/us-east-1/{PR_1.prefix}/Web/Fn"
+    assert template_of(out, "Edge")["Resources"]["P"]["Properties"]["Name"] == own
+    assert template_of(out, "Web")["Resources"]["R"]["Properties"]["ParameterName"] == own
+    assert policy in json.dumps(template_of(out, "Web"))
