@@ -20,7 +20,7 @@ from service.stages.fetch import fetch_commit
 from service.stages.lease import elapsed
 from service.stages.leftovers import remove_folder, work_folder
 from stagedoor.assembly.inspection import inspect_assembly
-from stagedoor.assembly.model import Assembly, Finding
+from stagedoor.assembly.model import Assembly, Finding, Rewritten
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.assembly.rules import AssemblyRules
 from stagedoor.deploy.access import judges_request
@@ -28,6 +28,7 @@ from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import KnownStack
+from stagedoor.deploy.published import PublishedFiles
 from stagedoor.deploy.remove import Kept, remove
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
@@ -35,6 +36,7 @@ from stagedoor.naming import StageIdentity
 from stagedoor.synth.context_lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
+from stagedoor.synth.validation import Validation
 from stagedoor.target import Target
 
 
@@ -86,21 +88,27 @@ def deploy_commit(
     work = work_folder(parts.settings, job.run_id)
     remove_folder(work)
     try:
-        with phase("fetch", emit):
-            tree = _fetch(job, github, work / "tree", emit)
-        still_wanted()
-        with phase("synth", emit):
-            assembly = _synth(job, parts, tree, work, emit, check)
-        with phase("inspect", emit):
-            inspect_assembly(assembly, job.target, rules=job.rules)
-            for said in assembly.annotations:
-                emit(Event(EventKind.WARNING, said.construct_path, message=said.message))
-            rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out")
-            for finding in rewritten.findings:
-                emit(Event(EventKind.WARNING, finding.construct_path, message=f"{finding.what} {finding.remedy}"))
-        still_wanted()
-        deployed = deploy(rewritten.assembly, job.identity, _clients(job, ledger), ledger, emit, job.known)
-        return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings)
+        with _validation(job, parts, check) as validation:
+            with phase("fetch", emit):
+                tree = _fetch(job, github, work / "tree", emit)
+            still_wanted()
+            with phase("synth", emit):
+                assembly = _synth(job, parts, tree, work, emit, check, validation)
+                validation.begin(assembly)
+            with phase("inspect", emit):
+                rewritten = _inspect(assembly, job, work, emit)
+            still_wanted()
+            deployed = deploy(
+                rewritten.assembly,
+                job.identity,
+                _clients(job, ledger),
+                ledger,
+                emit,
+                job.known,
+                PublishedFiles(_cache(parts) / job.target.trust.value / "published"),
+                before_apply=lambda: validation.check(emit),
+            )
+            return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings)
     finally:
         remove_folder(work)
 
@@ -133,8 +141,14 @@ def _fetch(job: Job, github: GitHubClients, folder: Path, emit: Emit) -> Path:
     return fetch_commit(job.repository.clone_url, job.commit, token, folder, emit)
 
 
-def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, check: Callable[[], None]) -> Assembly:
-    settings = parts.settings
+def _validation(job: Job, parts: Parts, check: Callable[[], None]) -> Validation:
+    """Return what validates the templates beside the deploy's first steps."""
+    return Validation(lambda go_on: _executor(parts, go_on), _cache(parts) / job.target.trust.value, check)
+
+
+def _synth(
+    job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, check: Callable[[], None], validation: Validation
+) -> Assembly:
     app = (tree / str(job.settings.get("path") or ".")).resolve()
     if not app.is_relative_to(tree.resolve()) or not app.is_dir():
         raise AppPathOutside(
@@ -147,21 +161,41 @@ def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, check: Ca
         stage=job.identity.stage,
         account=job.target.account,
         region=job.target.region,
-        cache_dir=settings.data_dir.absolute() / "cache",
+        cache_dir=_cache(parts),
         trust=job.target.trust,
         command=job.settings.get("command"),
         root=tree,
+        remember=bool(job.settings.get("cache", True)),
     )
-    limits = Limits(seconds=settings.synth_seconds, memory=settings.synth_memory_mb * 1024 * 1024)
-    user = pwd.getpwnam(settings.synth_user).pw_uid if settings.synth_user else None
     clients = Clients(job.target, user_agent=f"stagedoor-run/{job.run_id}")
     return synthesize_with_context(
         request,
-        lambda asked: synthesize(asked, LocalProcessExecutor(limits, user, check), emit),
+        lambda asked: synthesize(asked, _executor(parts, check), emit, validation),
         Account(job.target, clients.lookup, judges_request),
         ContextTable(parts.sessions, job.target_id, job.app_id, job.target.trust),
         emit,
     )
+
+
+def _cache(parts: Parts) -> Path:
+    return parts.settings.data_dir.absolute() / "cache"
+
+
+def _executor(parts: Parts, check: Callable[[], None]) -> LocalProcessExecutor:
+    settings = parts.settings
+    limits = Limits(seconds=settings.synth_seconds, memory=settings.synth_memory_mb * 1024 * 1024)
+    user = pwd.getpwnam(settings.synth_user).pw_uid if settings.synth_user else None
+    return LocalProcessExecutor(limits, user, check)
+
+
+def _inspect(assembly: Assembly, job: Job, work: Path, emit: Emit) -> Rewritten:
+    inspect_assembly(assembly, job.target, rules=job.rules)
+    for said in assembly.annotations:
+        emit(Event(EventKind.WARNING, said.construct_path, message=said.message))
+    rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out")
+    for finding in rewritten.findings:
+        emit(Event(EventKind.WARNING, finding.construct_path, message=f"{finding.what} {finding.remedy}"))
+    return rewritten
 
 
 def _clients(job: Job, ledger: Ledger) -> Clients:

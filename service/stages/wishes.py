@@ -157,6 +157,7 @@ def _wishes(
                 settings={
                     "path": settings.path,
                     "command": settings.command,
+                    "cache": settings.cache,
                     "show": list(config.outputs.show),
                 },
             )
