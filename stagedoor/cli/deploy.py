@@ -37,7 +37,7 @@ from stagedoor.target import Target
 @click.option(
     "--hotswap/--no-hotswap",
     default=None,
-    help="Change functions without CloudFormation where nothing else changes. [default: in stages that are not to last]",
+    help="Change functions without CloudFormation where only they change. [default: in stages that are not to last]",
 )
 @click.option("--no-cache", is_flag=True, help="Run the app's program even where nothing has changed.")
 @with_options
@@ -61,7 +61,9 @@ def deploy(stage: str, adopt: bool, hotswap: bool | None, no_cache: bool, option
         target = found.target
         work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
         with work.screen:
-            deployed = _deploy(work, replace(app, cache=app.cache and not no_cache), found, adopt=adopt, hotswap=hotswap)
+            deployed = _deploy(
+                work, replace(app, cache=app.cache and not no_cache), found, adopt=adopt, hotswap=hotswap
+            )
         work.screen.end(_ending(found.identity, target, deployed))
 
 
@@ -91,7 +93,7 @@ def _deploy(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool, hotsw
 
 
 def hotswaps_of(identity: StageIdentity, clients: Clients, wanted: bool | None = None) -> Hotswaps:
-    """Return whether a deploy does hotswaps, and where they are written down. A stage that is to last has none unasked."""
+    """Return whether a deploy does hotswaps, and where they are written down; a lasting stage has none unasked."""
     return Hotswaps(ParameterDrifts(clients, identity), identity.disposable if wanted is None else wanted)
 
 

@@ -12,8 +12,11 @@ from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.apply import Deployed, deploy
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.drift import ParameterDrifts
+from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
+from stagedoor.deploy.remove import remove
 from stagedoor.deploy.swap import Hotswaps
+from stagedoor.errors import LeaseLost
 from stagedoor.events import Event, EventKind
 from stagedoor.target import Target
 from tests.stagedoor.deploy.assemblies import IDENTITY, code_asset, parameter, stack, template
@@ -24,6 +27,10 @@ ROLE = {
     "Type": "AWS::IAM::Role",
     "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [TRUST]}},
 }
+
+
+class Killed(BaseException):
+    """The process ends here."""
 
 
 @dataclass
@@ -59,15 +66,15 @@ class Shop:
                 },
             }
             if version:
-                made = f"Version{asset.claimed_hash[:8]}"
+                made, function = f"Version{asset.claimed_hash[:8]}", {"FunctionName": {"Ref": f"F{number}"}}
                 resources[made] = {
                     "Type": "AWS::Lambda::Version",
-                    "Properties": {"FunctionName": {"Ref": f"F{number}"}},
+                    "Properties": function,
                 }
                 resources["Alias"] = {
                     "Type": "AWS::Lambda::Alias",
                     "Properties": {
-                        "FunctionName": {"Ref": f"F{number}"},
+                        **function,
                         "FunctionVersion": {"Fn::GetAtt": [made, "Version"]},
                         "Name": "live",
                     },
@@ -93,12 +100,23 @@ class Shop:
         """How the last deploy went: the stack's own last status."""
         return [event.status for event in self.events if event.kind is EventKind.STACK][-1]
 
-    def answer(self, number: int = 0, qualifier: str = "$LATEST") -> dict[str, Any]:
-        found = boto3.client("cloudformation").describe_stack_resource(
-            StackName=IDENTITY.stack_name("Api"), LogicalResourceId=f"F{number}"
+    def name(self, number: int = 0) -> str:
+        found = (
+            boto3.Session()
+            .client("cloudformation")
+            .describe_stack_resource(StackName=IDENTITY.stack_name("Api"), LogicalResourceId=f"F{number}")
         )
-        name = found["StackResourceDetail"]["PhysicalResourceId"]
-        answer = boto3.client("lambda").invoke(FunctionName=name, Qualifier=qualifier)
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+    def function(self) -> dict[str, Any]:
+        return dict(boto3.Session().client("lambda").get_function_configuration(FunctionName=self.name()))
+
+    def versions(self) -> list[str]:
+        found = boto3.Session().client("lambda").list_versions_by_function(FunctionName=self.name())["Versions"]
+        return [one["Version"] for one in found if one["Version"] != "$LATEST"]
+
+    def answer(self, number: int = 0, qualifier: str = "$LATEST") -> dict[str, Any]:
+        answer = boto3.Session().client("lambda").invoke(FunctionName=self.name(number), Qualifier=qualifier)
         return dict(json.loads(answer["Payload"].read()))
 
     def code(self, number: int = 0, qualifier: str = "$LATEST") -> str:
@@ -112,7 +130,9 @@ def shop(app: Path, target: Target, clients: Clients) -> Shop:
 
 def records() -> list[str]:
     return [
-        one["Name"] for one in boto3.client("ssm").describe_parameters()["Parameters"] if "hotswapped" in one["Name"]
+        one["Name"]
+        for one in boto3.Session().client("ssm").describe_parameters()["Parameters"]
+        if "hotswapped" in one["Name"]
     ]
 
 
@@ -126,3 +146,104 @@ def test_new_code_is_swapped_and_going_back_finds_the_old_one_again(shop: Shop):
     assert (shop.way, shop.code()) == ("HOTSWAP_COMPLETE", "one")
     assert shop.deploy(shop.wanted("one")).unchanged
     assert records() == []
+
+
+def test_configuration_is_swapped_and_what_is_left_out_goes_back_to_its_default(shop: Shop):
+    greeting = {"Variables": {"GREETING": "hello", "BUCKET": {"Ref": "Role"}}}
+    shop.deploy(shop.wanted("one", Environment=greeting, Timeout=9))
+    shop.deploy(shop.wanted("one", Environment={"Variables": {**greeting["Variables"], "GREETING": "ahoy"}}))
+    assert (shop.way, shop.answer()) == ("HOTSWAP_COMPLETE", {"code": "one", "greeting": "ahoy"})
+    function = shop.function()
+    assert function["Timeout"] == 3
+    assert function["Environment"]["Variables"]["BUCKET"].startswith(IDENTITY.prefix)
+
+
+def test_what_cannot_be_swapped_goes_by_cloudformation_and_takes_the_swapped_functions_along(shop: Shop):
+    shop.deploy(shop.wanted("one", "same"))
+    shop.deploy(shop.wanted("two", "same"))
+    shop.deploy(shop.wanted("one", "same", other="new"))
+    assert (shop.way, shop.code()) == ("UPDATE_COMPLETE", "one")
+    assert records() == []
+    assert shop.deploy(shop.wanted("one", "same", other="new")).unchanged
+
+
+def test_a_full_deploy_back_to_the_old_template_brings_the_old_code(shop: Shop):
+    shop.deploy(shop.wanted("one"))
+    shop.deploy(shop.wanted("two"))
+    deployed = shop.deploy(shop.wanted("one"), hotswap=False)
+    assert (deployed.unchanged, shop.code(), records()) == (False, "one", [])
+
+
+def test_functions_are_swapped_at_once_and_only_those_that_change(shop: Shop):
+    shop.deploy(shop.wanted("a", "b", "c"))
+    shop.deploy(shop.wanted("a2", "b", "c2"))
+    assert [shop.code(number) for number in range(3)] == ["a2", "b", "c2"]
+    begun = [event.subject for event in shop.events if event.status == "HOTSWAP_IN_PROGRESS"]
+    assert begun == [f"{IDENTITY.stack_name('Api')}/{name}" for name in ("F0", "F2")]
+
+
+def test_an_alias_follows_the_version_and_cloudformation_can_publish_the_same_code_later(shop: Shop):
+    shop.deploy(shop.wanted("one", version=True))
+    shop.deploy(shop.wanted("two", version=True))
+    assert (shop.way, shop.code(qualifier="live")) == ("HOTSWAP_COMPLETE", "two")
+    # CloudFormation refuses to publish a version like the last one: what the hotswap published must be gone by then.
+    shop.deploy(shop.wanted("two", version=True, other="new"))
+    assert (shop.way, shop.code(qualifier="live")) == ("UPDATE_COMPLETE", "two")
+    assert len(shop.versions()) == 1
+
+
+def test_a_removed_stage_leaves_no_record(shop: Shop):
+    shop.deploy(shop.wanted("one"))
+    shop.deploy(shop.wanted("two"))
+    assert len(records()) == 1
+    remove(IDENTITY, shop.clients, MemoryLedger("gone"), shop.events.append)
+    ParameterDrifts(shop.clients, IDENTITY).forget_all()
+    assert records() == []
+
+
+def test_a_stage_made_anew_has_nothing_of_the_old_ones_hotswaps(shop: Shop):
+    shop.deploy(shop.wanted("one"))
+    shop.deploy(shop.wanted("two"))
+    remove(IDENTITY, shop.clients, MemoryLedger("gone"), shop.events.append)
+    shop.deploy(shop.wanted("one"))
+    assert shop.deploy(shop.wanted("one")).unchanged
+
+
+def test_a_killed_hotswap_is_done_again(shop: Shop):
+    shop.deploy(shop.wanted("one", "same"))
+
+    def die(event: Event) -> None:
+        if event.status == "HOTSWAP_COMPLETE":
+            raise Killed
+
+    with pytest.raises(Killed):
+        shop.deploy(shop.wanted("two", "same"), emit=die)
+    assert not shop.deploy(shop.wanted("one", "same")).unchanged
+    assert shop.code() == "one"
+
+
+def test_a_frozen_holder_is_refused_by_the_functions_revision(shop: Shop):
+    shop.deploy(shop.wanted("one"))
+    new = shop.wanted("new")
+    asked: list[str] = []
+
+    def freeze() -> None:
+        """Be frozen between the question and the call, while the successor deploys."""
+        asked.append("")
+        if len(asked) == 3:  # after the asset and the record
+            shop.deploy(new)
+        elif len(asked) > 3:
+            raise LeaseLost
+
+    with pytest.raises(LeaseLost):
+        shop.deploy(shop.wanted("old"), clients=Clients(shop.target, before_change=freeze))
+    assert shop.code() == "new"
+    assert shop.deploy(new).unchanged
+
+
+def test_a_failed_hotswap_names_the_construct_and_the_next_deploy_goes_by_cloudformation(shop: Shop):
+    shop.deploy(shop.wanted("one"))
+    with pytest.raises(DeployFailed, match=r"Api/F0 \(AWS::Lambda::Function\).*could not be hotswapped"):
+        shop.deploy(shop.wanted("two", Layers=[f"arn:aws:lambda:us-east-1:{shop.target.account}:layer:none:1"]))
+    shop.deploy(shop.wanted("two"))
+    assert (shop.way, shop.code(), records()) == ("UPDATE_COMPLETE", "two", [])
