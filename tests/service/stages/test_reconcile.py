@@ -158,7 +158,7 @@ def test_a_target_that_does_not_let_us_in_is_named_and_tried_again(live_house, m
     source = live_house.pull_request()
     live_house.resolve(source)
 
-    def closed(*_arguments):
+    def closed(*_arguments, **_more):
         refusal = {"Error": {"Code": "AccessDenied", "Message": "arn:aws:iam::000000000000:role/deploy may not"}}
         raise ClientError(cast(Any, refusal), "CreateChangeSet")
 
