@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service.database import now
 from service.models import App, Intent, Source, SourceKind, Stage, StageKind, TargetRow, Want
 from service.stages.wishes import Wish, Wishes
-from stagedoor.assembly.rules import LASTING_RULES, PREVIEW_RULES, AssemblyRules
+from stagedoor.assembly.rules import NO_RULES, PREVIEW_RULES, AssemblyRules
 from stagedoor.naming import stack_prefix
 from stagedoor.target import Target, Trust
 
@@ -34,7 +34,7 @@ def target_of(row: TargetRow) -> Target:
 
 def rules_of(row: TargetRow) -> AssemblyRules:
     """Return what assemblies in a target may hold: as its operator says now, else as its trust has it."""
-    rules = PREVIEW_RULES if row.trust is Trust.PREVIEW else LASTING_RULES
+    rules = PREVIEW_RULES if row.trust is Trust.PREVIEW else NO_RULES
     if row.denied_types is not None:
         rules = replace(rules, denied_types=tuple(row.denied_types))
     if row.allowed_transforms is not None:

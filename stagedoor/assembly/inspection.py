@@ -14,8 +14,7 @@ from pathlib import Path
 
 from stagedoor.assembly.archives import check_archive
 from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly
-from stagedoor.assembly.image_builds import check_image
-from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging
+from stagedoor.assembly.model import Assembly, FileAsset, Packaging
 from stagedoor.assembly.rules import NO_RULES, AssemblyRules
 from stagedoor.assembly.schema import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from stagedoor.assembly.template_checks import check_templates
@@ -100,9 +99,6 @@ def inspect_assembly(
         for asset in {asset.source: asset for stack in assembly.stacks for asset in stack.assets}.values():
             if isinstance(asset, FileAsset) and asset.packaging is Packaging.FILE:
                 check_archive(asset.source, asset.display_name or asset.source.name)
-        for image in (asset for stack in assembly.stacks for asset in stack.assets):
-            if isinstance(image, DockerImageAsset):
-                check_image(image, rules)
     except OSError as error:
         raise MalformedAssembly(f"The assembly cannot be read: {error.strerror}.", SYNTH_AGAIN) from error
 

@@ -12,13 +12,11 @@ class AssemblyRules:
     """What an operator lets assemblies hold.
 
     `denied_types` are shell patterns of resource types (`AWS::IAM::User`, `AWS::Organizations::*`);
-    `allowed_transforms` are names of macros, or None for any. `host_builds`: whether the build of an image may use what
-    the machine that builds it has, its secrets, its SSH agent and its network.
+    `allowed_transforms` are names of macros, or None for any.
     """
 
     denied_types: tuple[str, ...] = ()
     allowed_transforms: tuple[str, ...] | None = None
-    host_builds: bool = True
 
     @property
     def looks_inside(self) -> bool:
@@ -27,7 +25,8 @@ class AssemblyRules:
 
 
 NO_RULES = AssemblyRules()
-"""Of a person who deploys with credentials of their own: they may do whatever those credentials may do."""
+"""Of a person who deploys with credentials of their own: they may do whatever those credentials may do. And of a
+production target of a service, whose code was reviewed."""
 
 STANDING_ACCESS = (
     "AWS::IAM::AccessKey",
@@ -61,10 +60,6 @@ BEYOND_THE_STAGE = (
 PREVIEW_RULES = AssemblyRules(
     denied_types=(*STANDING_ACCESS, *BEYOND_THE_STAGE),
     allowed_transforms=("AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"),
-    host_builds=False,
 )
 """Of a preview target of a service, unless its operator says otherwise: nothing that lets somebody in when the preview
 is gone, and nothing that changes what other stacks do or that hides resources from us, as a module does."""
-
-LASTING_RULES = AssemblyRules(host_builds=False)
-"""Of any other target of a service."""

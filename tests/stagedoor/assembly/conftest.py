@@ -53,15 +53,21 @@ def _alone(name: str) -> Iterator[None]:
         yield
 
 
-def _python() -> Path:
-    environment = CACHE / CDK.replace("==", "-")
+def cdk_python() -> Path:
+    """The interpreter that has aws-cdk-lib."""
+    return python_with(CDK)
+
+
+def python_with(package: str) -> Path:
+    """An interpreter that has a package and what it needs; installed by the first who wants it."""
+    environment = CACHE / package.replace("==", "-")
     python = environment / "bin" / "python"
     with _alone("install"):
         if not (environment / ".made").exists():
             installed = ROOT / ".stagedoor" / "uv" / "bin" / "uv"
             uv = str(installed) if installed.exists() else shutil.which("uv") or pytest.fail("uv is not installed")
             subprocess.run([uv, "venv", "--quiet", "--clear", str(environment)], check=True)
-            subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), CDK], check=True)
+            subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), package], check=True)
             (environment / ".made").touch()
     return python
 
@@ -69,7 +75,7 @@ def _python() -> Path:
 @pytest.fixture(scope="session")
 def cdk_out() -> Path:
     """The assembly that the app in `cdk_app.py` writes; made anew when the app or CDK's version changes."""
-    python = _python()
+    python = cdk_python()
     output = CACHE / hashlib.sha256(APP.read_bytes() + CDK.encode()).hexdigest()[:16]
     with _alone("synth"):
         if not (output / "manifest.json").exists():
