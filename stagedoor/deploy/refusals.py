@@ -281,8 +281,8 @@ def _changed_types(comparison: Comparison) -> Iterator[UserError]:
         before = comparison.before.resources.get(logical_id, resource)["Type"]
         if before != resource["Type"]:
             yield ResourceTypeChanged(
-                f"{comparison.path(logical_id)} is a {before} in the account and a {resource['Type']} in the app, both "
-                f"as {logical_id}; CloudFormation does not change a resource's type.",
+                f"{comparison.path(logical_id)} is {before} in the account and {resource['Type']} in the app, both as "
+                f"{logical_id}; CloudFormation does not change a resource's type.",
                 "Give the construct another id: the old resource is then removed and a new one made.",
             )
 
