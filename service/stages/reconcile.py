@@ -14,6 +14,7 @@ from service.github.escape import redact
 from service.models import Outcome, RunKind, Stage, Want
 from service.parts import Parts
 from service.stages.decide import Action, decide
+from service.stages.drifts import DatabaseDrifts
 from service.stages.journal import Journal
 from service.stages.lease import Heartbeat, Lease, acquire, elapsed, holder_name
 from service.stages.ledger import DatabaseLedger
@@ -153,6 +154,7 @@ class _Reconciler:
                 watched.emit,
                 lambda: self._still_wanted(begun),
                 watched.check,
+                DatabaseDrifts(self._lease),
             )
             outcome = Outcome.UNCHANGED if result.unchanged else Outcome.SUCCEEDED
             return outcome, None, result, [asdict(finding) for finding in result.findings]

@@ -193,6 +193,7 @@ def refuse(lease: Lease, generation: int) -> None:
 
 
 def _write_actual(session: Session, stage: Stage, commit: str | None, result: Result | None, moment: datetime) -> None:
+    drifts = {row.name: row.drift for row in session.scalars(select(StageStack).where(StageStack.stage_id == stage.id))}
     session.execute(delete(StageStack).where(StageStack.stage_id == stage.id))
     if result is None:
         stage.live_commit, stage.outputs = None, {}
@@ -200,7 +201,14 @@ def _write_actual(session: Session, stage: Stage, commit: str | None, result: Re
     stage.live_commit = commit
     stage.outputs = {stack: dict(outputs) for stack, outputs in result.outputs.items()}
     session.add_all(
-        StageStack(stage_id=stage.id, name=known.name, arn=known.arn, ordinal=known.ordinal, updated_at=moment)
+        StageStack(
+            stage_id=stage.id,
+            name=known.name,
+            arn=known.arn,
+            ordinal=known.ordinal,
+            drift=drifts.get(known.name, {}),
+            updated_at=moment,
+        )
         for known in result.stacks
     )
 

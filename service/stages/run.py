@@ -26,10 +26,12 @@ from stagedoor.assembly.rules import AssemblyRules
 from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.drift import Drifts
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.published import PublishedFiles
 from stagedoor.deploy.remove import Kept, remove
+from stagedoor.deploy.swap import Hotswaps
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
@@ -81,9 +83,11 @@ def deploy_commit(
     emit: Emit,
     still_wanted: Callable[[], None],
     check: Callable[[], None],
+    drifts: Drifts,
 ) -> Result:
     """Take the stage to the job's commit. `still_wanted` is asked between phases and raises to end the run; `check`,
-    which must cost little, many times a second while the app's program says nothing.
+    which must cost little, many times a second while the app's program says nothing. `drifts` is where hotswaps are
+    written down; a stage that is to last has none.
     """
     work = work_folder(parts.settings, job.run_id)
     remove_folder(work)
@@ -107,6 +111,7 @@ def deploy_commit(
                 job.known,
                 PublishedFiles(_cache(parts) / job.target.trust.value / "published"),
                 before_apply=lambda: validation.check(emit),
+                hotswaps=Hotswaps(drifts, allowed=job.identity.disposable),
             )
             return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings)
     finally:
