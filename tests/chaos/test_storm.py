@@ -25,11 +25,11 @@ from tests.chaos.place import Place, running_place
 from tests.chaos.record import Overtaken
 from tests.chaos.storm import Developers, PostOffice, Pull
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(900)]
 
 DELIVERIES = 500
 STORM_SECONDS = 45.0
-SETTLE_SECONDS = 100.0
+SETTLE_SECONDS = 200.0  # a bound, not a wait: six first deploys beside whatever else the machine does
 
 
 @pytest.fixture
