@@ -94,11 +94,26 @@ class Far(cdk.Stack):
         cdk.CfnOutput(self, "NearBucket", value=near.files.bucket_name)
 
 
+class Generated(cdk.Stack):
+    """Owns a bucket that another region's stack calls by a name that CDK makes up."""
+
+    def __init__(self, scope: Construct, name: str) -> None:
+        super().__init__(scope, name, env=cdk.Environment(account="123456789012", region="us-east-1"))
+        self.files = s3.Bucket(self, "GeneratedFiles", bucket_name=cdk.PhysicalName.GENERATE_IF_NEEDED)
+
+
+class Visitor(cdk.Stack):
+    def __init__(self, scope: Construct, name: str, generated: Generated) -> None:
+        super().__init__(scope, name, env=cdk.Environment(account="123456789012", region="eu-west-1"))
+        cdk.CfnOutput(self, "GeneratedBucket", value=generated.files.bucket_arn)
+
+
 app = cdk.App()
 data = Data(app, "Data")
 Api(app, "Api", data)
 Fixed(app, "Fixed")
 Far(app, "Far", Near(app, "Near"))
+Visitor(app, "Visitor", Generated(app, "Generated"))
 blue = cdk.Stage(app, "Blue")
 s3.Bucket(cdk.Stack(blue, "Inside"), "Bucket")
 app.synth()

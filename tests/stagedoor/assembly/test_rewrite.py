@@ -180,7 +180,12 @@ def test_bucket_and_bootstrap_parameter_are_the_targets(preview: Assembly) -> No
     assert parameter["Default"] == "/cdk-bootstrap/previews/version"
     handler = next(item for key, item in functions(template_of(preview, "Api")) if key == "S3Bucket")
     assert handler == "cdk-previews-assets-123456789012-us-east-1"
-    buckets = {asset.bucket for stack in preview.stacks if stack.id != "Far" for asset in files_of(preview, stack.id)}
+    buckets = {
+        asset.bucket
+        for stack in preview.stacks
+        if stack.id not in ("Far", "Visitor")
+        for asset in files_of(preview, stack.id)
+    }
     assert buckets == {"cdk-previews-assets-123456789012-us-east-1"}
 
 
@@ -195,6 +200,15 @@ def test_names_that_cdk_made_up_become_the_stages(app: Assembly, preview: Assemb
     assert before != after
     assert before[:-8] == after[:-8]
     assert before not in json.dumps(template_of(preview, "Api"))
+
+
+def test_a_name_that_cdk_made_up_for_another_region(app: Assembly, preview: Assembly) -> None:
+    before, after = (resource(template_of(one, "Generated"), "AWS::S3::Bucket") for one in (app, preview))
+    name, own = before["Properties"]["BucketName"], after["Properties"]["BucketName"]
+    assert name != own
+    assert len(name) == len(own)
+    assert own in json.dumps(template_of(preview, "Visitor"))
+    assert name not in json.dumps(template_of(preview, "Visitor"))
 
 
 def test_fixed_names_are_refused_for_a_preview(app: Assembly, tmp_path: Path) -> None:
