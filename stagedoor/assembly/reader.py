@@ -7,7 +7,7 @@ that nobody knows), so that nothing is lost in silence. Everything else about a 
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from stagedoor.assembly.documents import (
     path_inside,
     read_document,
 )
+from stagedoor.assembly.legacy_assets import legacy_assets
 from stagedoor.assembly.model import Annotation, Assembly, DockerImageAsset, FileAsset, Stack
 from stagedoor.assembly.schema import (
     ArtifactType,
@@ -38,7 +39,7 @@ MANIFEST = "manifest.json"
 _Asset = FileAsset | DockerImageAsset
 MANIFESTS = 100
 ARTIFACTS = 1_000
-ASSETS = 20_000
+ASSETS = 5_000
 READ_BYTES = 64 * 1024 * 1024
 """The most manifests, artifacts, assets of stacks (one that two stacks need counts twice) and bytes of documents in one
 assembly. A few files can name each other, or one template, without end, and reading takes a second for each 30 MB."""
@@ -48,12 +49,6 @@ class NoAssembly(UserError):
     """The directory holds no cloud assembly."""
 
     id = "no-assembly"
-
-
-class LegacySynthesizer(UserError):
-    """A stack of CDK's old `LegacyStackSynthesizer`, which hands its assets over as template parameters."""
-
-    id = "legacy-synthesizer"
 
 
 class DependencyCycle(UserError):
@@ -227,6 +222,7 @@ def _read_stack(
     metadata = _metadata(place, artifact, found)
     found.annotations.extend(_annotations(metadata))
     account, region = _environment(artifact.environment, f"{place.name}: {artifact_id}")
+    handed_over = list(legacy_assets(place.root, place.directory, f"{place.name}: {artifact_id}", metadata))
     own_assets = [assets[name] for name in dict.fromkeys(artifact.dependencies) if name in assets]
     own_name = properties.stack_name or artifact_id
     return Stack(
@@ -236,13 +232,16 @@ def _read_stack(
         template_path=template_path,
         account=account,
         region=region,
-        parameters=dict(properties.parameters),
+        parameters={name: value for _, given in handed_over for name, value in given.items()}
+        | dict(properties.parameters),
         tags={**_legacy_tags(metadata), **properties.tags},
         termination_protection=properties.termination_protection,
-        assets=found.counted(_of_stack(own_assets, template_path, region)),
+        assets=found.counted(chain((asset for asset, _ in handed_over), _of_stack(own_assets, template_path, region))),
         construct_paths={**_logical_ids(metadata), **construct_paths_of(template)},
         display_name=artifact.display_name or artifact_id,
-        bootstrap_version=max([properties.bootstrap_version, *(group.bootstrap_version for group in own_assets)]),
+        bootstrap_version=max(
+            [properties.bootstrap_version, int(bool(handed_over)), *(group.bootstrap_version for group in own_assets)]
+        ),
         notification_arns=tuple(properties.notification_arns),
         acknowledged=_acknowledged(metadata),
     )
@@ -272,13 +271,6 @@ def _metadata(place: _Place, artifact: RawArtifact, found: _Found) -> dict[str, 
         document = found.document(place, artifact.additional_metadata_file)
         for path, entries in parse(RawArtifact, {"type": "", "metadata": document}, place.name).metadata.items():
             metadata.setdefault(path, []).extend(entries)
-    for path, entries in metadata.items():
-        if any(entry.type == "aws:cdk:asset" for entry in entries):
-            raise LegacySynthesizer(
-                f"The stack {path.strip('/')!a} hands its assets over as template parameters.",
-                "Use the DefaultStackSynthesizer: leave `synthesizer` out of the stack and "
-                "`@aws-cdk/core:newStyleStackSynthesis: false` out of cdk.json.",
-            )
     return metadata
 
 

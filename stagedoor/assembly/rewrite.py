@@ -18,7 +18,13 @@ from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Rewr
 from stagedoor.assembly.physical_names import generated_names
 from stagedoor.assembly.retention import with_disposable_data
 from stagedoor.assembly.schema import UNKNOWN_REGION
-from stagedoor.assembly.target_names import assets_bucket, resolved, with_target_names, with_whole_words
+from stagedoor.assembly.target_names import (
+    assets_bucket,
+    resolved,
+    with_target_names,
+    with_target_places,
+    with_whole_words,
+)
 from stagedoor.assembly.template_tree import TemplateTree, load_tree, sealed
 from stagedoor.assembly.writer import copy_asset, file_stem, template_bytes, write_manifests
 from stagedoor.errors import UserError
@@ -139,13 +145,14 @@ class _Writing:
         path.write_bytes(template_bytes(template))
         replaced = {part.asset.claimed_hash for part in tree.all() if part.asset is not None}
         kept = [asset for asset in stack.assets if asset.claimed_hash not in replaced]
+        files = [asset for asset in stack.assets if isinstance(asset, FileAsset)]
         return replace(
             stack,
             name=self.identity.stack_name(stack.own_name),
             template_path=path,
             account=target.account,
             region=target.region,
-            parameters={key: resolved(value, target) for key, value in stack.parameters.items()},
+            parameters=with_target_places(stack.parameters, files, target),
             tags={**stack.tags, **self.identity.tags()},
             termination_protection=stack.termination_protection and not self.identity.disposable,
             assets=(

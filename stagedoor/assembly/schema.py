@@ -7,7 +7,7 @@ are used.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -90,6 +90,17 @@ class RawStackProperties(_Raw):
     notification_arns: list[str] = Field(default_factory=list, alias="notificationArns")
     termination_protection: bool = Field(default=False, alias="terminationProtection")
     bootstrap_version: int = Field(default=0, alias="requiresBootstrapStackVersion")
+
+
+class RawLegacyAsset(_Raw):
+    """The data of an `aws:cdk:asset`: a file asset, and the names of the parameters that it is handed over in."""
+
+    path: str
+    packaging: Literal["zip", "file"]
+    hash: str = Field(alias="sourceHash", pattern=r"^[0-9a-f]{32,64}$")
+    bucket: str = Field(alias="s3BucketParameter", min_length=1)
+    key: str = Field(alias="s3KeyParameter", min_length=1)
+    artifact_hash: str = Field(alias="artifactHashParameter", min_length=1)
 
 
 class RawAssetManifestProperties(_Raw):

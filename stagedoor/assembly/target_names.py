@@ -50,6 +50,15 @@ def with_target_names(template: Template, assets: Iterable[FileAsset], target: T
     return _with_bootstrap_parameter(_without_idle_sub(renamed), target)
 
 
+def with_target_places(parameters: Mapping[str, str], assets: Iterable[FileAsset], target: Target) -> dict[str, str]:
+    """Return a stack's parameters with the bucket of `assets` and CDK's placeholders as the target has them."""
+    buckets = {bucket for asset in assets for bucket in (asset.bucket, resolved(asset.bucket, target))}
+    return {
+        name: assets_bucket(target) if value in buckets else resolved(value, target)
+        for name, value in parameters.items()
+    }
+
+
 def with_whole_words(value: Any, replacements: Mapping[str, str]) -> Any:
     """Return `value` with each name of `replacements` replaced wherever it is not part of a longer name."""
     words = {old: new for old, new in replacements.items() if old and old != new}

@@ -61,7 +61,10 @@ class _Addresses:
         by_key = {asset.key: asset for asset in files}
         addressed = [self._address(asset, by_key, tags) for asset in files]
         template = self._rewritten(stack.template_path, by_key, tags)
-        return replace(stack, template_path=template, assets=(*addressed, *tagged.values()))
+        # The legacy synthesizer's templates are told the keys by their parameters.
+        keys = {asset.key: ours.key for asset, ours in zip(files, addressed, strict=True)}
+        parameters = with_keys(dict(stack.parameters), keys)
+        return replace(stack, template_path=template, parameters=parameters, assets=(*addressed, *tagged.values()))
 
     def _in_target(self, stack: Stack, asset: FileAsset) -> FileAsset:
         expected = assets_bucket(self._target)

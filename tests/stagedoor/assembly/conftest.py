@@ -74,16 +74,21 @@ def python_with(package: str) -> Path:
 
 @pytest.fixture(scope="session")
 def cdk_out() -> Path:
-    """The assembly that the app in `cdk_app.py` writes; made anew when the app or CDK's version changes."""
+    """The assembly that the app in `cdk_app.py` writes."""
+    return synthesised(APP)
+
+
+def synthesised(app: Path, *arguments: str) -> Path:
+    """The assembly that a real app writes; made anew when the app or CDK's version changes."""
     python = cdk_python()
-    output = CACHE / hashlib.sha256(APP.read_bytes() + CDK.encode()).hexdigest()[:16]
+    output = CACHE / hashlib.sha256(app.read_bytes() + CDK.encode()).hexdigest()[:16]
     with _alone("synth"):
         if not (output / "manifest.json").exists():
             making = output.with_suffix(".part")
             shutil.rmtree(making, ignore_errors=True)
             environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/tmp")}
             environment |= {"CDK_OUTDIR": str(making), "CDK_VALIDATION": "false"}
-            subprocess.run([python, APP], check=True, env=environment, stderr=subprocess.DEVNULL)
+            subprocess.run([python, app, *arguments], check=True, env=environment, stderr=subprocess.DEVNULL)
             making.rename(output)
     return output
 

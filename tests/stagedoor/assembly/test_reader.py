@@ -7,8 +7,9 @@ import pytest
 
 from stagedoor.assembly.asset_manifest import ExecutableAsset
 from stagedoor.assembly.documents import DOCUMENT_DEPTH, MalformedAssembly, PathOutsideAssembly
-from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging
-from stagedoor.assembly.reader import DependencyCycle, LegacySynthesizer, NoAssembly, read_assembly
+from stagedoor.assembly.legacy_assets import LegacySynthesizer
+from stagedoor.assembly.model import Annotation, Assembly, DockerImageAsset, FileAsset, Packaging
+from stagedoor.assembly.reader import DependencyCycle, NoAssembly, read_assembly
 from stagedoor.assembly.schema import UnknownArtifact, UnknownSchemaVersion
 from stagedoor.errors import UserError
 from tests.stagedoor.assembly.conftest import Write, file_asset
@@ -215,13 +216,85 @@ def test_a_circle_of_stacks(write: Write) -> None:
         read_assembly(directory)
 
 
-def test_assets_as_parameters_are_refused(write: Write) -> None:
+def legacy(**changes: Any) -> dict[str, Any]:
+    hash_ = "0" * 64
+    parameters = {"s3BucketParameter": "B", "s3KeyParameter": "K", "artifactHashParameter": "H"}
+    return {"packaging": "file", "path": "Only.template.json", "sourceHash": hash_, **parameters, **changes}
+
+
+LEGACY: dict[str, tuple[Any, type[UserError]]] = {
+    "nothing": (None, LegacySynthesizer),
+    "an image": ({"packaging": "container-image"}, LegacySynthesizer),
+    "a nested template": (legacy(), LegacySynthesizer),
+    "a program": (legacy(packaging="executable"), MalformedAssembly),
+    "a path outside": (legacy(path="../../x"), PathOutsideAssembly),
+    "a folder that is none": (legacy(packaging="zip"), MalformedAssembly),
+    "a hash that is a path": (legacy(sourceHash="../../x"), MalformedAssembly),
+}
+
+
+@pytest.mark.parametrize("what", LEGACY)
+def test_assets_as_parameters(write: Write, what: str) -> None:
+    data, kind = LEGACY[what]
     directory = write()
     manifest = json.loads((directory / "manifest.json").read_text())
-    manifest["artifacts"]["Only"]["metadata"] = {"/Only": [{"type": "aws:cdk:asset", "data": {}}]}
+    manifest["artifacts"]["Only"]["metadata"] = {"/Only": [{"type": "aws:cdk:asset", "data": data}]}
     (directory / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(LegacySynthesizer, match="Only"):
+    with pytest.raises(kind, match=r"Only|x"):
         read_assembly(directory)
+
+
+JSON_BOMBS = {
+    "a name twice": '{"version": "55.0.0", "version": "56.0.0"}',
+    "a name twice, deep inside": '{"version": "55.0.0", "artifacts": {"A": {"type": "none", "type": "cdk:tree"}}}',
+    "an infinite number": '{"version": "55.0.0", "x": 1e999}',
+    "a long number": '{"version": "55.0.0", "x": %s}' % ("9" * 400),
+    "a longer number": '{"version": "55.0.0", "x": %s}' % ("9" * 1_000_000),
+    "not a number": '{"version": "55.0.0", "x": NaN}',
+    "a hundred thousand lists": '{"version": "55.0.0", "x": %s}' % ("[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("what", JSON_BOMBS)
+def test_json_that_readers_would_not_agree_on(write: Write, what: str) -> None:
+    directory = write()
+    (directory / "manifest.json").write_text(JSON_BOMBS[what])
+    with pytest.raises(MalformedAssembly):
+        read_assembly(directory)
+
+
+def test_one_large_template_for_many_stacks(write: Write) -> None:
+    """It is read again for each of them, so that a small assembly could keep us busy for minutes."""
+    large = {"Description": "x" * 7_000_000}
+    other = {
+        "type": "aws:cloudformation:stack",
+        "environment": "aws://unknown-account/unknown-region",
+        "properties": {"templateFile": "Only.template.json"},
+    }
+    with pytest.raises(MalformedAssembly, match="64 MiB"):
+        read_assembly(write({"Only": large}, artifacts={f"Other{number}": other for number in range(20)}))
+
+
+def test_many_assets_for_many_stacks(write: Write) -> None:
+    asset = file_asset("Only.template.json", packaging="file")
+    directory = write({"Only": {}, "Other": {}, "Third": {}}, files={str(number): asset for number in range(2_000)})
+    (directory / "copy.txt").write_text("")
+    manifest = (directory / "Assets.json").read_text().replace("Only.template.json", "copy.txt")
+    (directory / "Assets.json").write_text(manifest)
+    with pytest.raises(MalformedAssembly, match="5000 assets"):
+        read_assembly(directory)
+
+
+def test_what_constructs_say_is_kept(write: Write) -> None:
+    directory = write()
+    manifest = json.loads((directory / "manifest.json").read_text())
+    said = [{"type": "aws:cdk:error", "data": "bad"}, {"type": "aws:cdk:warning", "data": "odd"}]
+    manifest["artifacts"]["Only"]["metadata"] = {"/Only/Thing": [*said, {"type": "aws:cdk:info", "data": "so"}]}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    assert read_assembly(directory).annotations == (
+        Annotation("Only/Thing", "bad", is_error=True),
+        Annotation("Only/Thing", "odd", is_error=False),
+    )
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "Only.template.json", "Assets.json"])
