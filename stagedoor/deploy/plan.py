@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from stagedoor.assembly.model import Assembly, Stack, Template
 from stagedoor.assembly.template import construct_paths_of
@@ -39,7 +39,7 @@ from stagedoor.target import Target
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
 
-    from stagedoor.deploy.swap import Hotswaps
+    from stagedoor.deploy.hotswap import Swap
 
 _BOOTSTRAP_PARAMETER = "BootstrapVersion"
 """The parameter by which CDK's templates check the bootstrap's version; no resource depends on its value."""
@@ -110,6 +110,18 @@ class Decision:
     reason: str
 
 
+class Hotswapping(Protocol):
+    """What a deploy knows of hotswaps (`stagedoor.deploy.swap.Hotswaps`)."""
+
+    def read(self) -> Self:
+        """Read what earlier hotswaps left, and return itself."""
+
+    def decide(
+        self, decision: Decision, wanted: Wanted, actual: ActualStack | None, template: Mapping[str, Any] | None
+    ) -> "tuple[Decision, Swap | None]":
+        """Return the decision with hotswaps in mind, and the swap where that is what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class StackPlan:
     """The decision about one stack, and what changes in it where it is not unchanged.
@@ -154,7 +166,7 @@ def plan_deploy(
     identity: StageIdentity,
     clients: Clients,
     known: Sequence[KnownStack],
-    hotswaps: "Hotswaps | None" = None,
+    hotswaps: "Hotswapping | None" = None,
 ) -> Plan:
     """Compare an assembly, whose assets have their addresses, with what the account says of the stage.
 
@@ -303,7 +315,7 @@ def _keeps(wanted: Wanted, key: str, definition: Mapping[str, Any]) -> bool:
 
 
 def _plan_stack(
-    wanted: Wanted, identity: StageIdentity, clients: Clients, hotswapped: "Future[Hotswaps] | None"
+    wanted: Wanted, identity: StageIdentity, clients: Clients, hotswapped: "Future[Hotswapping] | None"
 ) -> StackPlan:
     actual = read_stack(clients, wanted.name)
     template = None
