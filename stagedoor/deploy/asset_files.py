@@ -20,7 +20,7 @@ MOST_BYTES = 4 * 1024**3
 files without end."""
 
 _FORMAT = b"stagedoor-asset-1\n"
-"""Part of each hash: raised when the archive that is made of the same files becomes another."""
+"""Part of each hash: raised when what the archive of the same files unpacks to becomes another."""
 
 
 class AssetOutsideAssembly(UserError):

@@ -29,7 +29,7 @@ _MOST_PARTS = 10_000
 _WHOLE_BYTES = 2 * PART_BYTES
 """What is no larger goes by one request."""
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 _PAGE = 1_000
 
 
@@ -192,11 +192,14 @@ class _Window:
         return b64encode(digest.digest()).decode()
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return the next bytes. `CancelledError` is the one exception that botocore neither wraps nor tries again."""
+        """Return the next bytes, a quarter of a megabyte at most: signing asks for more, in each of many threads.
+
+        `CancelledError` is the one exception that botocore neither wraps nor tries again.
+        """
         if self._stop.is_set():
             raise CancelledError
         left = self.size - self._at
-        wanted = left if size is None or size < 0 else min(size, left)
+        wanted = left if size is None or size < 0 else min(size, left, _CHUNK)
         data = os.pread(self._descriptor, wanted, self._start + self._at)
         self._at += len(data)
         self._transfer.reach(self.index, self._at)
