@@ -239,9 +239,7 @@ def _read_stack(
         assets=found.counted(chain((asset for asset, _ in handed_over), _of_stack(own_assets, template_path, region))),
         construct_paths={**_logical_ids(metadata), **construct_paths_of(template)},
         display_name=artifact.display_name or artifact_id,
-        bootstrap_version=max(
-            [properties.bootstrap_version, int(bool(handed_over)), *(group.bootstrap_version for group in own_assets)]
-        ),
+        bootstrap_version=max([properties.bootstrap_version, *(group.bootstrap_version for group in own_assets)]),
         notification_arns=tuple(properties.notification_arns),
         acknowledged=_acknowledged(metadata),
     )

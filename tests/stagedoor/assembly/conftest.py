@@ -78,7 +78,7 @@ def cdk_out() -> Path:
     return synthesised(APP)
 
 
-def synthesised(app: Path, *arguments: str) -> Path:
+def synthesised(app: Path) -> Path:
     """The assembly that a real app writes; made anew when the app or CDK's version changes."""
     python = cdk_python()
     output = CACHE / hashlib.sha256(app.read_bytes() + CDK.encode()).hexdigest()[:16]
@@ -88,7 +88,7 @@ def synthesised(app: Path, *arguments: str) -> Path:
             shutil.rmtree(making, ignore_errors=True)
             environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/tmp")}
             environment |= {"CDK_OUTDIR": str(making), "CDK_VALIDATION": "false"}
-            subprocess.run([python, app, *arguments], check=True, env=environment, stderr=subprocess.DEVNULL)
+            subprocess.run([python, app], check=True, env=environment, stderr=subprocess.DEVNULL)
             making.rename(output)
     return output
 
