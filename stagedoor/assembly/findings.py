@@ -7,6 +7,7 @@ from stagedoor.assembly.exports import exported_names
 from stagedoor.assembly.expressions import Unresolved
 from stagedoor.assembly.leftovers import stack_literals, unknown_nested_stacks, unseen_resources
 from stagedoor.assembly.model import Finding, Stack
+from stagedoor.assembly.named_types import ATTACHED
 from stagedoor.assembly.physical_names import FixedName, fixed_names
 from stagedoor.assembly.retention import account_wide, retained
 from stagedoor.assembly.template import construct_paths_of
@@ -104,12 +105,17 @@ def _retained(stack: Stack, part: TemplateTree) -> Iterator[Finding]:
 
 
 def _fixed_words(fixed: FixedName) -> str:
+    harm = ", and each would overwrite the others' there" if fixed.type in ATTACHED else ""
     if fixed.name is None:
-        return f"{fixed.property} of this {fixed.type} cannot be told beforehand; it may be the same in every stage."
-    return f"{fixed.property} of this {fixed.type} is {fixed.name!r} in every stage."
+        return (
+            f"{fixed.property} of this {fixed.type} cannot be told beforehand; it may be the same in every stage{harm}."
+        )
+    return f"{fixed.property} of this {fixed.type} is {fixed.name!r} in every stage{harm}."
 
 
 def _fixed_remedy(fixed: FixedName) -> str:
+    if fixed.type in ATTACHED:
+        return "Leave it to the app that owns what it is for, or let each stage have one of its own."
     return f"Leave {fixed.property} out, or build it from the stage {_STAGE_HINT}."
 
 

@@ -31,6 +31,19 @@ def _one(*types: str, name: str = "Name", within: str | None = None) -> dict[str
     return {f"AWS::{type_name}": (Named(name, (within,) if within else ()),) for type_name in types}
 
 
+ATTACHED: Mapping[str, tuple[Named, ...]] = {
+    **_one("S3::BucketPolicy", name="Bucket"),
+    **_one("SQS::QueuePolicy", name="Queues"),
+    **_one("SNS::TopicPolicy", name="Topics"),
+    **_one("Kinesis::ResourcePolicy", "WAFv2::WebACLAssociation", name="ResourceArn"),
+    **_one("SecretsManager::ResourcePolicy", "SecretsManager::RotationSchedule", name="SecretId"),
+    **_one("ECS::ClusterCapacityProviderAssociations", name="Cluster"),
+    "Custom::CDKBucketDeployment": (Named("DestinationBucketName", ("DestinationBucketKeyPrefix",)),),
+}
+"""What another resource can have only one of, and the property that says of which: each stage would overwrite the
+others' there, and take it away with itself.
+"""
+
 _CURATED: dict[str, tuple[Named, ...]] = {
     **_one("Serverless::Function", name="FunctionName"),
     **_one("Serverless::SimpleTable", name="TableName"),
@@ -98,5 +111,5 @@ def _specified() -> Iterator[tuple[str, tuple[Named, ...]]]:
         yield type_name, (Named(name, tuple(within)),)
 
 
-NAMED: Mapping[str, tuple[Named, ...]] = {**dict(_specified()), **_CURATED}
+NAMED: Mapping[str, tuple[Named, ...]] = {**dict(_specified()), **_CURATED, **ATTACHED}
 """What names a resource, by type."""

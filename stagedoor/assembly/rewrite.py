@@ -20,6 +20,7 @@ from stagedoor.assembly.retention import with_disposable_data
 from stagedoor.assembly.schema import UNKNOWN_REGION
 from stagedoor.assembly.target_names import (
     assets_bucket,
+    image_repository,
     resolved,
     with_target_names,
     with_target_places,
@@ -114,7 +115,7 @@ class _Change:
     """All that rewriting does to one template of `stack`."""
 
     def __init__(self, stack: Stack, rewriting: Rewriting, target: Target) -> None:
-        self._assets = [asset for asset in stack.assets if isinstance(asset, FileAsset)]
+        self._assets = stack.assets
         self._rewriting = rewriting
         self._target = target
 
@@ -170,4 +171,4 @@ class _Writing:
 def _in_target(asset: FileAsset | DockerImageAsset, target: Target, source: Path) -> FileAsset | DockerImageAsset:
     if isinstance(asset, FileAsset):
         return replace(asset, source=source, bucket=assets_bucket(target), key=resolved(asset.key, target))
-    return replace(asset, source=source, repository=resolved(asset.repository, target), tag=resolved(asset.tag, target))
+    return replace(asset, source=source, repository=image_repository(target), tag=resolved(asset.tag, target))

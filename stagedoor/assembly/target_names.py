@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stagedoor.assembly.model import FileAsset, Template
+from stagedoor.assembly.model import DockerImageAsset, FileAsset, Template
 from stagedoor.assembly.template import section, with_strings
 from stagedoor.target import Target
 
@@ -38,10 +38,21 @@ def assets_bucket(target: Target) -> str:
     return f"cdk-{target.qualifier}-assets-{target.account}-{target.region}"
 
 
-def with_target_names(template: Template, assets: Iterable[FileAsset], target: Target) -> Template:
-    """Return the template with the buckets and keys of `assets` and the bootstrap parameter as the target has them."""
+def image_repository(target: Target) -> str:
+    """Return the repository for images that the target's bootstrap stack made."""
+    return f"cdk-{target.qualifier}-container-assets-{target.account}-{target.region}"
+
+
+def with_target_names(template: Template, assets: Iterable[FileAsset | DockerImageAsset], target: Target) -> Template:
+    """Return the template with the buckets, keys and repositories of `assets` and the bootstrap parameter as the target
+    has them.
+    """
     replacements: dict[str, str] = {}
     for asset in assets:
+        if isinstance(asset, DockerImageAsset):
+            for repository in (asset.repository, resolved(asset.repository, target)):
+                replacements[repository] = image_repository(target)
+            continue
         for bucket in (asset.bucket, resolved(asset.bucket, target)):
             replacements[bucket] = assets_bucket(target)
         if asset.key != resolved(asset.key, target):

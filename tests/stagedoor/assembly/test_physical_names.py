@@ -107,6 +107,15 @@ def test_types_whose_names_must_be_unique(type_name: str) -> None:
     assert not is_fixed(type_name, {**properties, around: {"Ref": "Other"}} if "Budget" not in properties else {})
 
 
+def test_what_another_resource_has_only_one_of() -> None:
+    assert is_fixed("AWS::S3::BucketPolicy", {"Bucket": "shared"})
+    assert not is_fixed("AWS::S3::BucketPolicy", {"Bucket": {"Ref": "Other"}})
+    assert is_fixed("AWS::SQS::QueuePolicy", {"Queues": [{"Ref": "Other"}, {"Fn::ImportValue": "shared"}]})
+    deployment = {"DestinationBucketName": "shared", "DestinationBucketKeyPrefix": "site"}
+    assert is_fixed("Custom::CDKBucketDeployment", deployment)
+    assert not is_fixed("Custom::CDKBucketDeployment", {**deployment, "DestinationBucketKeyPrefix": "pr-1"})
+
+
 def test_types_whose_names_need_not_be() -> None:
     for type_name in (
         "AWS::ApiGateway::RestApi",

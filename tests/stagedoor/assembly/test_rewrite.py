@@ -189,6 +189,21 @@ def test_bucket_and_bootstrap_parameter_are_the_targets(preview: Assembly) -> No
     assert buckets == {"cdk-previews-assets-123456789012-us-east-1"}
 
 
+def test_the_repository_of_images_is_the_targets(write: Write, tmp_path: Path) -> None:
+    place = "cdk-hnb659fds-container-assets-${AWS::AccountId}-${AWS::Region}"
+    uri = {"Fn::Sub": f"${{AWS::AccountId}}.dkr.ecr.${{AWS::Region}}.${{AWS::URLSuffix}}/{place}:abc"}
+    function = {"Type": "AWS::Lambda::Function", "Properties": {"Code": {"ImageUri": uri}}}
+    image = {"source": {"directory": "image"}, "destinations": {"d": {"repositoryName": place, "imageTag": "abc"}}}
+    directory = write({"Only": {"Resources": {"F": function}}}, images={"abc": image})
+    (directory / "image").mkdir()
+    out = rewrite_assembly(read_assembly(directory), PR_1, TARGET, tmp_path / "out").assembly
+    (asset,) = out.stacks[0].assets
+    own = "cdk-previews-container-assets-123456789012-us-east-1"
+    assert (asset.repository, asset.tag) == (own, "abc")
+    written = template_of(out, "Only")["Resources"]["F"]["Properties"]["Code"]["ImageUri"]["Fn::Sub"]
+    assert written.endswith(f"/{own}:abc")
+
+
 def test_roles_in_the_assembly_are_ignored(cdk_out: Path, preview: Assembly) -> None:
     assert "assumeRoleArn" in (cdk_out / "manifest.json").read_text()
     assert "assumeRoleArn" not in "".join(path.read_text() for path in preview.directory.glob("*.json"))
