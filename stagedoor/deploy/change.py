@@ -57,9 +57,9 @@ class StackChange:
     def run(self, planned: StackPlan | None = None) -> Work[None]:
         """Look, decide, do one thing, and look again, until nothing is left to do. Raises `DeployFailed`.
 
-        A creation that was `planned` is begun without another look: CloudFormation refuses it where the name is taken.
+        A creation and a hotswap that were `planned` are begun without another look.
         """
-        if planned is not None and planned.action is Action.CREATE and (yield from self._change(None)):
+        if planned is not None and (yield from self._as_planned(planned)):
             return
         for _ in range(_ROUNDS):
             actual, template, action, swap = yield from ask(self._look)
@@ -81,6 +81,12 @@ class StackChange:
             f"The stack {self.wanted.name} did not come to rest: something else keeps changing it.",
             "Find out what else deploys to this stack, and deploy again.",
         )
+
+    def _as_planned(self, planned: StackPlan) -> Work[bool]:
+        """Create or hotswap: CloudFormation refuses a name that is taken, and Lambda a function that has changed."""
+        if planned.swap and planned.actual:
+            return (yield from self._hotswap(planned.actual, planned.swap.deployed, planned.swap))
+        return planned.action is Action.CREATE and (yield from self._change(None))
 
     def _look(self) -> tuple[ActualStack | None, Mapping[str, Any] | None, Action, Swap | None]:
         actual = read_stack(self.clients, self.wanted.name)

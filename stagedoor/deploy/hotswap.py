@@ -67,8 +67,9 @@ class ResourceSwap:
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """What is to be changed of a stack; without resources, all is as wanted."""
+    """What is to be changed of a stack that has the template `deployed`; without resources, all is as wanted."""
 
+    deployed: Template
     resources: tuple[ResourceSwap, ...] = ()
 
     @property
@@ -99,7 +100,7 @@ def find_swap(deployed: Template, wanted: Template, drift: Drift, actual: Actual
         after = after.with_resource(swap.logical_id, swap.drift)
     if len(after.record) > RECORD_LIMIT:
         return NotSwappable("more changes than a hotswap keeps a record of")
-    return Swap(swaps)
+    return Swap(deployed, swaps)
 
 
 def find_restoration(deployed: Template, drift: Drift, actual: ActualStack) -> Swap:
@@ -114,7 +115,7 @@ def find_restoration(deployed: Template, drift: Drift, actual: ActualStack) -> S
         wanted = {path: value for path, value in swap.wanted.items() if not _untellable(path, value, scope)}
         if wanted:
             swaps.append(ResourceSwap(swap.logical_id, swap.type, wanted, {}, swap.aliases))
-    return Swap(tuple(swaps))
+    return Swap(deployed, tuple(swaps))
 
 
 def _swaps(deployed: Template, wanted: Template, drift: Drift) -> tuple[ResourceSwap, ...]:

@@ -126,7 +126,7 @@ class Hotswapping(Protocol):
 class StackPlan:
     """The decision about one stack, and what changes in it where it is not unchanged.
 
-    `stack_id` is its id in the assembly, None for one that the app no longer has.
+    `stack_id` is its id in the assembly, None for one that the app no longer has. `swap` is what is hotswapped.
     """
 
     name: str
@@ -137,6 +137,7 @@ class StackPlan:
     difference: StackDifference = field(default_factory=StackDifference)
     permissions: tuple[PermissionChange, ...] = ()
     comparison: Comparison | None = field(default=None, repr=False)
+    swap: "Swap | None" = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,13 +323,13 @@ def _plan_stack(
     if actual is not None:
         check_ours(actual, identity)
         template = read_template(clients, actual.arn) if actual.status in GOOD | _ROLLED_BACK else None
-    decision = decide(wanted, actual, template)
+    decision, swap = decide(wanted, actual, template), None
     if hotswapped:
-        decision, _ = hotswapped.result().decide(decision, wanted, actual, template)
+        decision, swap = hotswapped.result().decide(decision, wanted, actual, template)
     if decision.action is Action.UNCHANGED and actual and waiting_change_sets(clients, actual.name):
         # A frozen predecessor could still execute it. Nothing else changes; but the deploy takes it away.
         decision = Decision(Action.UPDATE, "a change set of an earlier deploy is left")
-    planned = StackPlan(wanted.name, wanted.stack.id, decision.action, decision.reason, actual)
+    planned = StackPlan(wanted.name, wanted.stack.id, decision.action, decision.reason, actual, swap=swap)
     if decision.action in (Action.UNCHANGED, Action.JOIN):
         return planned
     if template is None and decision.action not in (Action.CREATE, Action.RECREATE):
