@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 
 from stagedoor.errors import UserError
 
-DIRECTORY_BYTES = 32 * 1024**2
-"""The most that is read of one archive: its central directory. A hundred thousand names take a third of it."""
+DIRECTORY_BYTES = 8 * 1024**2
+"""The most that is read of one archive: its central directory. It takes some 80 MB of memory while it is looked at."""
 
-ENTRIES = 100_000
+ENTRIES = 50_000
 UNPACKED_BYTES = 262_144_000
 """What Lambda takes, unpacked, layers included
 (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html). Less than that is never a bomb."""
