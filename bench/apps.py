@@ -10,6 +10,7 @@ resources have fixed names is refused as a preview, by design, and goes on as a 
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".stagedoor" / "cache"
 CHANGE = Path(__file__).with_name("apps_change.py")
 PREVIEW, LASTING = "bench", "prod-bench"
+_OF_TESTS = re.compile(r"jest|@swc/|^aws-cdk$|eslint|prettier|test-utils")
 STEPS = ("deploy", "again", "change", "diff", "remove")
 
 
@@ -154,14 +156,16 @@ def change_app(folder: Path) -> None:
 
 
 def copy_out(source: Path, folder: Path) -> None:
-    """Copy one app, and write the lock file that an owner would have committed."""
+    """Copy one app, without what its unit tests need, and write the lock file that an owner would have committed."""
     shutil.copytree(source, folder, symlinks=True, ignore=shutil.ignore_patterns("node_modules", "cdk.out", ".venv"))
-    if (folder / "package.json").is_file() and not (folder / "package-lock.json").is_file():
-        subprocess.run(
-            ["npm", "install", "--package-lock-only", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"],
-            cwd=folder,
-            check=True,
-        )
+    if not (folder / "package.json").is_file() or (folder / "package-lock.json").is_file():
+        return
+    package = json.loads((folder / "package.json").read_text())
+    tools = package.get("devDependencies", {})
+    package["devDependencies"] = {name: version for name, version in tools.items() if not _OF_TESTS.search(name)}
+    (folder / "package.json").write_text(json.dumps(package))
+    command = ["npm", "install", "--package-lock-only", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+    subprocess.run(command, cwd=folder, check=True)
 
 
 def checkout(source: str | None, scratch: Path) -> Path:
