@@ -130,6 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.headers.get("X-Amz-Target") == "AmazonSSM.GetParametersByPath":
+            self._send(200, '{"Parameters": []}', "application/x-amz-json-1.1")  # nothing was ever hotswapped here
+            return
         call = structured(parse_qsl(body, keep_blank_values=True))
         action = call["Action"]
         try:
@@ -141,11 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
             inner = f"<{action}Result>{as_xml(result)}</{action}Result>"
             self._send(200, f"<{action}Response>{inner}</{action}Response>")
 
-    def _send(self, status: int, text: str) -> None:
+    def _send(self, status: int, text: str, kind: str = "text/xml") -> None:
         body = text.encode()
         try:
             self.send_response(status)
-            self.send_header("Content-Type", "text/xml")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
