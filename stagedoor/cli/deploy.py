@@ -19,6 +19,7 @@ from stagedoor.deploy.apply import Deployed
 from stagedoor.deploy.apply import deploy as deploy_assembly
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.drift import ParameterDrifts
+from stagedoor.deploy.published import PublishedFiles
 from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.deploy.swap import Hotswaps
 from stagedoor.events import Event, EventKind
@@ -86,6 +87,7 @@ def _deploy(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool, hotsw
             work.ledger(),
             work.emit,
             found.known,
+            PublishedFiles(cache_dir() / found.target.trust / "published"),
             alone=True,
             hotswaps=hotswaps_of(identity, found.clients, hotswap),
             before_apply=lambda: validation.check(work.emit),
