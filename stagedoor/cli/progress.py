@@ -19,6 +19,8 @@ _WORDS = {
     "DELETE_IN_PROGRESS": "deleting",
     "DELETE_COMPLETE": "deleted",
     "DELETE_SKIPPED": "kept",
+    "HOTSWAP_IN_PROGRESS": "hotswapping",
+    "HOTSWAP_COMPLETE": "hotswapped",
     "REVIEW_IN_PROGRESS": "preparing",
 }
 
