@@ -1,6 +1,5 @@
 """`stagedoor diff` as a person and a script see it."""
 
-import json
 import os
 import pty
 import subprocess
@@ -26,8 +25,7 @@ def test_a_stage_that_is_new_then_changed_then_the_same(stagedoor: Command):
     assert changed.returncode == 1
     assert "~ Value: hello → changed" in changed.stdout
     assert "1 stack changes; resources: 1 modified." in changed.stderr
-    assert stagedoor("diff", "--stage", "dev").returncode == 0
-
+    assert "\x1b" not in changed.stdout
     [stack] = stagedoor.result("diff", "--stage", "dev")["plan"]["stacks"]
     assert (stack["action"], stack["reason"].partition(":")[0]) == ("update", "its template changes")
     [resource] = stack["resources"]
@@ -50,13 +48,10 @@ def test_what_would_be_refused_is_said_and_is_exit_code_1(stagedoor: Command):
     refused = stagedoor("diff", "--stage", "dev")
     assert refused.returncode == 1
     assert "Refused: The output Name refers to Wrod, which is not in the template." in refused.stdout
-    assert stagedoor.result("diff", "--stage", "dev")["plan"]["refusals"][0]["id"] == "unresolved-reference"
-    deployed = stagedoor.result("deploy", "--stage", "dev")
-    assert deployed["error"]["id"] == "unresolved-reference"
+    assert "(unresolved-reference)" in refused.stdout
 
 
 def test_nothing_is_changed_by_looking(slow: Command, scripted: ScriptedCloudFormation):
-    assert slow("diff", "--stage", "dev").returncode == 0
     assert slow("deploy", "--stage", "dev").returncode == 0
     scripted.calls.clear()
     (slow.folder / "word").write_text("changed")
@@ -77,5 +72,3 @@ def test_colours_are_for_terminals(stagedoor: Command):
             break
     process.wait(60)
     assert b"\x1b[" in said
-    assert "\x1b" not in stagedoor("diff", "--stage", "dev").stdout
-    assert json.loads(stagedoor("diff", "--stage", "dev", "--json").stdout.splitlines()[-1])["ok"]
