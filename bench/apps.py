@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".stagedoor" / "cache"
 CHANGE = Path(__file__).with_name("apps_change.py")
 PREVIEW, LASTING = "bench", "prod-bench"
-_OF_TESTS = re.compile(r"jest|@swc/|^aws-cdk$|eslint|prettier|test-utils")
+_OF_TESTS = re.compile(r"^(jest|ts-jest|aws-cdk|@swc/.*|eslint.*|prettier)$")
 STEPS = ("deploy", "again", "change", "diff", "remove")
 
 
@@ -162,7 +162,7 @@ def copy_out(source: Path, folder: Path) -> None:
         return
     package = json.loads((folder / "package.json").read_text())
     tools = package.get("devDependencies", {})
-    package["devDependencies"] = {name: version for name, version in tools.items() if not _OF_TESTS.search(name)}
+    package["devDependencies"] = {name: version for name, version in tools.items() if not _OF_TESTS.match(name)}
     (folder / "package.json").write_text(json.dumps(package))
     command = ["npm", "install", "--package-lock-only", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
     subprocess.run(command, cwd=folder, check=True)
