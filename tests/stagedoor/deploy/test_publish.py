@@ -227,6 +227,7 @@ def test_who_has_lost_the_lease_sends_nothing(app: Path, target: Target, clients
 
 def test_progress_is_told_in_bytes(app: Path, target: Target, clients: Clients, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("stagedoor.deploy.publish._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("stagedoor.deploy.publish._LOOK_SECONDS", 0.01)
     events: list[Event] = []
     publish(with_assets(app, target, file_asset(app, target, "large", 20 * MB)), clients, events.append)
     told = [event.data["bytes"] for event in events if event.status in ("uploading", "uploaded")]
