@@ -11,7 +11,7 @@ RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy docs storm clean
+.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-apps docs storm clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,9 @@ bench-webhooks: setup ## what a webhook costs beside a bare INSERT
 
 bench-deploy: setup bench/peers/node_modules/.made ## our deploys beside those of the CDK CLI
 	@$(RUN)/python -m bench.deploy
+
+bench-apps: setup ## public CDK apps through deploy, again, change, diff and remove (APPS=folder of aws-cdk-examples)
+	@$(RUN)/python -m bench.apps $(if $(APPS),--from "$(APPS)")
 
 docs: setup ## what is generated in docs/
 	@$(RUN)/python -m docs.generate_data_model
