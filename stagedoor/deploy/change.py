@@ -10,6 +10,7 @@ from stagedoor.deploy.deletion import Deletion
 from stagedoor.deploy.direct import begin_directly
 from stagedoor.deploy.failure import DeployFailed, failure_of
 from stagedoor.deploy.hotswap import Swap
+from stagedoor.deploy.kept_exports import keeping_exports
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.pace import Pace
 from stagedoor.deploy.plan import Action, StackPlan, Wanted, decide
@@ -165,11 +166,12 @@ class StackChange:
         if actual is not None and not (yield from self._discard(actual)):
             yield from self._wait_a_round()
             return False
-        watch = self._watch(actual.arn if actual else "")
+        watch, request = self._watch(actual.arn if actual else ""), self._request()
         if actual is not None and actual.status not in (GONE, REVIEW):
             yield from watch.skip_past()
+            request = yield from keeping_exports(request, actual, self.emit)
         direct = self.alone and (actual is None or actual.status != REVIEW)
-        begun = yield from (begin_directly if direct else begin_by_change_set)(self._request(), actual)
+        begun = yield from (begin_directly if direct else begin_by_change_set)(request, actual)
         if begun is Nothing.YET:
             yield from self._wait_a_round()
             return False

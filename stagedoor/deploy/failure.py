@@ -58,7 +58,7 @@ def failure_of(
     reason = first.get("ResourceStatusReason", "no reason was given").rstrip(".")
     return DeployFailed(
         f"{where} ({first.get('ResourceType', '')}) in the stack {stack.name} failed: {reason}.",
-        _REMEDY,
+        remedy_for(reason),
         detail="\n".join(_line(stack, event) for event in failures),
     )
 
@@ -68,7 +68,9 @@ def change_set_refused(clients: Clients, stack: Stack, change_set: str, reason: 
     found = _validation_errors(clients, lambda client: client.describe_events(ChangeSetName=change_set))
     if found:
         return _invalid_resource(stack, found)
-    return DeployFailed(f"CloudFormation refused the change of the stack {stack.name}: {reason.rstrip('.')}.", _REMEDY)
+    return DeployFailed(
+        f"CloudFormation refused the change of the stack {stack.name}: {reason.rstrip('.')}.", remedy_for(reason)
+    )
 
 
 def _invalid(clients: Clients, stack: Stack, after: ActualStack) -> DeployFailed:
@@ -92,7 +94,7 @@ def _invalid_resource(stack: Stack, errors: Sequence["OperationEventTypeDef"]) -
     reason = first.get("ValidationStatusReason", "no reason was given").rstrip(".")
     return DeployFailed(
         f"{where} ({first.get('ResourceType', '')}) in the stack {stack.name} failed: {reason}.",
-        _REMEDY,
+        remedy_for(reason),
         detail="\n".join(
             f"{error.get('ValidationPath', '')}: {error.get('ValidationStatusReason', '')}" for error in errors
         ),

@@ -41,12 +41,15 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One stack as it should be, and the way to ask for it. `template_url` is where a long template was published."""
+    """One stack as it should be, and the way to ask for it. `template_url` is where a long template was published;
+    `body` is the template's text where it is not that of the assembly.
+    """
 
     wanted: Wanted
     clients: Clients
     ledger: Ledger
     template_url: str | None = None
+    body: str | None = None
 
     def arguments(self, actual: ActualStack | None) -> dict[str, Any]:
         """Return what each call that creates or changes the stack is given."""
@@ -77,7 +80,7 @@ class Request:
     def _template(self) -> dict[str, Any]:
         if self.template_url:
             return {"TemplateURL": self.template_url}
-        return {"TemplateBody": self.wanted.stack.template_path.read_text(encoding="utf-8")}
+        return {"TemplateBody": self.body or self.wanted.stack.template_path.read_text(encoding="utf-8")}
 
 
 def change_set_name(token: str) -> str:

@@ -5,6 +5,8 @@ whose rollback failed may be skipped, not those whose update was cancelled; one 
 name. A skipped resource stays as it is, and CloudFormation takes it for what the old template says.
 """
 
+from typing import Any
+
 from botocore.exceptions import ClientError
 
 from stagedoor.deploy.clients import Clients
@@ -54,15 +56,14 @@ def stuck_resources(clients: Clients, arn: str, prefix: str = "") -> list[str]:
 
 
 def _continue(request: Request, actual: ActualStack, watch: Watch, skipped: list[str]) -> Work[ActualStack]:
-    step = request.ledger.begin(
-        "continue-update-rollback", actual.name, {"arn": actual.arn, **({"skipped": skipped} if skipped else {})}
-    )
+    without: dict[str, Any] = {"ResourcesToSkip": skipped} if skipped else {}
+    step = request.ledger.begin("continue-update-rollback", actual.name, {"arn": actual.arn, **without})
     yield from watch.begin(step.token)
     cloudformation = request.clients.cloudformation
     try:
         yield from ask(
             lambda: cloudformation.continue_update_rollback(
-                StackName=actual.arn, ClientRequestToken=step.token, ResourcesToSkip=skipped, **request.role()
+                StackName=actual.arn, ClientRequestToken=step.token, **without, **request.role()
             )
         )
     except ClientError as error:

@@ -36,7 +36,7 @@ class StackNotOurs(UserError):
 
 @dataclass(frozen=True, slots=True)
 class ActualStack:
-    """A stack as the account has it. `exports` maps export names to output keys; `outputs` keys to values."""
+    """A stack as the account has it. `outputs` maps output keys to values, `exported` some of them to export names."""
 
     name: str
     arn: str
@@ -45,8 +45,13 @@ class ActualStack:
     tags: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
-    exports: tuple[str, ...] = ()
+    exported: Mapping[str, str] = field(default_factory=dict)
     termination_protection: bool = False
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """The names of what it exports."""
+        return tuple(self.exported.values())
 
     @property
     def busy(self) -> bool:
@@ -87,7 +92,7 @@ def actual_stack(described: "StackTypeDef") -> ActualStack:
             if "ParameterKey" in parameter
         },
         outputs={o["OutputKey"]: o.get("OutputValue", "") for o in outputs if "OutputKey" in o},
-        exports=tuple(o["ExportName"] for o in outputs if o.get("ExportName")),
+        exported={o["OutputKey"]: o["ExportName"] for o in outputs if "OutputKey" in o and o.get("ExportName")},
         termination_protection=described.get("EnableTerminationProtection", False),
     )
 

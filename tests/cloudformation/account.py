@@ -2,12 +2,17 @@
 
 Rules, with where they are written (all under https://docs.aws.amazon.com/AWSCloudFormation/latest/):
 - APIReference/API_CreateChangeSet.html: a CREATE change set makes a stack in REVIEW_IN_PROGRESS; a name is unique.
+- APIReference/API_CreateStack.html, API_UpdateStack.html: a name is unique; an update without changes is refused.
 - APIReference/API_ExecuteChangeSet.html: executing deletes the stack's other change sets; one that is not available is
   refused (InvalidChangeSetStatus), a missing one too (ChangeSetNotFound); a token that was used for another request is
   refused (TokenAlreadyExistsException), a repeated request is the same request.
 - UserGuide/using-cfn-updating-stacks-changesets-view.html: a change set without changes ends FAILED; an update by other
   means leaves a stack's change sets OBSOLETE.
-- APIReference/API_DeleteStack.html, API_CancelUpdateStack.html, API_ContinueUpdateRollback.html: which states allow it.
+- APIReference/API_DeleteStack.html: RetainResources only for a stack that is DELETE_FAILED.
+- APIReference/API_CancelUpdateStack.html, API_ContinueUpdateRollback.html: which states allow it; ResourcesToSkip names
+  only resources whose rollback failed.
+- UserGuide/using-cfn-stack-exports.html: an export that is imported can be neither taken away nor changed, nor can its
+  stack be deleted.
 - APIReference/API_StackEvent.html: an operation's token is on each of its events.
 
 Operations take `seconds`, end when the clock is past, and do not end while their stack is held.
@@ -16,76 +21,16 @@ Operations take `seconds`, end when the clock is past, and do not end while thei
 import json
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from contextlib import suppress
 
-ACCOUNT = "111122223333"
-Answer = dict[str, Any]
+from tests.cloudformation.operations import Operations, failed_status, now
+from tests.cloudformation.stack import ACCOUNT, Answer, ChangeSet, Refused, ScriptedStack
 
-
-class Refused(Exception):
-    """CloudFormation's own answer to a call that it does not accept."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+__all__ = ["ACCOUNT", "Refused", "ScriptedAccount"]
 
 
-@dataclass
-class ChangeSet:
-    name: str
-    arn: str
-    template: str
-    parameters: list[dict[str, str]]
-    tags: list[dict[str, str]]
-    token: str
-    kind: str
-    status: str = "CREATE_COMPLETE"
-    execution: str = "AVAILABLE"
-    reason: str = ""
-
-
-@dataclass
-class Operation:
-    """Something under way: what it ends as, and when."""
-
-    ends: float
-    success: str
-    failure: list[str]
-    token: str
-    apply: Callable[[], None]
-    failing: tuple[str, str] | None = None
-
-
-@dataclass
-class ScriptedStack:
-    name: str
-    arn: str
-    status: str
-    template: str = "{}"
-    parameters: list[dict[str, str]] = field(default_factory=list)
-    tags: list[dict[str, str]] = field(default_factory=list)
-    protected: bool = False
-    change_sets: dict[str, ChangeSet] = field(default_factory=dict)
-    events: list[dict[str, str]] = field(default_factory=list)
-    operation: Operation | None = None
-
-    @property
-    def resources(self) -> dict[str, Any]:
-        return dict(json.loads(self.template or "{}").get("Resources", {}))
-
-
-class ScriptedAccount:
+class ScriptedAccount(Operations):
     """All stacks by ARN. Calls are methods named after their actions; each takes the call's parameters."""
-
-    def __init__(self, seconds: float = 0.3) -> None:
-        self.seconds = seconds
-        self.stacks: dict[str, ScriptedStack] = {}
-        self.held: set[str] = set()
-        self.failing: dict[str, list[tuple[str, str]]] = {}
-        self._tokens: dict[str, tuple[str, str]] = {}
 
     # What a test says and asks
 
@@ -101,20 +46,16 @@ class ScriptedAccount:
         """Let the next operation on a stack fail at a resource."""
         self.failing.setdefault(name, []).append((logical_id, reason))
 
+    def jam(self, name: str, logical_id: str, reason: str) -> None:
+        """Let every operation on a stack fail at a resource, unless it is told to leave that one out."""
+        self.stuck.setdefault(name, {})[logical_id] = reason
+
     def update_by_hand(self, name: str, template: Answer) -> None:
         """Update a stack as a person would, without a change set: those that wait become obsolete."""
         stack = self.find(name)
         stack.template = json.dumps(template)
         for change_set in stack.change_sets.values():
             change_set.execution = "OBSOLETE"
-
-    def find(self, name: str) -> ScriptedStack:
-        """Return the stack by name or ARN; a deleted one by ARN alone."""
-        self._advance()
-        for stack in self.stacks.values():
-            if stack.arn == name or (stack.name == name and stack.status != "DELETE_COMPLETE"):
-                return stack
-        raise Refused("ValidationError", f"Stack with id {name} does not exist")
 
     # What is called
 
@@ -143,8 +84,9 @@ class ScriptedAccount:
                     "LogicalResourceId": key,
                     "PhysicalResourceId": f"{stack.name}-{key}",
                     "ResourceType": value["Type"],
-                    "ResourceStatus": "CREATE_COMPLETE",
-                    "LastUpdatedTimestamp": _now(),
+                    "ResourceStatus": failed_status(stack.status) if key in stack.failed else "CREATE_COMPLETE",
+                    "ResourceStatusReason": stack.failed.get(key, ""),
+                    "LastUpdatedTimestamp": now(),
                 }
                 for key, value in stack.resources.items()
             ]
@@ -160,7 +102,48 @@ class ScriptedAccount:
         }
 
     def list_imports(self, call: Answer) -> Answer:
-        raise Refused("ValidationError", f"Export '{call['ExportName']}' is not imported by any stack.")
+        importers = self._importers(call["ExportName"])
+        if not importers:
+            raise Refused("ValidationError", f"Export '{call['ExportName']}' is not imported by any stack.")
+        return {"Imports": importers}
+
+    def create_stack(self, call: Answer) -> Answer:
+        known = self._tokens.get(call.get("ClientRequestToken", ""))
+        if known and known[0] == "CreateStack":
+            return {"StackId": known[1]}
+        with suppress(Refused):
+            raise Refused("AlreadyExistsException", f"Stack [{self.find(call['StackName']).name}] already exists")
+        stack = self._new(call["StackName"], "CREATE_IN_PROGRESS")
+        stack.template, stack.tags = call["TemplateBody"], call.get("Tags", [])
+        stack.parameters = call.get("Parameters", [])
+        stack.protected = call.get("EnableTerminationProtection") == "true"
+        token = call.get("ClientRequestToken", "")
+        self._begin(stack, "CREATE", token, ["ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE"], lambda: None)
+        self._tokens[token] = ("CreateStack", stack.arn)
+        return {"StackId": stack.arn}
+
+    def update_stack(self, call: Answer) -> Answer:
+        stack = self.find(call["StackName"])
+        if self._repeated(("UpdateStack", stack.arn), call):
+            return {"StackId": stack.arn}
+        self._check_updatable(stack)
+        wanted = (call["TemplateBody"], call.get("Tags", []), call.get("Parameters", []))
+        if (json.loads(wanted[0]), wanted[1]) == (json.loads(stack.template), stack.tags):
+            raise Refused("ValidationError", "No updates are to be performed.")
+        before = (stack.template, stack.tags, stack.parameters)
+        stack.template, stack.tags, stack.parameters = wanted
+        for change_set in stack.change_sets.values():
+            change_set.execution = "OBSOLETE"
+
+        def done() -> None:
+            if stack.status != "UPDATE_COMPLETE":
+                stack.template, stack.tags, stack.parameters = before
+
+        rollback = ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"]
+        token = call.get("ClientRequestToken", "")
+        self._begin(stack, "UPDATE", token, rollback, done, before=before[0])
+        self._tokens[token] = ("UpdateStack", stack.arn)
+        return {"StackId": stack.arn}
 
     def create_change_set(self, call: Answer) -> Answer:
         kind, name = call.get("ChangeSetType", "UPDATE"), call["ChangeSetName"]
@@ -232,7 +215,7 @@ class ScriptedAccount:
         rollback = ["UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"]
         if one.kind == "CREATE":
             rollback = ["ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE"]
-        self._begin(stack, one.kind, call.get("ClientRequestToken", ""), rollback, done)
+        self._begin(stack, one.kind, call.get("ClientRequestToken", ""), rollback, done, before=before[0])
         self._tokens[call.get("ClientRequestToken", "")] = request
         return {}
 
@@ -250,8 +233,12 @@ class ScriptedAccount:
             )
         if stack.operation:
             raise Refused("ValidationError", f"Stack [{stack.arn}] cannot be deleted while in status {stack.status}")
+        retained = call.get("RetainResources", [])
+        if retained and (stack.status != "DELETE_FAILED" or not set(retained) <= stack.failed.keys()):
+            raise Refused("ValidationError", "RetainResources names what did not fail to be deleted")
         stack.change_sets.clear()
-        self._begin(stack, "DELETE", call.get("ClientRequestToken", ""), ["DELETE_FAILED"], lambda: None)
+        token = call.get("ClientRequestToken", "")
+        self._begin(stack, "DELETE", token, ["DELETE_FAILED"], lambda: None, spared=retained)
         self._tokens[call.get("ClientRequestToken", "")] = request
         return {}
 
@@ -272,8 +259,11 @@ class ScriptedAccount:
             raise Refused(
                 "ValidationError", f"Stack [{stack.arn}] is in {stack.status} state and can not be rolled back"
             )
+        skipped = call.get("ResourcesToSkip", [])
+        if not set(skipped) <= stack.failed.keys():
+            raise Refused("ValidationError", "ResourcesToSkip names resources that are not in the UPDATE_FAILED state")
         token = call.get("ClientRequestToken", "")
-        self._begin(stack, "UPDATE_ROLLBACK", token, ["UPDATE_ROLLBACK_FAILED"], lambda: None)
+        self._begin(stack, "UPDATE_ROLLBACK", token, ["UPDATE_ROLLBACK_FAILED"], lambda: None, spared=skipped)
         return {}
 
     def update_termination_protection(self, call: Answer) -> Answer:
@@ -282,11 +272,6 @@ class ScriptedAccount:
         return {"StackId": stack.arn}
 
     # How it works
-
-    def _new(self, name: str, status: str) -> ScriptedStack:
-        arn = f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/{name}/{uuid.uuid4()}"
-        self.stacks[arn] = ScriptedStack(name, arn, status)
-        return self.stacks[arn]
 
     def _for_change_set(self, name: str, kind: str) -> ScriptedStack:
         try:
@@ -299,11 +284,13 @@ class ScriptedAccount:
             return stack
         if kind == "CREATE" and stack.status != "REVIEW_IN_PROGRESS":
             raise Refused("AlreadyExistsException", f"Stack [{name}] already exists")
-        if kind == "UPDATE" and not stack.status.endswith(
-            ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
-        ):
-            raise Refused("ValidationError", f"Stack:{stack.arn} is in {stack.status} state and can not be updated.")
+        if kind == "UPDATE":
+            self._check_updatable(stack)
         return stack
+
+    def _check_updatable(self, stack: ScriptedStack) -> None:
+        if not stack.status.endswith(("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")):
+            raise Refused("ValidationError", f"Stack:{stack.arn} is in {stack.status} state and can not be updated.")
 
     def _change_set(self, call: Answer) -> tuple[ScriptedStack, ChangeSet]:
         self._advance()
@@ -324,70 +311,3 @@ class ScriptedAccount:
         if known not in (None, request):
             raise Refused("TokenAlreadyExistsException", "A client request token already exists.")
         return known is not None
-
-    def _begin(
-        self, stack: ScriptedStack, kind: str, token: str, failure: list[str], apply: Callable[[], None]
-    ) -> None:
-        stack.status = f"{kind}_IN_PROGRESS"
-        scripted = self.failing.get(stack.name, [])
-        failing = scripted.pop(0) if scripted else None
-        stack.operation = Operation(time.monotonic() + self.seconds, f"{kind}_COMPLETE", failure, token, apply, failing)
-        self._event(stack, "", stack.status, token)
-        for logical_id in stack.resources:
-            self._event(stack, logical_id, stack.status, token)
-
-    def _advance(self) -> None:
-        for stack in self.stacks.values():
-            operation = stack.operation
-            if operation and stack.name not in self.held and time.monotonic() >= operation.ends:
-                stack.operation = None
-                self._end(stack, operation)
-
-    def _end(self, stack: ScriptedStack, operation: Operation) -> None:
-        if operation.failing is None:
-            for logical_id in stack.resources:
-                self._event(stack, logical_id, operation.success, operation.token)
-            stack.status = operation.success
-            self._event(stack, "", stack.status, operation.token)
-        else:
-            logical_id, reason = operation.failing
-            if logical_id:
-                kind = operation.success.split("_", maxsplit=1)[0]
-                self._event(stack, logical_id, f"{kind}_FAILED", operation.token, reason)
-            for status in operation.failure:
-                stack.status = status
-                self._event(stack, "", status, operation.token, reason)
-        operation.apply()
-
-    def _event(self, stack: ScriptedStack, logical_id: str, status: str, token: str = "", reason: str = "") -> None:
-        event = {
-            "EventId": str(uuid.uuid4()),
-            "StackId": stack.arn,
-            "StackName": stack.name,
-            "LogicalResourceId": logical_id or stack.name,
-            "PhysicalResourceId": f"{stack.name}-{logical_id}" if logical_id else stack.arn,
-            "ResourceType": stack.resources[logical_id]["Type"] if logical_id else "AWS::CloudFormation::Stack",
-            "Timestamp": _now(),
-            "ResourceStatus": status,
-        }
-        stack.events.append(
-            event
-            | ({"ClientRequestToken": token} if token else {})
-            | ({"ResourceStatusReason": reason} if reason else {})
-        )
-
-    def _described(self, stack: ScriptedStack) -> Answer:
-        return {
-            "StackName": stack.name,
-            "StackId": stack.arn,
-            "StackStatus": stack.status,
-            "CreationTime": _now(),
-            "Tags": stack.tags if stack.status != "REVIEW_IN_PROGRESS" else [],
-            "Parameters": stack.parameters,
-            "Outputs": [],
-            "EnableTerminationProtection": str(stack.protected).lower(),
-        }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
