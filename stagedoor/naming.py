@@ -48,6 +48,11 @@ class StageIdentity:
     disposable: bool = True
     adopting: frozenset[str] = frozenset()
 
+    def __post_init__(self) -> None:
+        """Refuse what would delete, with a stage, data that it only took over."""
+        if self.adopted and self.disposable:
+            raise ValueError("a stage that has no prefix of its own is to last")
+
     @property
     def adopted(self) -> bool:
         """Whether the stage has the stacks under the names that the app gave them."""
