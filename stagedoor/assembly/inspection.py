@@ -17,6 +17,7 @@ from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly
 from stagedoor.assembly.model import Assembly, FileAsset, Packaging
 from stagedoor.assembly.rules import NO_RULES, AssemblyRules
 from stagedoor.assembly.schema import UNKNOWN_ACCOUNT, UNKNOWN_REGION
+from stagedoor.assembly.target_names import resolved
 from stagedoor.assembly.template_checks import check_templates
 from stagedoor.errors import UserError
 from stagedoor.target import Target
@@ -29,7 +30,7 @@ class MissingContext(UserError):
 
 
 class ForeignEnvironment(UserError):
-    """A stack that wants to live in another account or region than the target's."""
+    """A stack that wants to live, or to be told of, in another account or region than the target's."""
 
     id = "foreign-environment"
 
@@ -132,6 +133,14 @@ def _check_environments(assembly: Assembly, target: Target) -> None:
             f"the target is {target.account}, {target.region}.",
             "Leave `env` out of the stack, or take it from CDK_DEFAULT_ACCOUNT and CDK_DEFAULT_REGION.",
         )
+    for stack in assembly.stacks:
+        for arn in stack.notification_arns:
+            if resolved(arn, target).split(":")[3:5] != [target.region, target.account]:
+                raise ForeignEnvironment(
+                    f"The stack {stack.display_name!a} is to tell {arn[:300]!a} what happens to it; "
+                    f"the target is {target.account}, {target.region}.",
+                    "Name a topic of the target in `notification_arns`, or none.",
+                )
 
 
 def _check_counts(assembly: Assembly, limits: InspectionLimits) -> None:

@@ -277,7 +277,12 @@ def _annotations(metadata: Mapping[str, list[MetadataEntry]]) -> Iterator[Annota
     for path, entries in metadata.items():
         for entry in entries:
             if entry.type in {"aws:cdk:error", "aws:cdk:warning"} and isinstance(entry.data, str):
-                yield Annotation(path.lstrip("/"), entry.data, entry.type == "aws:cdk:error")
+                yield Annotation(_shown(path.lstrip("/")), _shown(entry.data), entry.type == "aws:cdk:error")
+
+
+def _shown(text: str) -> str:
+    """Return what an app says as it may be shown on a terminal: nothing in it moves the cursor or changes colours."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
 
 
 def _logical_ids(metadata: Mapping[str, list[MetadataEntry]]) -> dict[str, str]:

@@ -216,7 +216,7 @@ def look_up(queries: Sequence[Query], account: Account, emit: Emit) -> Answers:
             else:
                 failed[query.key] = failure
         else:
-            emit(Event(EventKind.LOG, "lookup", message=f"Looked up {query.key}"))
+            emit(Event(EventKind.LOG, "lookup", message=f"Looked up {ascii(query.key)[1:-1]}"))
     return Answers(found, assumed, failed)
 
 

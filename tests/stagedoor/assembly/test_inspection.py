@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stagedoor.assembly.inspection import (
+    AppErrors,
     AssemblyTooLarge,
     EmptyAssembly,
     ForeignEnvironment,
@@ -38,6 +40,22 @@ def test_a_stack_in_another_region(app: Assembly) -> None:
 def test_a_stack_in_another_account(write: Write) -> None:
     with pytest.raises(ForeignEnvironment, match="999999999999"):
         inspect_assembly(read_assembly(write(environment="aws://999999999999/us-east-1")), TARGET)
+
+
+@pytest.mark.parametrize("arn", ["arn:aws:sns:us-east-1:999999999999:t", "arn:aws:sns:eu-west-1:123456789012:t", "t"])
+def test_a_stack_that_would_tell_others(write: Write, arn: str) -> None:
+    with pytest.raises(ForeignEnvironment, match="is to tell"):
+        inspect_assembly(read_assembly(write(properties={"notificationArns": [arn]})), TARGET)
+
+
+def test_an_app_that_reports_errors(write: Write) -> None:
+    directory = write()
+    manifest = json.loads((directory / "manifest.json").read_text())
+    said = [{"type": "aws:cdk:error", "data": text} for text in ("first", "second")]
+    manifest["artifacts"]["Only"]["metadata"] = {"/Only/Thing": said}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(AppErrors, match=r"at 'Only/Thing': first \(and 1 more errors\)"):
+        inspect_assembly(read_assembly(directory), TARGET)
 
 
 def test_missing_context_is_named(write: Write) -> None:

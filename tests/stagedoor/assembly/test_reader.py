@@ -288,11 +288,11 @@ def test_many_assets_for_many_stacks(write: Write) -> None:
 def test_what_constructs_say_is_kept(write: Write) -> None:
     directory = write()
     manifest = json.loads((directory / "manifest.json").read_text())
-    said = [{"type": "aws:cdk:error", "data": "bad"}, {"type": "aws:cdk:warning", "data": "odd"}]
+    said = [{"type": "aws:cdk:error", "data": "b\x1b[31mad"}, {"type": "aws:cdk:warning", "data": "odd"}]
     manifest["artifacts"]["Only"]["metadata"] = {"/Only/Thing": [*said, {"type": "aws:cdk:info", "data": "so"}]}
     (directory / "manifest.json").write_text(json.dumps(manifest))
     assert read_assembly(directory).annotations == (
-        Annotation("Only/Thing", "bad", is_error=True),
+        Annotation("Only/Thing", "b [31mad", is_error=True),
         Annotation("Only/Thing", "odd", is_error=False),
     )
 
