@@ -23,6 +23,7 @@ _SIGNS = {
 _WORDS = {
     Action.CREATE: ("is created", "green"),
     Action.UPDATE: ("is updated", "yellow"),
+    Action.HOTSWAP: ("is hotswapped", "yellow"),
     Action.RECREATE: ("is deleted and created anew", "red"),
     Action.CONTINUE: ("is rolled back and updated", "yellow"),
     Action.JOIN: ("is waited for", "yellow"),

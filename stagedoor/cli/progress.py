@@ -21,6 +21,8 @@ _WORDS = {
     "DELETE_SKIPPED": "kept",
     "HOTSWAP_IN_PROGRESS": "hotswapping",
     "HOTSWAP_COMPLETE": "hotswapped",
+    "HOTSWAP_BACK_IN_PROGRESS": "putting back",
+    "HOTSWAP_BACK_COMPLETE": "put back",
     "REVIEW_IN_PROGRESS": "preparing",
 }
 

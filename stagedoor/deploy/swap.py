@@ -31,7 +31,9 @@ from stagedoor.events import Emit, Event, EventKind
 _AT_ONCE = 8
 _PAUSE = 0.02
 _DENIED = frozenset({"AccessDenied", "UnauthorizedOperation"})
+_MISSING = frozenset({"ResourceNotFound", "StateMachineDoesNotExist"})
 _SUBJECT_LIMIT = 255
+"""Characters of a step's subject that a ledger keeps."""
 
 
 class NotSwapped(Exception):
@@ -112,6 +114,7 @@ class StackSwap:
     ledger: Ledger
     emit: Emit
     drift: Drift = field(init=False)
+    _back: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -135,6 +138,7 @@ class StackSwap:
         Raises `DeployFailed` where that does not succeed and CloudFormation has nothing to change. Else it may yet set
         right by itself what failed here, so that is only said.
         """
+        self._back = True
         swap = find_restoration(self.deployed, self.drift, self.actual)
         try:
             if swap.resources:
@@ -207,7 +211,7 @@ class StackSwap:
     ) -> "tuple[Step, Future[None]]":
         subject = f"{self.wanted.name}/{resource.logical_id}"[:_SUBJECT_LIMIT]
         step = self.ledger.begin("hotswap", subject, {"arn": self.actual.arn, "paths": list(resource.wanted)})
-        self._tell(resource, "HOTSWAP_IN_PROGRESS")
+        self._tell(resource, "IN_PROGRESS")
         return step, swappers.submit(work.run)
 
     def _end(
@@ -223,29 +227,37 @@ class StackSwap:
         try:
             future.result()
         except (SwapFailed, ClientError) as error:
-            reason = error.response["Error"]["Message"] if isinstance(error, ClientError) else str(error)
-            self.ledger.finish(step, "failed" if work.touched else "refused", {"reason": reason})
-            self._tell(resource, "HOTSWAP_FAILED", reason)
-            errors.append(self._error(resource, error, reason))
-            if work.touched:
-                return drift
-            return drift.with_resource(resource.logical_id, self.drift.swapped.get(resource.logical_id, {}))
+            if not self._is_gone(error):
+                reason = error.response["Error"]["Message"] if isinstance(error, ClientError) else str(error)
+                self.ledger.finish(step, "failed" if work.touched else "refused", {"reason": reason})
+                self._tell(resource, "FAILED", reason)
+                errors.append(self._error(resource, error, reason, touched=work.touched))
+                if work.touched:
+                    return drift
+                return drift.with_resource(resource.logical_id, self.drift.swapped.get(resource.logical_id, {}))
         self.ledger.finish(step, "done", {"arn": self.actual.arn})
-        self._tell(resource, "HOTSWAP_COMPLETE")
+        self._tell(resource, "COMPLETE")
         return drift.with_resource(resource.logical_id, resource.drift)
 
-    def _error(self, resource: ResourceSwap, error: Exception, reason: str) -> Exception:
-        if isinstance(error, ClientError) and error_code(error) in _DENIED:
-            return NotSwapped(reason)
-        if isinstance(error, ClientError) and not judges_request(error):
+    def _is_gone(self, error: Exception) -> bool:
+        """Whether there is nothing to put back, since somebody deleted what was swapped."""
+        return self._back and isinstance(error, ClientError) and error_code(error) in _MISSING
+
+    def _error(self, resource: ResourceSwap, error: Exception, reason: str, *, touched: bool) -> Exception:
+        """Return what to raise. Where nothing was changed, or we are not allowed to, CloudFormation may do better."""
+        denied = isinstance(error, ClientError) and error_code(error) in _DENIED
+        if isinstance(error, ClientError) and not denied and not judges_request(error):
             return error
         where = self.wanted.stack.construct_paths.get(resource.logical_id, resource.logical_id)
+        if denied or not touched:
+            return NotSwapped(f"{where} ({resource.type}): {reason}")
         return DeployFailed(
             f"{where} ({resource.type}) in the stack {self.wanted.name} could not be hotswapped: {reason.rstrip('.')}.",
             "Correct the app as the reason says, and deploy again; that deploy goes by CloudFormation.",
         )
 
     def _tell(self, resource: ResourceSwap, status: str, reason: str = "") -> None:
+        status = f"HOTSWAP_BACK_{status}" if self._back else f"HOTSWAP_{status}"
         data = {
             "type": resource.type,
             "construct_path": self.wanted.stack.construct_paths.get(resource.logical_id, ""),
