@@ -18,6 +18,7 @@ from stagedoor.cli.work import Work, at_work
 from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.plan import Plan, plan_deploy
 from stagedoor.deploy.plan_json import plan_as_json
+from stagedoor.deploy.trial import with_change_sets
 
 _LONGEST_LINE = 1_000
 
@@ -26,9 +27,11 @@ _LONGEST_LINE = 1_000
 @click.option("--stage", required=True, metavar="NAME", help="The stage, whether it is deployed yet or not.")
 @click.option("--exit-code", "--fail", "exit_code", is_flag=True, help="Exit with 1 where something would change.")
 @click.option("--adopt", is_flag=True, help="Compare with the app's stacks that were deployed without Stagedoor.")
+@click.option("--change-set", is_flag=True, help="Let CloudFormation tell: make change sets, read and delete them.")
 @with_options
-def diff(stage: str, exit_code: bool, adopt: bool, options: Options) -> None:
-    """Show what `stagedoor deploy` would change. Nothing is changed by looking.
+def diff(stage: str, exit_code: bool, adopt: bool, change_set: bool, options: Options) -> None:
+    """Show what `stagedoor deploy` would change. Nothing is changed by looking; --change-set alone makes change sets,
+    and deletes them.
 
     Permissions come first, then resources, those that lose data before the others. What CloudFormation would refuse is
     said below them; then the exit code is 1.
@@ -45,6 +48,8 @@ def diff(stage: str, exit_code: bool, adopt: bool, options: Options) -> None:
             work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
             with work.screen:
                 plan = _plan(work, app, found, adopt=adopt)
+                if change_set:
+                    plan = with_change_sets(plan, found.clients, work.run)
         if not options.as_json:
             _print(plan)
         sentence = "Nothing would change." if plan.unchanged else summary(plan)

@@ -87,6 +87,11 @@ def _service(namespace: str) -> dict[str, Any]:
 
 
 def _member(name: str) -> dict[str, Any]:
-    with zipfile.ZipFile(TABLE) as archive:
-        member: dict[str, Any] = json.loads(archive.read(f"{name}.json"))
+    member: dict[str, Any] = json.loads(_archive().read(f"{name}.json"))
     return member
+
+
+@functools.cache
+def _archive() -> zipfile.ZipFile:
+    """Return the table, opened once: to read its directory takes longer than to read a member."""
+    return zipfile.ZipFile(TABLE)
