@@ -55,6 +55,8 @@ BEYOND_THE_STAGE = (
     "AWS::ControlTower::*",
     "AWS::Organizations::*",
     "AWS::RAM::*",
+    "AWS::Serverless::Application",
+    "AWS::ServiceCatalog::*",
     "*::MODULE",
 )
 PREVIEW_RULES = AssemblyRules(
