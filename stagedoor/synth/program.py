@@ -162,6 +162,11 @@ def _variables(request: SynthRequest, context: Mapping[str, Any]) -> dict[str, s
     }
 
 
+def identity_of_node() -> str:
+    """Return what tells the Node that programs are run by from another, without starting it; empty where none is."""
+    return _identity(shutil.which("node"))
+
+
 def _identity(program: Path | str | None) -> str:
     """Return what tells one version of an installed program from another, without starting it."""
     if program is None:

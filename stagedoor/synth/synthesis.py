@@ -8,8 +8,9 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,13 @@ from pathlib import Path
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.synth.dependencies import Environment, install, settings_above, to_log
-from stagedoor.synth.executor import Command, Executor
+from stagedoor.synth.executor import Command, Completed, Executor
 from stagedoor.synth.places import location_in
 from stagedoor.synth.program import Program, SynthRequest, interpreted, read_program
 from stagedoor.synth.seen import SeenAssemblies
 from stagedoor.synth.sources import read_sources, unchanged
 from stagedoor.synth.validation import Validation
+from stagedoor.synth.warm import Slot, WarmPool, script_of
 
 __all__ = ["NoAssembly", "SynthFailed", "SynthRequest", "synthesize"]
 
@@ -39,9 +41,16 @@ class NoAssembly(UserError):
     id = "synth-wrote-no-assembly"
 
 
-def synthesize(request: SynthRequest, executor: Executor, emit: Emit, validation: Validation | None = None) -> Path:
+def synthesize(
+    request: SynthRequest,
+    executor: Executor,
+    emit: Emit,
+    validation: Validation | None = None,
+    warm: WarmPool | None = None,
+) -> Path:
     """Return the directory of the app's assembly: install the app's dependencies and run its program, or use what an
-    equal tree gave before, which the event `hit` tells. `validation` is got ready while the program runs.
+    equal tree gave before, which the event `hit` tells. `validation` is got ready while the program runs; `warm`
+    may have a process for it, and gets the next one ready.
 
     Raises `SynthFailed` with the end of the app's own output and, where it can be read, the place in its code;
     other `UserError`s for what stops it before, and for limits that it passed.
@@ -51,7 +60,7 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit, validation
     output = request.output.resolve()
     sources = read_sources(program.root, cache / "trees") if request.remember else None
     if sources is None:
-        _run(program, cache, output, executor, emit, validation)
+        _run(program, cache, output, executor, emit, validation, warm)
         return output
     key = program.key(sources.digest)
     seen = SeenAssemblies(cache / "assemblies")
@@ -62,7 +71,7 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit, validation
         emit(Event(EventKind.LOG, "synth", "hit", "All that the program can read is as it was: its assembly is, too."))
         return output
     before = sources.contents()
-    environment = _run(program, cache, output, executor, emit, validation)
+    environment = _run(program, cache, output, executor, emit, validation, warm)
     after = read_sources(program.root, cache / "trees")
     # Whoever edits a file while the program runs gets an assembly that belongs to no tree.
     if after is not None and unchanged(before, after.contents()):
@@ -71,7 +80,13 @@ def synthesize(request: SynthRequest, executor: Executor, emit: Emit, validation
 
 
 def _run(
-    program: Program, cache: Path, output: Path, executor: Executor, emit: Emit, validation: Validation | None
+    program: Program,
+    cache: Path,
+    output: Path,
+    executor: Executor,
+    emit: Emit,
+    validation: Validation | None,
+    warm: WarmPool | None,
 ) -> Environment:
     """Install what the program needs, run it, and return what was installed."""
     environment = install(program.app_dir, program.root, cache, executor, emit)
@@ -89,9 +104,13 @@ def _run(
             overflow.write_text(json.dumps(program.large))
             Path(passing).chmod(0o755)
             variables["CONTEXT_OVERFLOW_LOCATION_ENV"] = str(overflow)
-        running = _Running(program, output, environment, variables, Path(passing))
-        for line in program.lines:
-            running.run(line, executor, emit)
+        running = _Running(program, output, environment, variables, Path(passing), warm)
+        try:
+            for line in program.lines:
+                running.run(line, executor, emit)
+        finally:
+            if warm:
+                warm.fill(Slot.of(program, environment))
     if not (output / "manifest.json").is_file():
         raise NoAssembly(
             f"The app's program ({program.lines[-1]}) ended without an error, and wrote no assembly.",
@@ -109,21 +128,14 @@ class _Running:
     environment: Environment
     variables: Mapping[str, str]
     passing: Path
+    warm: WarmPool | None
 
     def run(self, line: str, executor: Executor, emit: Emit) -> None:
-        """Run one command line of the repository's own by the shell that the CDK CLI starts, too."""
+        """Run one command line of the repository's own, and raise `SynthFailed` when it fails."""
         app_dir, root = self.program.app_dir, self.program.root
-        path = ":".join(map(str, self.environment.path))
-        command = Command(
-            name="synth",
-            argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{interpreted(line, app_dir)}'),
-            cwd=app_dir,
-            env=self.variables,
-            readable=(*self.environment.readable, *settings_above(root), self.passing),
-            writable=(root, self.output),
-        )
         printed: list[str] = []
-        completed = executor.run(command, to_log(command.name, printed, emit))
+        on_line = to_log("synth", printed, emit)
+        completed = self._warm(line, on_line) or executor.run(self._command(line), on_line)
         if completed.status != 0:
             last = next((text.strip() for text in reversed(printed) if text.strip()), "")
             raise SynthFailed(
@@ -133,6 +145,31 @@ class _Running:
                 detail="\n".join(printed),
                 location=location_in(printed, app_dir, root),
             )
+
+    def _command(self, line: str) -> Command:
+        """Return what runs the line by the shell that the CDK CLI starts, too."""
+        path = ":".join(map(str, self.environment.path))
+        return Command(
+            name="synth",
+            argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{interpreted(line, self.program.app_dir)}'),
+            cwd=self.program.app_dir,
+            env=self.variables,
+            readable=(*self.environment.readable, *settings_above(self.program.root), self.passing),
+            writable=(self.program.root, self.output),
+        )
+
+    def _warm(self, line: str, on_line: Callable[[str], None]) -> Completed | None:
+        """Run the line in a process that has all loaded; None where there is none for it, and nothing was run."""
+        argv = script_of(line)
+        if self.warm is None or argv is None or self.program.large:
+            return None
+        process = self.warm.take(Slot.of(self.program, self.environment))
+        if process is None:
+            return None
+        completed = process.run(argv, self.variables, on_line, self.warm.check)
+        self.output.rmdir()
+        shutil.move(process.output, self.output)
+        return completed
 
 
 @contextmanager

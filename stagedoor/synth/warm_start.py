@@ -1,0 +1,123 @@
+"""The program of a warm process: it loads the CDK, waits, and becomes the app's program when it is told which.
+
+    python -I warm_start.py PASSING MODULES…
+
+Run by the Python of an app's environment; nothing of Stagedoor is imported. Loading takes most of a synth, and nothing
+of it depends on the app. When PASSING/ready is there it waits for PASSING/order, JSON with `cwd`, `env`, `argv` (the
+script and its arguments), and goes on as `python argv` does there. The kernel of jsii, a Node process that took its
+folder and its environment when it started, is moved by `warm_kernel.js`.
+"""
+
+import atexit
+import builtins
+import contextlib
+import importlib
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType, TracebackType
+from typing import Any, NoReturn
+
+_LOOK_SECONDS = 0.005
+
+_SMALL = {
+    "aws_cdk.aws_s3": lambda module, stack: module.Bucket(stack, "Bucket"),
+    "aws_cdk.aws_sqs": lambda module, stack: module.Queue(stack, "Queue"),
+    "aws_cdk.aws_sns": lambda module, stack: module.Topic(stack, "Topic"),
+    "aws_cdk.aws_logs": lambda module, stack: module.LogGroup(stack, "Log"),
+    "aws_cdk.aws_dynamodb": lambda module, stack: module.Table(
+        stack, "Table", partition_key=module.Attribute(name="id", type=module.AttributeType.STRING)
+    ),
+    "aws_cdk.aws_lambda": lambda module, stack: module.Function(
+        stack, "Function", runtime=module.Runtime.PYTHON_3_12, handler="a.b", code=module.InlineCode("pass")
+    ),
+    "aws_cdk.aws_events": lambda module, stack: module.Rule(
+        stack, "Rule", schedule=module.Schedule.expression("rate(1 day)")
+    ),
+}
+"""A construct of the modules that most apps use, so that what makes one is compiled before it is waited for."""
+
+
+def main() -> None:
+    """Load, wait, and be the app's program."""
+    passing, *modules = sys.argv[1:]
+    _load(modules, f"{passing}/out")
+    Path(passing, "ready").touch()
+    order = Path(passing, "order")
+    while not order.exists():
+        time.sleep(_LOOK_SECONDS)
+    _become(json.loads(order.read_bytes()))
+
+
+def _load(modules: list[str], output: str) -> None:
+    """Import the modules, and have the CDK make a small app of them, which is thrown away."""
+    loaded: dict[str, Any] = {}
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            loaded[name] = importlib.import_module(name)
+    cdk = loaded["aws_cdk"]
+    app = cdk.App(outdir=output, analytics_reporting=False)
+    stack = cdk.Stack(app, "Warm")
+    for name in _SMALL.keys() & loaded.keys():
+        with contextlib.suppress(Exception):  # an older library may lack something
+            _SMALL[name](loaded[name], stack)
+    app.synth()
+
+
+def _become(order: dict[str, Any]) -> None:
+    """Go on as `python argv` would in the folder and the environment that are told."""
+    os.chdir(order["cwd"])
+    for name in ("NODE_OPTIONS", "STAGEDOOR_WARM_ORDER"):
+        del os.environ[name]
+    os.environ.update(order["env"])
+    sys.argv[:] = order["argv"]
+    script = os.path.abspath(order["argv"][0])
+    sys.path[:0] = [os.path.dirname(script), *filter(None, order["env"].get("PYTHONPATH", "").split(os.pathsep))]
+    try:
+        exec(_code_of(script), _as_main(script))  # noqa: S102 - this is what we are for
+    except Exception as error:
+        traceback.print_exception(type(error), error, _from(script, error.__traceback__))
+        _end(1)
+    _end(0)
+
+
+def _end(status: int) -> NoReturn:
+    """End as Python does, but for taking each module apart, which takes longer than a small app's synth."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _as_main(script: str) -> dict[str, Any]:
+    """Return the names of a new `__main__`, as Python makes it for a script."""
+    main_module = ModuleType("__main__")
+    main_module.__file__ = script
+    main_module.__loader__ = SourceFileLoader("__main__", script)
+    main_module.__dict__["__builtins__"] = builtins
+    sys.modules["__main__"] = main_module
+    return main_module.__dict__
+
+
+def _code_of(script: str) -> CodeType:
+    return compile(Path(script).read_bytes(), script, "exec", dont_inherit=True)
+
+
+def _from(script: str, frames: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames that are not the app's, as it would not have them if it had been started itself."""
+    own = frames
+    while own is not None and own.tb_frame.f_code.co_filename != script:
+        own = own.tb_next
+    return own
+
+
+if __name__ == "__main__":
+    main()
