@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from service.database import Sessions, alone, now
 from service.models import Grant, ServiceIdentity, TargetRow
 from service.settings import LOOPBACK, Settings, SettingsInvalid
-from stagedoor.target import Trust
+from stagedoor.target import ImageBuilds, Trust
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,7 @@ class DeclaredTarget(_Strict):
     lookup_role: Arn | None = None
     external_id: str | None = None
     permissions_boundary: Arn | None = None
+    image_builds: ImageBuilds = ImageBuilds.REFUSED
     denied_types: list[Pattern] | None = None
     allowed_transforms: list[Pattern] | None = None
 

@@ -7,7 +7,7 @@ from sqlalchemy import Float, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.models.base import Base, Id, Json, by_value
-from stagedoor.target import Trust
+from stagedoor.target import ImageBuilds, Trust
 
 
 class ServiceIdentity(Base):
@@ -38,6 +38,7 @@ class TargetRow(Base):
     lookup_role: Mapped[str | None]
     external_id: Mapped[str | None]
     permissions_boundary: Mapped[str | None]
+    image_builds: Mapped[ImageBuilds] = mapped_column(by_value(ImageBuilds), server_default=ImageBuilds.REFUSED.value)
     denied_types: Mapped[list[Any] | None]  # None: as the target's trust has it
     allowed_transforms: Mapped[list[Any] | None]
     created_at: Mapped[datetime]

@@ -29,6 +29,7 @@ def target_of(row: TargetRow) -> Target:
         lookup_role=row.lookup_role,
         external_id=row.external_id,
         permissions_boundary=row.permissions_boundary,
+        image_builds=row.image_builds,
     )
 
 
@@ -43,9 +44,11 @@ def rules_of(row: TargetRow) -> AssemblyRules:
 
 
 def frozen_target(stage: Stage) -> Target:
-    """Return the target that a stage was born in, whatever became of the row since."""
+    """Return the target that a stage was born in, whatever became of the row since. What runs on our own machine,
+    the builds of images, is as the operator says now.
+    """
     fields: dict[str, Any] = dict(stage.frozen_target)
-    return Target(**{**fields, "trust": Trust(fields["trust"])})
+    return Target(**{**fields, "trust": Trust(fields["trust"]), "image_builds": stage.target.image_builds})
 
 
 def apply_wishes(session: Session, source: Source, wishes: Wishes, *, cause: str, again: bool) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from service.models import Grant, ServiceIdentity, TargetRow
 from service.settings import Settings, SettingsInvalid
+from service.stages.intents import target_of
 from service.targets import declared_targets, prepare
 
 GOOD = """
@@ -36,6 +37,16 @@ def test_targets_and_grants_become_what_the_file_says_each_time(database, tmp_pa
         (grant,) = session.scalars(select(Grant))
     assert (target.name, target.region, target.trust.value) == ("previews", "eu-west-1", "preview")
     assert grant.repository == "umbrella/app"
+
+
+def test_images_are_built_only_where_the_operator_says_so_and_as_long(database, tmp_path):
+    allowed = GOOD.replace('trust = "preview"', 'trust = "preview"\nimage_builds = "confined"')
+    found = []
+    for text in (GOOD, allowed, GOOD):
+        prepare(database, settings(tmp_path, text))
+        with database() as session:
+            found.append(target_of(session.scalars(select(TargetRow)).one()).image_builds)
+    assert found == ["refused", "confined", "refused"]
 
 
 def test_the_services_id_is_given_once(database, tmp_path):
