@@ -71,7 +71,9 @@ def line_of(event: Event) -> str:
             why = f": {event.message}" if event.status.endswith("FAILED") and event.message else ""
             line = f"{event.subject}: {words_for(event.status)}{took}{why}"
             line = "" if event.status.endswith("_IN_PROGRESS") else line
-        case EventKind.PHASE | EventKind.ASSET:
+        case EventKind.ASSET:
+            line = "" if event.status == "uploading" else f"{event.subject}: {event.status}{took}"
+        case EventKind.PHASE:
             line = f"{event.subject}: {event.status}{took}"
     return line
 

@@ -72,7 +72,7 @@ class Progress:
                 self._resource(event, now)
             case EventKind.ASSET:
                 phase = self.phases.setdefault("publish", Item("publish", began=now))
-                phase.detail = f"{event.subject}: {event.status}"
+                phase.detail = f"{event.subject}: {(event.status == 'uploading' and event.message) or event.status}"
             case EventKind.WARNING:
                 self.warnings.append(event)
             case EventKind.LOG:
