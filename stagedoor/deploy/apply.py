@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.assets import address_assets
@@ -20,6 +21,7 @@ from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.deletion import cancel_update
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import Action, KnownStack, Plan, plan_deploy
+from stagedoor.deploy.plan_json import plan_as_json
 from stagedoor.deploy.publish import Publishing
 from stagedoor.deploy.published import Published
 from stagedoor.deploy.remove import delete_stacks
@@ -73,10 +75,11 @@ def deploy(
     CloudFormation or was told to roll back, and the next deploy takes it up.
     """
     with tempfile.TemporaryDirectory(prefix="stagedoor-") as scratch:
-        with _phase(emit, "plan"):
+        with _phase(emit, "plan") as told:
             addressed = address_assets(assembly, clients.target, Path(scratch))
             plan = plan_deploy(addressed, identity, clients, known, hotswaps)
             plan.check()
+            told.update(plan_as_json(plan))
         if plan.unchanged:
             return _nothing_to_do(plan, emit)
         with Publishing(addressed, _changing(plan), clients, emit, published) as publishing, _phase(emit, "apply"):
@@ -198,13 +201,16 @@ def _deployed(plan: Plan, actual: Mapping[str, ActualStack | None], *, unchanged
 
 
 @contextmanager
-def _phase(emit: Emit, name: str) -> Iterator[None]:
-    """Say when a phase begins and how it ends. Nothing is emitted on the way out of an error that emitting raised."""
+def _phase(emit: Emit, name: str) -> Iterator[dict[str, Any]]:
+    """Say when a phase begins and how it ends, with what is put into the dictionary. Nothing is emitted on the way out
+    of an error that emitting raised.
+    """
+    told: dict[str, Any] = {}
     began = time.monotonic()
     emit(Event(EventKind.PHASE, name, "started"))
     try:
-        yield
+        yield told
     except UserError as error:
         emit(Event(EventKind.PHASE, name, "failed", error.what, time.monotonic() - began))
         raise
-    emit(Event(EventKind.PHASE, name, "done", seconds=time.monotonic() - began))
+    emit(Event(EventKind.PHASE, name, "done", seconds=time.monotonic() - began, data=told))
