@@ -7,9 +7,10 @@ changes nothing that its successor did. Code comes before configuration, and a v
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -27,6 +28,7 @@ PATIENCE = 600.0
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.5
 _ATTEMPTS = 5
+_CONFLICTS = frozenset({"PreconditionFailed", "ResourceConflict"})
 _MARK = "Hotswapped by Stagedoor"
 """The description of the versions that a hotswap publishes, by which they are found again."""
 
@@ -45,6 +47,29 @@ _INLINE_FILES = {"python": "index.py", "nodejs": "index.js"}
 
 class SwapFailed(Exception):
     """The service refused a swap or could not finish it; the message is its reason."""
+
+
+class Swapping(Protocol):
+    """One resource's swap. `touched` tells whether anything was changed, whatever `run` raised."""
+
+    touched: bool
+
+    def run(self) -> None:
+        """Change what is to be changed. Raises `SwapFailed` and `ClientError`."""
+
+
+@contextmanager
+def touching(swapping: Swapping) -> Iterator[None]:
+    """Frame a changing call: it counts as made unless the service has said that it did nothing."""
+    before, swapping.touched = swapping.touched, True
+    try:
+        yield
+    except ClientError as error:
+        # A call that took effect and whose answer was lost conflicts with itself when the SDK repeats it.
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+        if status < 500 and error_code(error) not in _CONFLICTS:
+            swapping.touched = before
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +141,7 @@ def _setting(path: str, value: Any) -> Any:
 
 @dataclass(slots=True)
 class FunctionSwap:
-    """Makes a change. `touched` tells afterwards whether anything was changed, whatever `run` raised.
-
-    `pause` waits so many seconds, and raises when the work is to stop.
-    """
+    """Makes a change, as a `Swapping`. `pause` waits so many seconds, and raises when the work is to stop."""
 
     client: "LambdaClient"
     change: FunctionChange
@@ -137,7 +159,7 @@ class FunctionSwap:
                 self._attempt()
             except ClientError as error:
                 # Somebody else changed the function, or a call took effect whose answer was lost.
-                if error_code(error) not in ("PreconditionFailed", "ResourceConflict") or attempt == _ATTEMPTS - 1:
+                if error_code(error) not in _CONFLICTS or attempt == _ATTEMPTS - 1:
                     raise
                 self.pause(_FIRST_PAUSE * (attempt + 1))
             else:
@@ -149,24 +171,24 @@ class FunctionSwap:
         if change.code:
             # What is left out here would be the default, not what the function has.
             kept: dict[str, Any] = {"Architectures": function.get("Architectures", ["x86_64"])}
-            self.touched = True
-            client.update_function_code(
-                FunctionName=change.name, RevisionId=function["RevisionId"], **change.code, **kept
-            )
+            with touching(self):
+                client.update_function_code(
+                    FunctionName=change.name, RevisionId=function["RevisionId"], **change.code, **kept
+                )
             function = self._settled(updated=True)
         settings = {**change.settings, **self._environment(function)}
         if settings:
-            self.touched = True
-            client.update_function_configuration(
-                FunctionName=change.name, RevisionId=function["RevisionId"], **settings
-            )
+            with touching(self):
+                client.update_function_configuration(
+                    FunctionName=change.name, RevisionId=function["RevisionId"], **settings
+                )
             function = self._settled(updated=True)
         version = change.version
         if change.publish:
-            self.touched = True
-            version = client.publish_version(
-                FunctionName=change.name, RevisionId=function["RevisionId"], Description=_MARK
-            )["Version"]
+            with touching(self):
+                version = client.publish_version(
+                    FunctionName=change.name, RevisionId=function["RevisionId"], Description=_MARK
+                )["Version"]
             self._settled(version)
         if version:
             self._point_aliases(version)
@@ -209,10 +231,10 @@ class FunctionSwap:
         for alias in self.change.aliases:
             now = self.client.get_alias(FunctionName=name, Name=alias)
             if now["FunctionVersion"] != version:
-                self.touched = True
-                self.client.update_alias(
-                    FunctionName=name, Name=alias, FunctionVersion=version, RevisionId=now["RevisionId"]
-                )
+                with touching(self):
+                    self.client.update_alias(
+                        FunctionName=name, Name=alias, FunctionVersion=version, RevisionId=now["RevisionId"]
+                    )
         for page in self.client.get_paginator("list_versions_by_function").paginate(FunctionName=name):
             for one in page["Versions"]:
                 if one.get("Description") == _MARK and one["Version"] not in ("$LATEST", version):

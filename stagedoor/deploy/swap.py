@@ -19,7 +19,7 @@ from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.drift import IN_DOUBT, Drift, Drifts, DriftsUnreadable, digest
 from stagedoor.deploy.failure import DeployFailed
-from stagedoor.deploy.function_swap import FunctionSwap, SwapFailed, function_change
+from stagedoor.deploy.function_swap import FunctionSwap, SwapFailed, Swapping, function_change, touching
 from stagedoor.deploy.hotswap import DEFINITION, FUNCTION, ResourceSwap, Swap, find_restoration, find_swap
 from stagedoor.deploy.ledger import Ledger, Step
 from stagedoor.deploy.plan import Action, Decision, Wanted, decide
@@ -179,11 +179,11 @@ class StackSwap:
         for error in sorted(errors, key=lambda one: isinstance(one, NotSwapped)):
             raise error
 
-    def _works(self, swap: Swap, template: Template) -> "dict[str, _Swapping]":
+    def _works(self, swap: Swap, template: Template) -> dict[str, Swapping]:
         physical_ids = read_physical_ids(self.clients, self.actual.arn)
         scope = scope_in_account(template, self.actual, physical_ids)
         definitions = template["Resources"]
-        works: dict[str, _Swapping] = {}
+        works: dict[str, Swapping] = {}
         try:
             for resource in swap.resources:
                 if resource.type == FUNCTION:
@@ -207,7 +207,7 @@ class StackSwap:
             raise _Stopped
 
     def _begin(
-        self, resource: ResourceSwap, work: "_Swapping", swappers: ThreadPoolExecutor
+        self, resource: ResourceSwap, work: Swapping, swappers: ThreadPoolExecutor
     ) -> "tuple[Step, Future[None]]":
         subject = f"{self.wanted.name}/{resource.logical_id}"[:_SUBJECT_LIMIT]
         step = self.ledger.begin("hotswap", subject, {"arn": self.actual.arn, "paths": list(resource.wanted)})
@@ -217,7 +217,7 @@ class StackSwap:
     def _end(
         self,
         resource: ResourceSwap,
-        work: "_Swapping",
+        work: Swapping,
         running: "Mapping[str, tuple[Step, Future[None]]]",
         drift: Drift,
         errors: list[Exception],
@@ -280,8 +280,5 @@ class StateMachineSwap:
 
     def run(self) -> None:
         """Change it. Executions that begin within the next seconds may still take the old definition."""
-        self.client.update_state_machine(stateMachineArn=self.arn, definition=self.definition)
-        self.touched = True
-
-
-_Swapping = FunctionSwap | StateMachineSwap
+        with touching(self):
+            self.client.update_state_machine(stateMachineArn=self.arn, definition=self.definition)

@@ -7,10 +7,11 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.apply import Deployed, deploy
-from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.drift import ParameterDrifts
 from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
@@ -43,7 +44,9 @@ class Shop:
     events: list[Event] = field(default_factory=list)
     runs: int = 0
 
-    def wanted(self, *codes: str, other: str = "same", version: bool = False, **properties: Any) -> Assembly:
+    def wanted(
+        self, *codes: str, other: str = "same", version: bool = False, machine: str = "", **properties: Any
+    ) -> Assembly:
         """Return the app with a function for each code, and a parameter beside them."""
         self.runs += 1
         directory = self.directory / str(self.runs)
@@ -79,6 +82,12 @@ class Shop:
                         "Name": "live",
                     },
                 }
+        if machine:
+            definition = {"StartAt": machine, "States": {machine: {"Type": "Succeed"}}}
+            resources["Machine"] = {
+                "Type": "AWS::StepFunctions::StateMachine",
+                "Properties": {"DefinitionString": json.dumps(definition), "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}},
+            }
         body = template(**resources)
         paths = {f"F{number}": f"Api/F{number}" for number in range(len(codes))}
         return Assembly(directory, (stack(directory, "Api", body, assets=tuple(assets), construct_paths=paths),))
@@ -247,3 +256,27 @@ def test_a_failed_hotswap_names_the_construct_and_the_next_deploy_goes_by_cloudf
         shop.deploy(shop.wanted("two", Layers=[f"arn:aws:lambda:us-east-1:{shop.target.account}:layer:none:1"]))
     shop.deploy(shop.wanted("two"))
     assert (shop.way, shop.code(), records()) == ("UPDATE_COMPLETE", "two", [])
+
+
+def test_who_may_not_swap_deploys_by_cloudformation_in_the_same_run(shop: Shop):
+    shop.deploy(shop.wanted("one"))
+    client = shop.clients.client("lambda", Phase.DEPLOY)
+
+    def deny(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not you"}}, "UpdateFunctionCode")
+
+    client.meta.events.register("before-call.lambda.UpdateFunctionCode", deny)
+    shop.deploy(shop.wanted("two"))
+    assert (shop.way, shop.code(), records()) == ("UPDATE_COMPLETE", "two", [])
+    warnings = [event.message for event in shop.events if event.kind is EventKind.WARNING]
+    assert "goes by CloudFormation: Api/F0 (AWS::Lambda::Function): not you" in warnings[0]
+
+
+def test_a_state_machine_gets_its_new_definition(shop: Shop):
+    shop.deploy(shop.wanted("one", machine="First"))
+    shop.deploy(shop.wanted("one", machine="Second"))
+    assert shop.way == "HOTSWAP_COMPLETE"
+    client = boto3.Session().client("stepfunctions")
+    (machine,) = client.list_state_machines()["stateMachines"]
+    definition = client.describe_state_machine(stateMachineArn=machine["stateMachineArn"])["definition"]
+    assert json.loads(definition)["StartAt"] == "Second"
