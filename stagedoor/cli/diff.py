@@ -16,6 +16,7 @@ from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, find_stage
 from stagedoor.cli.work import Work, at_work
 from stagedoor.deploy.assets import address_assets
+from stagedoor.deploy.insides import with_insides
 from stagedoor.deploy.plan import Plan, plan_deploy
 from stagedoor.deploy.plan_json import plan_as_json
 from stagedoor.deploy.trial import with_change_sets
@@ -73,4 +74,6 @@ def _plan(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> Plan
         assembly = stage_assembly(work, own, identity, found.target, folder)
         with work.phase("plan"):
             addressed = address_assets(assembly, found.target, Path(folder) / "addressed")
-            return plan_deploy(addressed, identity, found.clients, found.known, hotswaps_of(identity, found.clients))
+            hotswaps = hotswaps_of(identity, found.clients)
+            plan = plan_deploy(addressed, identity, found.clients, found.known, hotswaps)
+            return with_insides(plan, found.clients)

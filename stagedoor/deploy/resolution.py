@@ -82,8 +82,8 @@ def is_hidden(definition: Any) -> bool:
 def values_of(template: Template, given: Mapping[str, Any], stack_name: str, target: Target) -> dict[str, Any]:
     """Return what the parameters of a template, and the pseudo parameters, stand for.
 
-    `given` are the parameters' values. Not in the result are those that only the account can tell; hidden ones are
-    `HIDDEN`.
+    `given` are the parameters' values, or functions that stand for them. What only the account can tell is not in the
+    result, and hidden values are `HIDDEN`.
     """
     values: dict[str, Any] = {
         "AWS::AccountId": target.account,
@@ -98,8 +98,11 @@ def values_of(template: Template, given: Mapping[str, Any], stack_name: str, tar
             values[name] = HIDDEN
         # Such a parameter's value is the name of what holds the value, which only the account knows.
         elif name in given and not kind.startswith("AWS::SSM::Parameter::Value"):
-            text = str(given[name])
-            values[name] = text.split(",") if kind == "CommaDelimitedList" or kind.startswith("List<") else text
+            several = kind == "CommaDelimitedList" or kind.startswith("List<")
+            # What a stack passes on to one nested in it may be a function or a list.
+            plain = isinstance(given[name], str | int | float)
+            text = _scalar(given[name]) if plain else given[name]
+            values[name] = text.split(",") if several and plain else text
     return values
 
 
