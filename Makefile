@@ -50,7 +50,7 @@ demo: setup ## the whole story of a pull request, on this machine
 up: setup ## start the same and stay
 	@$(RUN)/python -m demo up
 
-test: setup tests/node/node_modules/.made ## every test
+test: setup tests/node/node_modules/.made bench/peers/node_modules/.made ## every test
 	@$(RUN)/pytest -n 2 --dist loadgroup
 
 storm: setup ## one test alone: the service under kills, freezes and a lost queue

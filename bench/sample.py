@@ -12,7 +12,7 @@ APP = Path(__file__).parent / "sample_app"
 NOTES = ROOT / "examples" / "notes"
 """The sample app has the example's dependencies and lock file, so both are installed once."""
 
-STACKS = ("Data", "Work", "Api")
+STACKS = ("ShopData", "ShopWork", "ShopApi")
 _HANDLER = Path("functions/orders/handler.py")
 
 

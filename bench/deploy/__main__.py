@@ -15,6 +15,7 @@ ROWS = {
     "changed": "bench.deploy.shell:changed",
     "new": "bench.deploy.ready:all_new",
     "first": "bench.deploy.ready:first",
+    "model": "bench.deploy.model:overhead",
 }
 """Each row, and the function that measures it in a number of rounds."""
 

@@ -14,7 +14,7 @@ from stagedoor.cli.account import find_target
 from stagedoor.deploy.apply import Deployed, deploy
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.ledger import MemoryLedger
-from stagedoor.events import Emit, silent
+from stagedoor.events import silent
 from stagedoor.naming import StageIdentity
 from stagedoor.target import Target, Trust
 
@@ -26,14 +26,17 @@ def stage(name: str) -> StageIdentity:
     return StageIdentity("shop", name, f"shop-{name}", "local/bench", "local")
 
 
-def deploy_assembly(directory: Path, identity: StageIdentity, target: Target, emit: Emit = silent) -> Deployed:
-    """Take a ready assembly to a stage, in the account that the environment names."""
+def deploy_assembly(directory: Path, identity: StageIdentity, target: Target, *, alone: bool = True) -> Deployed:
+    """Take a ready assembly to a stage, in the account that the environment names.
+
+    `alone`, as the command line is, stacks are changed at once; else by change sets, as the service does it.
+    """
     with tempfile.TemporaryDirectory(prefix="stagedoor-bench-") as folder:
         assembly = read_assembly(directory)
         inspect_assembly(assembly, target)
         rewritten = rewrite_assembly(assembly, identity, target, Path(folder) / "stage.out")
         ledger = MemoryLedger(identity.stage)
-        return deploy(rewritten.assembly, identity, Clients(target), ledger, emit)
+        return deploy(rewritten.assembly, identity, Clients(target), ledger, silent, alone=alone)
 
 
 def main() -> None:

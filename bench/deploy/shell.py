@@ -108,7 +108,7 @@ def _must_be(said: str, *, unchanged: bool) -> None:
 def _notices_a_hand(here: Place, ours: Program) -> bool:
     """Change a stack by hand, and return whether our next deploy does something about it."""
     cloudformation = here.client("cloudformation", OURS)
-    stack = next(s for s in cloudformation.describe_stacks()["Stacks"] if s["StackName"].endswith("-Data"))
+    stack = next(s for s in cloudformation.describe_stacks()["Stacks"] if s["StackName"].endswith("-ShopData"))
     template = cloudformation.get_template(StackName=stack["StackName"])["TemplateBody"]
     template = json.loads(template) if isinstance(template, str) else template
     parameter = next(r for r in template["Resources"].values() if r["Type"] == "AWS::SSM::Parameter")

@@ -80,7 +80,7 @@ def function(scope, name, folder, environment):
 
 
 app = cdk.App()
-data = Data(app, "Data")
-Work(app, "Work", data)
-Api(app, "Api", data)
+data = Data(app, "ShopData")
+Work(app, "ShopWork", data)
+Api(app, "ShopApi", data)
 app.synth()
