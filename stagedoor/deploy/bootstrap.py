@@ -1,4 +1,4 @@
-"""What an account needs before a first deploy: a bucket for assets, and a parameter that says so.
+"""What an account needs before a first deploy: a bucket for assets, a repository for images, a parameter that says so.
 
 An environment that `cdk bootstrap` prepared is used as it is. The names are CDK's own, so that templates find what they
 look for (https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html).
@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from stagedoor.assembly.model import Template
 from stagedoor.assembly.target_names import assets_bucket
 from stagedoor.deploy.clients import Clients, Phase
+from stagedoor.deploy.images import image_repository
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.stacks import GOOD, error_code, read_stack
 from stagedoor.deploy.together import run_alone
@@ -50,6 +51,17 @@ _ONLY_BY_TLS = {
     "Resource": [_OWN_ARN, {"Fn::Join": ["/", [_OWN_ARN, "*"]]}],
     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
 }
+_LAMBDA_MAY_PULL = {
+    "Effect": "Allow",
+    "Principal": {"Service": "lambda.amazonaws.com"},
+    "Action": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+    "Condition": {
+        "StringLike": {
+            "aws:sourceArn": {"Fn::Sub": "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:*"}
+        }
+    },
+}
+"""Source: https://docs.aws.amazon.com/lambda/latest/dg/images-create.html."""
 
 
 class NotBootstrapped(TargetUnusable):
@@ -132,7 +144,9 @@ def bootstrap(clients: Clients, target: Target, emit: Emit) -> Bootstrap:
 
 
 def template(target: Target) -> Template:
-    """Return our own template: a private, versioned, encrypted bucket that outlives its stack, and the parameter."""
+    """Return our own template: a private, versioned, encrypted bucket and a repository, which outlive their stack, and
+    the parameter. Images keep their tags: a tag is the hash of what it stands for.
+    """
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Where Stagedoor and CDK put the assets of this account and region.",
@@ -150,6 +164,16 @@ def template(target: Target) -> Template:
                     "Bucket": {"Ref": "Assets"},
                     "PolicyDocument": {"Version": "2012-10-17", "Statement": [_ONLY_BY_TLS]},
                 },
+            },
+            "Images": {
+                "Type": "AWS::ECR::Repository",
+                "Properties": {
+                    "RepositoryName": image_repository(target),
+                    "ImageTagMutability": "IMMUTABLE",
+                    "RepositoryPolicyText": {"Version": "2012-10-17", "Statement": [_LAMBDA_MAY_PULL]},
+                },
+                "DeletionPolicy": "RetainExceptOnCreate",
+                "UpdateReplacePolicy": "Retain",
             },
             "Version": {
                 "Type": "AWS::SSM::Parameter",

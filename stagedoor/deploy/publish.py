@@ -112,17 +112,15 @@ class Publishing:
         try:
             if self._assets:
                 self._begin(self._bootstrap())
-        except UserError as error:
-            self._tell_phase("failed", error.what)
+        except BaseException as error:
+            self._end()
+            if isinstance(error, UserError):
+                self._tell_phase("failed", error.what)
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._stop.set()
-        self._senders.shutdown(cancel_futures=True)
-        self._builders.shutdown(cancel_futures=True)
-        self._parts.shutdown()
-        self._open.close()
+        self._end()
         if isinstance(error, UserError):
             self._published.forget(self._place)
         elif self._place:
@@ -144,6 +142,13 @@ class Publishing:
             self._tell_phase("failed", error.what)
             raise
         self._tell_phase("done")
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._senders.shutdown(cancel_futures=True)
+        self._builders.shutdown(cancel_futures=True)
+        self._parts.shutdown()
+        self._open.close()
 
     def _bootstrap(self) -> Bootstrap:
         bootstrap = find_bootstrap(self._clients, self._clients.target)

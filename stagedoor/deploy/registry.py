@@ -43,7 +43,7 @@ class ImageRegistry:
         except ecr.exceptions.RepositoryNotFoundException:
             raise NoImageRepository(
                 f"Account {self.clients.target.account} has no repository {image.repository!a} for container images.",
-                "Run `cdk bootstrap` there; `stagedoor bootstrap` alone makes none.",
+                f"Make one: `aws ecr create-repository --repository-name {image.repository}`.",
             ) from None
         return bool(found["imageDetails"])
 

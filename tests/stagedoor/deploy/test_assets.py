@@ -1,5 +1,6 @@
 import io
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,21 @@ def test_equal_files_make_equal_keys_and_equal_bytes(tmp_path: Path):
     os.utime(two.source / "b.py", (1, 1))
     assert content_hash(one, first) == content_hash(two, second)
     assert archive(one, first) == archive(two, second)
+
+
+def test_an_archive_holds_what_the_asset_holds_packed_where_that_gains_something(tmp_path: Path):
+    asset = code_asset(tmp_path, TARGET, {"text.py": "text\n" * 100_000, "empty": ""})
+    (asset.source / "noise").write_bytes(os.urandom(300_000))
+    (asset.source / "run").write_text("#!")
+    (asset.source / "run").chmod(0o755)
+    with zipfile.ZipFile(io.BytesIO(archive(asset, tmp_path))) as packed:
+        assert packed.testzip() is None
+        assert {name: packed.read(name) for name in packed.namelist()} == {
+            path.name: path.read_bytes() for path in asset.source.iterdir()
+        }
+        assert packed.getinfo("text.py").compress_size < 10_000
+        assert packed.getinfo("noise").compress_type == zipfile.ZIP_STORED
+        assert packed.getinfo("run").external_attr >> 16 == 0o100755
 
 
 def test_what_an_assembly_claims_is_no_address(tmp_path: Path):

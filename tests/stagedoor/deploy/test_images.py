@@ -18,6 +18,7 @@ import pytest
 
 from demo.aws.server import LocalAws
 from stagedoor.assembly.model import Assembly, DockerImageAsset
+from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.docker import ImageBuildFailed, ImagePushFailed, NoDocker
@@ -29,14 +30,16 @@ from stagedoor.deploy.images import (
     image_hash,
     image_repository,
 )
+from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.publish import Publishing
 from stagedoor.deploy.registry import NoImageRepository
+from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.deploy.together import run_alone
 from stagedoor.errors import LeaseLost
 from stagedoor.events import Emit, Event, EventKind, silent
 from stagedoor.target import ImageBuilds, Target, Trust
 from tests.stagedoor.deploy import scripted_docker
-from tests.stagedoor.deploy.assemblies import parameter, stack, template
+from tests.stagedoor.deploy.assemblies import IDENTITY, parameter, stack, template
 
 CLAIMED = "b" * 64
 TARGET = Target("t", "111122223333", "us-east-1", image_builds=ImageBuilds.CONFINED)
@@ -211,8 +214,7 @@ def docker(tmp_path: Path, target: Target, deploy_aws: LocalAws, monkeypatch: py
 
 @pytest.fixture
 def builder(target: Target, clients: Clients) -> Target:
-    """A target that builds images, with a repository for them."""
-    boto3.Session().client("ecr").create_repository(repositoryName=image_repository(target))
+    """A target that builds images."""
     return replace(target, image_builds=ImageBuilds.CONFINED)
 
 
@@ -266,8 +268,11 @@ def test_without_a_docker_nothing_is_begun(
         (docker.folder / "docker").unlink()
     else:
         docker.script(**broken)
+    one = stack(app, "One", template(Value=parameter("x")), assets=(image(app, builder),))
+    two = stack(app, "Two", template(Value=parameter("x")))
     with pytest.raises(NoDocker, match="Docker"):
-        Publishing(with_image(app, image(app, builder), builder), ["One"], Clients(builder), silent).__enter__()
+        deploy(Assembly(app, (two, one)), IDENTITY, Clients(builder), MemoryLedger("1"), silent)
+    assert [found.name for found in read_all_stacks(Clients(builder))] == [f"stagedoor-bootstrap-{builder.qualifier}"]
 
 
 def test_what_cannot_be_built_is_said_in_docker_s_words(app: Path, builder: Target, docker: ScriptedDocker):
@@ -313,5 +318,6 @@ def test_who_lost_the_lease_while_building_pushes_nothing(app: Path, builder: Ta
 
 
 def test_an_account_without_a_repository_says_so(app: Path, target: Target, clients: Clients, docker: ScriptedDocker):
-    with pytest.raises(NoImageRepository, match="cdk bootstrap"):
+    boto3.Session().client("ecr").delete_repository(repositoryName=image_repository(target))
+    with pytest.raises(NoImageRepository, match="create-repository"):
         publish(with_image(app, image(app, target), replace(target, image_builds=ImageBuilds.CONFINED)), clients)
