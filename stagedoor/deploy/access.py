@@ -3,6 +3,8 @@
 No app can put these right: the person at the command line, or the operator of the target, can.
 """
 
+import re
+
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -11,25 +13,31 @@ from botocore.exceptions import (
     NoCredentialsError,
     ProfileNotFound,
 )
+from botocore.parsers import ResponseParserError
 
 from stagedoor.errors import TargetUnusable, UserError
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
-_STALE = frozenset(
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+"""Codes by which AWS says that credentials were good once, and are no longer."""
+
+_STALE = EXPIRED | frozenset(
     {
-        "ExpiredToken",
-        "ExpiredTokenException",
         "InvalidAccessKeyId",
         "InvalidClientTokenId",
-        "RequestExpired",
         "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
         "UnrecognizedClientException",
     }
 )
 _TOO_MANY = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
 """Codes of https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/CommonErrors.html and their kin in S3."""
 
+
+_CLOSED = frozenset({"OptInRequired", "RegionDisabledException", "SubscriptionRequiredException"})
+"""Codes of a region that the account has not enabled, or of a service that it has not signed up for."""
+
+_WHO = re.compile(r"User: (?P<who>\S+) is not authorized to perform: (?P<action>[\w:*-]+)")
+"""How AWS says who may not do what (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html)."""
 
 _UNKNOWN_CALL = frozenset({"InvalidAction", "UnknownOperationException", "NotImplemented", "UnsupportedOperation"})
 
@@ -44,6 +52,18 @@ class AccessDenied(TargetUnusable):
     """The credentials are not allowed to do what is needed."""
 
     id = "access-denied"
+
+
+class RegionClosed(TargetUnusable):
+    """The account has not enabled the region, or not signed up for the service."""
+
+    id = "region-closed"
+
+
+class Throttled(TargetUnusable):
+    """AWS went on refusing calls for being too many."""
+
+    id = "throttled"
 
 
 class AwsUnreachable(TargetUnusable):
@@ -61,7 +81,7 @@ def as_user_error(error: BaseException) -> UserError | None:
             )
         case ProfileNotFound():
             return NoCredentials(f"{error}.", "`aws configure list-profiles` names those that there are.")
-        case ConnectionError() | HTTPClientError():
+        case ConnectionError() | HTTPClientError() | ResponseParserError():  # the last: an answer that broke off
             return AwsUnreachable("AWS could not be reached.", "See that the network is up.", detail=str(error))
         case ClientError():
             return _refusal(error)
@@ -74,7 +94,12 @@ def judges_request(error: ClientError) -> bool:
     """Whether AWS says that the request itself is wrong, so that the same one would be refused again and always."""
     code = error.response["Error"]["Code"]
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-    return status < 500 and code not in _DENIED | _STALE | _TOO_MANY
+    return status < 500 and code not in _DENIED | _STALE | _TOO_MANY | _CLOSED
+
+
+def is_denied(error: ClientError) -> bool:
+    """Whether AWS says that whoever calls is not allowed to."""
+    return error.response["Error"]["Code"] in _DENIED
 
 
 def may_not_ask(error: ClientError) -> bool:
@@ -89,9 +114,22 @@ def _refusal(error: ClientError) -> UserError | None:
     if code in _STALE:
         return NoCredentials(f"AWS does not accept the credentials: {message}", "Sign in again.")
     if code in _DENIED:
-        return AccessDenied(
-            f"These credentials may not call {error.operation_name}.",
-            "Use others, or have them allowed it.",
+        return _denial(error, message)
+    if code in _CLOSED:
+        return RegionClosed(
+            f"The account may not use this region, or not {error.operation_name} in it: {message}",
+            "Enable the region in the account's settings, or choose another.",
+        )
+    if code in _TOO_MANY:
+        return Throttled(
+            f"AWS refused {error.operation_name} again and again, for too many calls in this account.",
+            "Try again in some minutes; fewer deploys at the same time help.",
             detail=message,
         )
     return None
+
+
+def _denial(error: ClientError, message: str) -> UserError:
+    named = _WHO.search(message)
+    who, action = (named["who"], named["action"]) if named else ("These credentials", error.operation_name)
+    return AccessDenied(f"{who} may not call {action}.", "Use others, or have them allowed it.", detail=message)

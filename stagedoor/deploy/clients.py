@@ -3,7 +3,9 @@
 import re
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import boto3
@@ -12,6 +14,7 @@ from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
 from botocore.loaders import create_loader
 
+from stagedoor.deploy.access import EXPIRED
 from stagedoor.deploy.pace import Budget
 from stagedoor.errors import TargetUnusable
 from stagedoor.target import Target
@@ -36,6 +39,9 @@ _DESCRIPTIONS = create_loader()
 _SESSION_SECONDS = 3600
 """How long an assumed role's credentials last; an hour is also the limit when one role assumes another
 (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
+
+_RENEWALS = 3
+"""How often one request is sent again with new credentials."""
 
 
 class WrongAccount(TargetUnusable):
@@ -73,6 +79,7 @@ class Clients:
         self._before_change = before_change
         self._user_agent = user_agent
         self._sessions: dict[str | None, boto3.Session] = {}
+        self._roles: dict[str, _TargetRole] = {}
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._checked: set[str | None] = set()
         self._lock = threading.RLock()
@@ -138,6 +145,8 @@ class Clients:
     def _make(self, service: Service, role: str | None) -> Any:
         client = self._session(role).client(service, region_name=self.target.region, config=self._config(service))
         client.meta.events.register("before-send", self._ask_before_change)
+        if role is not None:
+            client.meta.events.register("needs-retry", cast(Any, partial(self._renew, self._roles[role])))
         return client
 
     def _config(self, service: Service) -> Config:
@@ -156,12 +165,22 @@ class Clients:
         if not _READS.match(operation):
             self._before_change()
 
+    @staticmethod
+    def _renew(role: "_TargetRole", response: Any, attempts: int, **_: Any) -> float | None:
+        """Have a request that AWS refused for its role's credentials sent again at once, with new ones."""
+        code = response[1].get("Error", {}).get("Code") if response else None
+        if code not in EXPIRED or attempts > _RENEWALS:
+            return None
+        role.stale = True
+        return 0.0
+
     def _session(self, role: str | None) -> boto3.Session:
         if role not in self._sessions:
             core = botocore.session.Session()
             core.register_component("data_loader", _DESCRIPTIONS)
             if role is not None:
-                core.register_component("credential_provider", CredentialResolver([_TargetRole(self, role)]))
+                self._roles[role] = _TargetRole(self, role)
+                core.register_component("credential_provider", CredentialResolver([self._roles[role]]))
             self._sessions[role] = boto3.Session(botocore_session=core, region_name=self.target.region)
         return self._sessions[role]
 
@@ -185,15 +204,28 @@ class Clients:
 
 
 class _TargetRole(CredentialProvider):
-    """Tells botocore where a role's credentials come from; it fetches them anew before they expire."""
+    """Tells botocore where a role's credentials come from; it fetches them anew before they expire.
+
+    `stale`: AWS did not accept them although they should have lasted; they are fetched anew when they are next used.
+    """
 
     METHOD = "stagedoor-target-role"
 
     def __init__(self, clients: Clients, role: str) -> None:
         super().__init__()
+        self.stale = False
         self._clients = clients
         self._role = role
 
     def load(self) -> DeferredRefreshableCredentials:
         """Return credentials that are fetched when they are first used."""
-        return DeferredRefreshableCredentials(lambda: self._clients.assume(self._role), self.METHOD)
+        return DeferredRefreshableCredentials(self._fetch, self.METHOD, time_fetcher=self._now)
+
+    def _fetch(self) -> dict[str, str]:
+        self.stale = False
+        return self._clients.assume(self._role)
+
+    def _now(self) -> datetime:
+        """Return the time by which botocore judges whether they have expired."""
+        now = datetime.now(UTC)
+        return now + timedelta(days=1) if self.stale else now
