@@ -2,12 +2,14 @@
 
 An export's name is unique in an account and region, so each stage gets names of its own: the prefix, a hyphen, and the
 name that the export would have had. A name may be put together by functions; it is worked out under the app's own stack
-names and replaced by its text, at both ends. What the app does not export itself (shared infrastructure) is imported
+names and replaced by its text, at both ends; one that only the account knows is joined to the prefix, wherever the app
+writes the same. What the app does not export itself (shared infrastructure) is imported
 under the name that it has. `Fn::GetStackOutput` names a stack instead of an export.
 Rule: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +37,23 @@ def exported_names(template: Template, scope: Scope) -> Iterator[tuple[str, str 
             yield logical_id, evaluate(export["Name"], scope)
 
 
+def export_keys(template: Template, scope: Scope) -> Iterator[str]:
+    """Yield what marks an import as one of the app's own: an export's name, or its expression where that is all."""
+    for logical_id, name in exported_names(template, scope):
+        if isinstance(name, str):
+            yield name
+        elif name is Unresolved.UNKNOWN:
+            yield _written(section(template, "Outputs")[logical_id]["Export"]["Name"])
+
+
+def _written(expression: Any) -> str:
+    return json.dumps(expression, sort_keys=True)
+
+
+def _prefixed(expression: Any, prefix: str) -> Any:
+    return {"Fn::Join": ["-", [prefix, expression]]}
+
+
 def with_own_exports(template: Template, scope: Scope, prefix: str, stack_names: Mapping[str, str]) -> Template:
     """Return the template with its exports, imports of the app's own exports and `Fn::GetStackOutput`s renamed.
 
@@ -42,13 +61,16 @@ def with_own_exports(template: Template, scope: Scope, prefix: str, stack_names:
     """
     outputs = dict(section(template, "Outputs"))
     for logical_id, name in exported_names(template, scope):
-        if isinstance(name, str):
-            export = {**outputs[logical_id]["Export"], "Name": export_name(name, prefix)}
-            outputs[logical_id] = {**outputs[logical_id], "Export": export}
+        if name is not Unresolved.OWN:
+            export = outputs[logical_id]["Export"]
+            own = export_name(name, prefix) if isinstance(name, str) else _prefixed(export["Name"], prefix)
+            outputs[logical_id] = {**outputs[logical_id], "Export": {**export, "Name": own}}
     renamed = {**template, "Outputs": outputs} if outputs else template
 
     def imported(argument: Any) -> Any:
         name = evaluate(argument, scope)
+        if name is Unresolved.UNKNOWN and _written(argument) in scope.exported:
+            return _prefixed(argument, prefix)
         return export_name(name, prefix) if isinstance(name, str) and name in scope.exported else argument
 
     def output_of(argument: Any) -> Any:

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from stagedoor.assembly.exports import exported_names
-from stagedoor.assembly.expressions import Unresolved
 from stagedoor.assembly.leftovers import stack_literals, unknown_nested_stacks, unseen_resources
 from stagedoor.assembly.model import Finding, Stack
 from stagedoor.assembly.named_types import ATTACHED
@@ -80,10 +78,6 @@ def _literals(stack: Stack, part: TemplateTree, rewriting: Rewriting) -> Iterato
 
 
 def _unclear(stack: Stack, part: TemplateTree) -> Iterator[Finding]:
-    for logical_id, name in exported_names(part.template, part.scope):
-        if name is Unresolved.UNKNOWN:
-            what = "The name of this export cannot be told before it is deployed; another stage may have the same."
-            yield _finding(stack, part, logical_id, what, "Build the name from `Aws.STACK_NAME`.")
     for logical_id in unknown_nested_stacks(part.template, part.nested):
         what = "The template of this nested stack is not in the assembly, so it is deployed as it is."
         yield _finding(stack, part, logical_id, what, "Use `NestedStack` or `CfnInclude`, which bring it along.")

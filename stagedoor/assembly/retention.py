@@ -60,6 +60,16 @@ DATA = frozenset(
         "Events::Archive",
         "Backup::BackupVault",
         "CloudTrail::Trail",
+        "CloudTrail::EventDataStore",
+        "CodeBuild::ReportGroup",
+        "Glue::Database",
+        "QLDB::Ledger",
+        "RDS::GlobalCluster",
+        "DocDB::GlobalCluster",
+        "Neptune::GlobalCluster",
+        "NeptuneGraph::Graph",
+        "SDB::Domain",
+        "VerifiedPermissions::PolicyStore",
     )
 )
 """Types that hold data and belong to the stage alone."""
@@ -88,10 +98,7 @@ def account_wide(template: Template) -> frozenset[str]:
 
 
 def _disposable(resource: dict[str, Any]) -> dict[str, Any]:
-    type_name = resource["Type"]
-    if type_name not in DATA and type_name != "AWS::ElasticLoadBalancingV2::LoadBalancer":
-        return resource
-    properties = properties_of(resource)
+    type_name, properties = resource["Type"], properties_of(resource)
     changed = {key: value for key, value in _unprotected(type_name, properties).items() if key in properties}
     if type_name == "AWS::ECR::Repository":
         # CloudFormation refuses to delete a repository that holds images, unless it is told to empty it.
@@ -104,15 +111,22 @@ def _disposable(resource: dict[str, Any]) -> dict[str, Any]:
     return {**resource, **({"Properties": {**properties, **changed}} if changed else {}), **policies}
 
 
+_UNPROTECTED: dict[str, Any] = {
+    "AWS::Cognito::UserPool": "INACTIVE",
+    "AWS::AutoScaling::AutoScalingGroup": "none",
+    "AWS::VerifiedPermissions::PolicyStore": {"Mode": "DISABLED"},
+}
+"""How the types whose `DeletionProtection` is no boolean say that it is off."""
+
+
 def _unprotected(type_name: str, properties: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that would keep a resource from being deleted, switched off."""
-    if type_name == "AWS::Cognito::UserPool":
-        return {"DeletionProtection": "INACTIVE"}
     if type_name == "AWS::ElasticLoadBalancingV2::LoadBalancer":
         attributes = properties.get("LoadBalancerAttributes")
         off = [_attribute_off(item) for item in attributes] if isinstance(attributes, list) else attributes
         return {"LoadBalancerAttributes": off}
-    return {"DeletionProtection": False, "DeletionProtectionEnabled": False}
+    flags = ("DeletionProtectionEnabled", "TerminationProtectionEnabled", "DisableApiTermination")
+    return {"DeletionProtection": _UNPROTECTED.get(type_name, False), **dict.fromkeys(flags, False)}
 
 
 def _attribute_off(attribute: Any) -> Any:

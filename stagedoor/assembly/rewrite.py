@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stagedoor.assembly.cross_region import with_own_parameters
-from stagedoor.assembly.exports import export_name, exported_names, with_own_exports
+from stagedoor.assembly.exports import export_keys, export_name, with_own_exports
 from stagedoor.assembly.expressions import Scope, Unresolved
 from stagedoor.assembly.findings import Rewriting, fixed_name_findings, other_findings, refuse_fixed_names
 from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Rewritten, Stack, Template
@@ -100,8 +100,7 @@ def _rewritten(assembly: Assembly, original: Trees, rewriting: Rewriting, target
     """Return each stack's templates as the stage has them, in scopes where what is the stage's own is known as such."""
     prefix = rewriting.identity.prefix
     parts = [part for tree in original.values() for part in tree.all()]
-    names = {name for part in parts for _, name in exported_names(part.template, part.scope)}
-    exported = frozenset(name for name in names if isinstance(name, str))
+    exported = frozenset(key for part in parts for key in export_keys(part.template, part.scope))
     own_exports = frozenset(export_name(name, prefix) for name in exported) if prefix else exported
     trees = {}
     for stack in assembly.stacks:

@@ -154,10 +154,6 @@ REPORTED = {
     "this transform makes": {"Resources": {"Fn::Transform": {"Name": "AWS::Include"}}},
     "this macro makes": {"Transform": ["AWS::LanguageExtensions", "Ours"], "Resources": {}},
     "this module makes": {"Resources": {"M": {"Type": "My::S3::Bucket::MODULE"}}},
-    "export cannot be told": {
-        "Parameters": PARAMETERS,
-        "Outputs": {"O": {"Value": "v", "Export": {"Name": {"Ref": "Looked"}}}},
-    },
 }
 
 

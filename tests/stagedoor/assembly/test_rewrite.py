@@ -150,6 +150,20 @@ def test_an_export_whose_name_comes_from_a_parameter(write: Write, tmp_path: Pat
     assert template_of(out, "I")["Outputs"]["I"]["Value"] == {"Fn::ImportValue": renamed}
 
 
+def test_an_export_whose_name_only_the_account_knows(write: Write, tmp_path: Path) -> None:
+    name = {"Fn::Sub": "${Looked}-vpc"}
+    looked = {"Looked": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/team/name"}}
+    exporting = {"Parameters": looked, "Outputs": {"O": {"Value": "v", "Export": {"Name": name}}}}
+    importing = {"Parameters": looked, "Outputs": {"I": {"Value": {"Fn::ImportValue": name}}}}
+    others = {"Outputs": {"I": {"Value": {"Fn::ImportValue": {"Fn::Sub": "${Looked}-zone"}}}}}
+    assembly = read_assembly(write({"E": exporting, "I": importing, "Others": {**others, "Parameters": looked}}))
+    out = rewrite_assembly(assembly, PR_1, TARGET, tmp_path / "out").assembly
+    own = {"Fn::Join": ["-", [PR_1.prefix, name]]}
+    assert template_of(out, "E")["Outputs"]["O"]["Export"]["Name"] == own
+    assert template_of(out, "I")["Outputs"]["I"]["Value"] == {"Fn::ImportValue": own}
+    assert template_of(out, "Others")["Outputs"] == others["Outputs"]
+
+
 def test_cross_region_references(preview: Assembly) -> None:
     far = f"{PR_1.prefix}-Far"
     reader = resource(template_of(preview, "Far"), "Custom::CrossRegionExportReader")["Properties"]["ReaderProps"]
@@ -264,6 +278,26 @@ def test_a_previews_data_goes_with_it(app: Assembly, preview: Assembly) -> None:
     assert resource(nested_template(preview, "Api", "Cache"), "AWS::DynamoDB::Table")["DeletionPolicy"] == "Delete"
     assert resource(nested_template(preview, "Api", "DeepLog"), "AWS::Logs::LogGroup")["DeletionPolicy"] == "Delete"
     assert preview.stack("Api").termination_protection is False
+
+
+PROTECTED = {
+    "AWS::EKS::Cluster": ({"DeletionProtection": True}, {"DeletionProtection": False}),
+    "AWS::EC2::Instance": ({"DisableApiTermination": True}, {"DisableApiTermination": False}),
+    "AWS::Cognito::UserPool": ({"DeletionProtection": "ACTIVE"}, {"DeletionProtection": "INACTIVE"}),
+    "AWS::CloudTrail::EventDataStore": (
+        {"TerminationProtectionEnabled": True},
+        {"TerminationProtectionEnabled": False},
+    ),
+    "AWS::S3::Bucket": ({}, {}),
+}
+
+
+@pytest.mark.parametrize("type_name", PROTECTED)
+def test_nothing_in_a_preview_is_protected_from_deletion(write: Write, tmp_path: Path, type_name: str) -> None:
+    before, after = PROTECTED[type_name]
+    assembly = read_assembly(write({"Db": {"Resources": {"D": {"Type": type_name, "Properties": before}}}}))
+    out = rewrite_assembly(assembly, PR_1, TARGET, tmp_path / "out").assembly
+    assert template_of(out, "Db")["Resources"]["D"]["Properties"] == after
 
 
 def test_a_lasting_stage_keeps_its_data(app: Assembly, tmp_path: Path) -> None:
