@@ -30,6 +30,10 @@ def _condition(resource: Mapping[str, Any]) -> str | None:
     return condition if isinstance(condition, str) else None
 
 
+_CHAIN = 50
+"""How far conditions that name each other are followed. A template can hold a chain of any length."""
+
+
 @dataclass(slots=True)
 class _Conditions:
     """The conditions of a template; each is worked out once, and one that names itself is not known."""
@@ -37,15 +41,18 @@ class _Conditions:
     declared: Mapping[str, Any]
     scope: Scope
     known: dict[str, bool | None] = field(default_factory=dict)
+    chain: int = 0
 
     def named(self, name: Any) -> bool | None:
         """Return whether a condition holds; None: it cannot be told."""
         if not isinstance(name, str) or name not in self.declared:
             return None
-        if name not in self.known:
+        if name not in self.known and self.chain < _CHAIN:
             self.known[name] = None
+            self.chain += 1
             self.known[name] = self._holds(self.declared[name])
-        return self.known[name]
+            self.chain -= 1
+        return self.known.get(name)
 
     def _holds(self, condition: Any) -> bool | None:
         match condition:

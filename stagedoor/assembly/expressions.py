@@ -18,6 +18,10 @@ from stagedoor.target import Target
 _VARIABLE = re.compile(r"\$\{(!?)([^${}]+)\}")
 
 
+TEXT_LENGTH = 4_096
+"""No longer text is put together: no name is as long, and no parameter of CloudFormation's may be longer."""
+
+
 class Unresolved(Enum):
     """Why an expression has no text that is known beforehand."""
 
@@ -92,7 +96,11 @@ def _mixed(values: list[Value]) -> Value:
 
 def _joined(values: list[Value], delimiter: str = "") -> Value:
     texts = [value for value in values if isinstance(value, str)]
-    return delimiter.join(texts) if len(texts) == len(values) else _mixed(values)
+    if len(texts) < len(values):
+        return _mixed(values)
+    length = sum(map(len, texts)) + len(delimiter) * max(len(texts) - 1, 0)
+    # Nested stacks that pass on `${P}${P}` double it each time.
+    return delimiter.join(texts) if length <= TEXT_LENGTH else Unresolved.UNKNOWN
 
 
 def _ref(argument: Any, scope: Scope) -> Value:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+from stagedoor.assembly.documents import MalformedAssembly
 from stagedoor.assembly.expressions import evaluate
 from stagedoor.assembly.model import Assembly, Stack, Template
 from stagedoor.assembly.rules import AssemblyRules
@@ -19,6 +20,9 @@ MAPPING_KEYS = 200
 NAME_LENGTH = 255
 DESCRIPTION_BYTES = 1_024
 """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"""
+
+TREES_BYTES = 64_000_000
+"""Of all stacks' templates together, nested ones as often as they are nested: to look at 30 MB takes a second."""
 
 _LISTED = 10
 """How many things one error names."""
@@ -53,11 +57,19 @@ def check_templates(assembly: Assembly, target: Target, rules: AssemblyRules, te
 
     `template_bytes` is the most that one template may have.
     """
+    read = 0
     for stack in assembly.stacks:
         tree = load_tree(assembly.directory, stack, target).in_scope(stack.own_name, stack.parameters, frozenset())
         for part in tree.all():
             path = stack.template_path if part.asset is None else part.asset.source
-            _check_limits(part.template, stack, path.stat().st_size, template_bytes)
+            size = path.stat().st_size
+            read += size
+            if read > TREES_BYTES:
+                raise MalformedAssembly(
+                    f"The stacks of the assembly nest more than {TREES_BYTES // 1_000_000} MB of templates.",
+                    "Split the app into several.",
+                )
+            _check_limits(part.template, stack, size, template_bytes)
             if rules.looks_inside:
                 _check_transforms(part.template, stack, rules)
                 _check_types(part.template, stack, rules)

@@ -22,7 +22,9 @@ from stagedoor.assembly.writer import template_bytes
 from stagedoor.target import Target
 
 NESTED_TEMPLATES = 200
-"""Templates in one stack. CloudFormation allows 500 resources in one, each of which may be a nested stack."""
+NESTED_BYTES = 16_000_000
+"""Templates in one stack, and their size; one that is nested twice counts twice. CloudFormation allows 500 resources in
+one, each of which may be a nested stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,17 @@ class _Loader:
     assets: list[FileAsset]
     target: Target
     loaded: int = 0
+    size: int = 0
 
     def load(self, path: Path, asset: FileAsset | None) -> TemplateTree:
         self.loaded += 1
+        self.size += path.stat().st_size
         # A template that nests itself, or many that nest many, would be read for ever.
-        if self.loaded > NESTED_TEMPLATES:
-            raise MalformedAssembly(f"A stack nests more than {NESTED_TEMPLATES} templates.", SYNTH_AGAIN)
+        if self.loaded > NESTED_TEMPLATES or self.size > NESTED_BYTES:
+            raise MalformedAssembly(
+                f"A stack nests more than {NESTED_TEMPLATES} templates or {NESTED_BYTES // 1_000_000} MB of them.",
+                SYNTH_AGAIN,
+            )
         template = unrolled(read_document(self.directory, self.directory, path.relative_to(self.directory).as_posix()))
         nested = {}
         for logical_id, resource in resources(template):
