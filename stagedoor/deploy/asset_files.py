@@ -19,6 +19,7 @@ MOST_BYTES = 4 * 1024**3
 """The most that one asset may hold with its links followed: a few links that lead to each other's folders could make
 files without end."""
 
+_CHUNK = 1 << 17
 _FORMAT = b"stagedoor-asset-1\n"
 """Part of each hash: raised when what the archive of the same files unpacks to becomes another."""
 
@@ -51,7 +52,8 @@ def asset_files(asset: FileAsset, root: Path) -> list[AssetFile]:
     Raises `AssetOutsideAssembly` and `AssetTooLarge`.
     """
     if not asset.source.is_dir():
-        return [_file(asset.source.name, _inside(asset.source, root))]
+        only = _inside(asset.source, root)
+        return [_file(asset.source.name, only, only.stat())]
     found: list[AssetFile] = []
     total = 0
     for file in _walk(asset.source, root, "", (asset.source.resolve(),)):
@@ -79,8 +81,11 @@ def content_hash(asset: FileAsset, root: Path) -> str:
 
 def bytes_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _walk(directory: Path, root: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[AssetFile]:
@@ -92,14 +97,13 @@ def _walk(directory: Path, root: Path, prefix: str, above: tuple[Path, ...]) -> 
                 path = _inside(path, root)
                 if path in above:
                     continue
-            if path.is_dir():
+            if entry.is_dir():
                 yield from _walk(path, root, f"{name}/", (*above, path))
             else:
-                yield _file(name, path)
+                yield _file(name, path, entry.stat())
 
 
-def _file(name: str, path: Path) -> AssetFile:
-    status = path.stat()
+def _file(name: str, path: Path, status: os.stat_result) -> AssetFile:
     return AssetFile(name, path, bool(status.st_mode & stat.S_IXUSR), status.st_size)
 
 
