@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,14 @@ from stagedoor.deploy.clients import Clients
 from stagedoor.errors import UserError
 from stagedoor.events import silent
 from stagedoor.synth.context_file import ContextFile
-from stagedoor.synth.context_lookup import Account, NoProgress, look_up, synthesize_with_context
+from stagedoor.synth.context_lookup import (
+    PREVIEW_KEEPS,
+    Account,
+    NoLookupRole,
+    NoProgress,
+    look_up,
+    synthesize_with_context,
+)
 from stagedoor.synth.context_providers import LookupFailed
 from stagedoor.synth.context_query import Query, context_key, queries_of
 from stagedoor.synth.synthesis import SynthRequest
@@ -238,6 +246,41 @@ def test_what_the_app_has_written_down_comes_before_what_is_kept(account: Accoun
     told: list[Any] = []
     synthesize_with_context(asked, asking(told=told), account, ContextFile(asked), silent)
     assert told == [{"vpc": "kept"}]
+
+
+def test_the_account_is_looked_into_as_the_targets_lookup_role(account: Account) -> None:
+    role = f"arn:aws:iam::{TARGET.account}:role/looks"
+    target = replace(TARGET, deploy_role=f"arn:aws:iam::{TARGET.account}:role/deploys", lookup_role=role)
+    looking = Account(target, Clients(target).lookup, judges_request)
+    assert answer(looking, query("availability-zones"))[0] == "us-east-1a"
+    assert ":assumed-role/looks/" in looking.client("sts").get_caller_identity()["Arn"]
+    with pytest.raises(NoLookupRole, match="no role for looking"):
+        answer(replace(looking, target=replace(target, lookup_role=None)), query("availability-zones"))
+
+
+def test_what_is_kept_grows_old_for_previews_and_is_apart_by_all_that_decides_it(tmp_path: Path) -> None:
+    asked = request(tmp_path)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    ContextFile(asked, lambda: now).keep({"zones": ["a"]})
+    later = now + PREVIEW_KEEPS
+    assert ContextFile(asked, lambda: later - timedelta(seconds=1)).read() == {"zones": ["a"]}
+    assert ContextFile(asked, lambda: later).read() == {}
+    lasting = replace(asked, trust=Trust.PRODUCTION)
+    others = [lasting, replace(asked, account="3" * 12), replace(asked, region="eu-west-1")]
+    assert [ContextFile(other, lambda: now).read() for other in others] == [{}, {}, {}]
+    ContextFile(lasting, lambda: now).keep({"zones": ["a"]})
+    assert ContextFile(lasting, lambda: now + timedelta(days=3_000)).read() == {"zones": ["a"]}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"a": {"value": 1, "read_at": "soon"}}'])
+def test_a_file_that_somebody_spoiled_is_as_good_as_none(tmp_path: Path, text: str) -> None:
+    kept = ContextFile(request(tmp_path))
+    kept.keep({"zones": ["a"]})
+    (file,) = (tmp_path / "cache" / "context").iterdir()
+    file.write_text(text)
+    assert kept.read() == {}
+    kept.keep({"zones": ["b"]})
+    assert kept.read() == {"zones": ["b"]}
 
 
 @pytest.mark.parametrize("entry", [{}, {"key": 1, "provider": "ssm", "props": {}}, {"key": "a", "provider": "ssm"}])
