@@ -22,6 +22,7 @@ _ATTRIBUTES = ("DeletionPolicy", "UpdateReplacePolicy", "DependsOn", "CreationPo
 _IDENTIFYING = re.compile(r"(Arn|Id|Name)$")
 """Attributes that a new resource surely has another value of than the old."""
 
+_KEEPING = RETAINING - {"Snapshot"}
 _SECRET = re.compile(r"(?i)(password|passphrase|passwd|secret|secretstring|secretkey|token|privatekey|api_?key)s?$")
 """Names whose values are not shown, where they are text in the template."""
 
@@ -129,8 +130,8 @@ def _resource(
     if before is None and after is not None:
         return ResourceChange(logical_id, after["Type"], path, ChangeAction.ADD)
     if before is not None and after is None:
-        kept = before.get("DeletionPolicy") in RETAINING - {"Snapshot"}
-        lost = _loses_data(before["Type"], before.get("DeletionPolicy"))
+        policy = _policy(before, "DeletionPolicy")
+        kept, lost = policy in _KEEPING, _loses_data(before["Type"], policy)
         return ResourceChange(logical_id, before["Type"], path, ChangeAction.REMOVE, loses_data=lost, kept=kept)
     if before is None or after is None:
         return None
@@ -141,12 +142,13 @@ def _resource(
 
 def _modified(change: ResourceChange, changes: Sequence[ValueChange], after: Mapping[str, Any]) -> ResourceChange:
     replacement = max((one.replacement for one in changes), key=_RANK.index)
+    policy = _policy(after, "UpdateReplacePolicy")
     return replace(
         change,
         properties=tuple(changes),
         replacement=replacement,
-        loses_data=replacement is not Replacement.NEVER and _loses_data(change.type, after.get("UpdateReplacePolicy")),
-        kept=replacement is not Replacement.NEVER and after.get("UpdateReplacePolicy") in RETAINING - {"Snapshot"},
+        loses_data=replacement is not Replacement.NEVER and _loses_data(change.type, policy),
+        kept=replacement is not Replacement.NEVER and policy in _KEEPING,
     )
 
 
@@ -243,8 +245,14 @@ def _more(new: ValueChange, known: ValueChange | None) -> bool:
     return known is None or _RANK.index(new.replacement) > _RANK.index(known.replacement)
 
 
-def _loses_data(kind: str, policy: Any) -> bool:
-    if kind in SNAPSHOT_BY_DEFAULT and policy is None:
+def _policy(resource: Mapping[str, Any], name: str) -> str:
+    """Return a resource's deletion policy; empty where it has none, or one that a macro works out."""
+    found = resource.get(name)
+    return found if isinstance(found, str) else ""
+
+
+def _loses_data(kind: str, policy: str) -> bool:
+    if kind in SNAPSHOT_BY_DEFAULT and not policy:
         return False
     return kind in DATA and policy not in RETAINING
 

@@ -6,7 +6,7 @@ from typing import Any
 from stagedoor.assembly.model import Stack
 from stagedoor.assembly.template import construct_paths_of
 from stagedoor.deploy.differences import ResourceChange, difference
-from stagedoor.deploy.resolution import Comparison, Resolved, resolve, values_of
+from stagedoor.deploy.resolution import Comparison, Resolved, parameters_of, resolve, values_of
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.target import Target
 
@@ -35,7 +35,7 @@ def compared(before: dict[str, Any], after: dict[str, Any], name: str = "shop") 
 
 
 def resolved(template: dict[str, Any]) -> Resolved:
-    given = {key: value["Default"] for key, value in template.get("Parameters", {}).items() if "Default" in value}
+    given = {key: value["Default"] for key, value in parameters_of(template).items() if "Default" in value}
     return resolve(template, values_of(template, given, "shop", TARGET))
 
 
