@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
@@ -232,6 +232,8 @@ def _check(query: Query, target: Target) -> None:
 def _answer(query: Query, account: Account) -> Any:
     try:
         return PROVIDERS[query.provider](account.client, query)
+    except ParamValidationError as error:
+        raise query.invalid(f"AWS does not take it ({error.kwargs['report']})") from error
     except ClientError as error:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         if code in _DENIED and error.operation_name != "AssumeRole":

@@ -15,6 +15,9 @@ from stagedoor.synth.context_query import Query
 ClientOf = Callable[[str], Any]
 """Returns boto3's client of a service."""
 
+MOST = 50_000
+"""Things that are looked through for one answer. All images that there are would be some hundred thousand."""
+
 CORRECT = "Correct what the app looks up, or put the value into cdk.context.json."
 
 
@@ -78,12 +81,16 @@ def _networks(route53: Any, zone_id: str) -> list[str]:
 
 def machine_image(client: ClientOf, query: Query) -> str:
     """Return the id of the newest image that fits."""
-    images = client("ec2").describe_images(
-        **({"Owners": query.texts("owners")} if query.texts("owners") else {}), Filters=filters_of(query, "filters")
-    )["Images"]
-    if not images:
+    owners = query.texts("owners")
+    wanted: dict[str, Any] = {"Filters": filters_of(query, "filters"), **({"Owners": owners} if owners else {})}
+    newest = max(
+        pages(client("ec2"), "describe_images", PaginationConfig={"PageSize": 1_000}, **wanted),
+        key=_made_at,
+        default=None,
+    )
+    if newest is None:
         raise NothingFound(f"There is no machine image for {query.key[:300]!a}.", CORRECT)
-    return str(max(images, key=_made_at)["ImageId"])
+    return str(newest["ImageId"])
 
 
 def _made_at(image: dict[str, Any]) -> datetime:
@@ -123,10 +130,9 @@ def _lets_everything_out(group: dict[str, Any]) -> bool:
 def kms_key(client: ClientOf, query: Query) -> dict[str, str]:
     """Return the id of the KMS key that an alias stands for."""
     alias = query.text("aliasName")
-    for page in client("kms").get_paginator("list_aliases").paginate():
-        for entry in page["Aliases"]:
-            if entry["AliasName"] == alias and entry.get("TargetKeyId"):
-                return {"keyId": entry["TargetKeyId"]}
+    for entry in pages(client("kms"), "list_aliases"):
+        if entry["AliasName"] == alias and entry.get("TargetKeyId"):
+            return {"keyId": entry["TargetKeyId"]}
     raise NothingFound(f"There is no KMS key with the alias {alias!a} in the target.", CORRECT)
 
 
@@ -151,8 +157,12 @@ def the_only(found: list[dict[str, Any]], what: str) -> dict[str, Any]:
 
 
 def pages(client: Any, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-    """Yield the items of all pages of an answer that holds one list."""
+    """Yield the items of all pages of an answer that holds one list; raises `LookupFailed` past `MOST` of them."""
     paginator = client.get_paginator(operation)
     (items,) = (expression.expression for expression in paginator.result_keys)
+    seen = 0
     for page in paginator.paginate(**arguments):
         yield from page.get(items, [])
+        seen += len(page.get(items, []))
+        if seen > MOST:
+            raise LookupFailed(f"More than {MOST} of what {operation} tells fit.", "Look it up more narrowly.")

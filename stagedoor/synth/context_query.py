@@ -125,7 +125,9 @@ def queries_of(missing: tuple[Mapping[str, Any], ...]) -> tuple[Query, ...]:
     found: dict[str, Query] = {}
     for entry in missing:
         match entry:
-            case {"key": str(key), "provider": str(provider), "props": dict(properties)} if len(key) <= _KEY_LENGTH:
+            case {"key": str(key), "provider": str(provider), "props": dict(properties)} if len(
+                key
+            ) <= _KEY_LENGTH and _is_plain(entry, _DEPTH):
                 found.setdefault(key, Query(key, provider, properties))
             case _:
                 raise InvalidLookup(
@@ -133,6 +135,17 @@ def queries_of(missing: tuple[Mapping[str, Any], ...]) -> tuple[Query, ...]:
                     "Run synth again with an unchanged aws-cdk-lib.",
                 )
     return tuple(found.values())
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Whether a value is what can be sent, kept and shown: not nested without end, and its texts printable."""
+    if isinstance(value, str):
+        return value.isprintable()
+    if isinstance(value, Mapping):
+        return depth > 0 and all(_is_plain(key, 0) and _is_plain(inner, depth - 1) for key, inner in value.items())
+    if isinstance(value, list):
+        return depth > 0 and all(_is_plain(inner, depth - 1) for inner in value)
+    return True
 
 
 def context_key(provider: str, properties: Mapping[str, Any]) -> str:

@@ -189,6 +189,10 @@ REFUSED: dict[str, tuple[Query, str]] = {
     "an image that is not there": (query("ami", filters={"name": ["nobody"]}), "lookup-failed"),
     "a key that is not there": (query("key-provider", aliasName="alias/nobody"), "lookup-failed"),
     "a balancer without a name": (query("load-balancer", loadBalancerType="network"), "invalid-lookup"),
+    "a type that is none": (
+        query("cc-api-provider", typeName="A", exactIdentifier="x", propertiesToReturn=[]),
+        "invalid-lookup",
+    ),
     "a secret by cloud control": (
         query("cc-api-provider", typeName="AWS::SecretsManager::Secret", propertyMatch={"Name": "x"}),
         "secret-lookup",
@@ -283,7 +287,19 @@ def test_a_file_that_somebody_spoiled_is_as_good_as_none(tmp_path: Path, text: s
     assert kept.read() == {"zones": ["b"]}
 
 
-@pytest.mark.parametrize("entry", [{}, {"key": 1, "provider": "ssm", "props": {}}, {"key": "a", "provider": "ssm"}])
+NO_QUESTIONS: list[dict[str, Any]] = [
+    {},
+    {"key": 1, "provider": "ssm", "props": {}},
+    {"key": "a", "provider": "ssm"},
+    {"key": "a\ud800", "provider": "ssm", "props": {}},
+    {"key": "a", "provider": "ssm", "props": {"parameterName": "\ud800"}},
+    {"key": "a", "provider": "ssm", "props": {"parameterName": "a\0"}},
+    {"key": "a", "provider": "ssm", "props": {"x": [[[[[[[[[[[[]]]]]]]]]]]]}},
+    {"key": "a" * 2_001, "provider": "ssm", "props": {}},
+]
+
+
+@pytest.mark.parametrize("entry", NO_QUESTIONS)
 def test_a_question_of_no_known_shape(entry: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         queries_of((entry,))
