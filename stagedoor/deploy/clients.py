@@ -157,6 +157,8 @@ class Clients:
             connect_timeout=5,
             read_timeout=60,
             max_pool_connections=32,
+            # What is uploaded bears its SHA-256 in a signed header: the signature need not read it all once more.
+            s3={"payload_signing_enabled": False},
             user_agent_extra=self._user_agent or None,
         )
 
