@@ -13,12 +13,13 @@ from stagedoor.deploy.hotswap import Swap
 from stagedoor.deploy.kept_exports import keeping_exports
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.pace import Pace
-from stagedoor.deploy.plan import Action, StackPlan, Wanted, decide
+from stagedoor.deploy.plan import Action, StackPlan, decide
 from stagedoor.deploy.request import Begun, Nothing, Request
 from stagedoor.deploy.rollback import ROLLED_BACK, continue_rollback
 from stagedoor.deploy.stacks import GONE, GOOD, REVIEW, ActualStack, check_ours, read_stack, read_template
 from stagedoor.deploy.swap import Hotswaps, StackSwap
 from stagedoor.deploy.together import Work, ask
+from stagedoor.deploy.wanted import Wanted
 from stagedoor.deploy.watch import Watch
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity

@@ -4,22 +4,20 @@
 `apply` asks `decide` again about each stack when its turn comes, since time has passed by then.
 """
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from stagedoor.assembly.model import Assembly, Stack, Template
+from stagedoor.assembly.model import Assembly, Template
 from stagedoor.assembly.template import construct_paths_of
 from stagedoor.deploy.account_checks import StageStacks, account_refusals
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.differences import StackDifference, ValueChange, difference
+from stagedoor.deploy.differences import StackDifference, difference
 from stagedoor.deploy.permissions import PermissionChange, permission_changes
 from stagedoor.deploy.refusals import export_refusals, exports, template_refusals
-from stagedoor.deploy.resolution import HIDDEN, Comparison, Resolved, is_hidden, parameters_of, resolve, values_of
+from stagedoor.deploy.resolution import Comparison, parameters_of, resolve, values_of
 from stagedoor.deploy.stacks import (
     GONE,
     GOOD,
@@ -32,30 +30,25 @@ from stagedoor.deploy.stacks import (
     read_template,
     waiting_change_sets,
 )
+from stagedoor.deploy.wanted import (
+    Wanted,
+    check_region,
+    parameter_changes,
+    parameter_may_differ,
+    wanted_stacks,
+    worked_out,
+)
 from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
 from stagedoor.target import Target
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
-
     from stagedoor.deploy.hotswap import Swap
-
-_BOOTSTRAP_PARAMETER = "BootstrapVersion"
-"""The parameter by which CDK's templates check the bootstrap's version; no resource depends on its value."""
 
 _ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"})
 """Statuses in which a stack has the template from before its last update."""
 
 _READERS = 8
-_REGION = re.compile(r"^[a-z]{2,}(-[a-z]+)+-\d+$")
-"""A region's name; CDK writes `unknown-region` where the app leaves it open."""
-
-
-class StackElsewhere(UserError):
-    """The app wants a stack in a region that the target does not cover."""
-
-    id = "stack-elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +74,6 @@ class Action(StrEnum):
     UNCHANGED = "unchanged"
     DELETE = "delete"  # the app no longer has it
     KEEP = "keep"  # the app no longer has it, but this stage's data is not ours to delete
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """One stack as it should be, with everything that CloudFormation is told. `ordinal` as in `KnownStack`.
-
-    `keeps_parameters`: a parameter that the assembly does not give keeps the value that the stack has, default or not.
-    """
-
-    stack: Stack
-    template: Template
-    tags: Mapping[str, str]
-    ordinal: int
-    keeps_parameters: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name that the stack is deployed under."""
-        return self.stack.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,44 +177,11 @@ def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Ex
     joined = {stack.name for stack in plan.stacks if stack.action is Action.JOIN}
     others = [
         *(name for one in plan.stacks if one.actual and not one.comparison for name in one.actual.exports),
-        *(
-            name
-            for one in plan.wanted
-            if one.name in joined
-            for name in exports(_worked_out(one, None, clients.target))
-        ),
+        *(name for one in plan.wanted if one.name in joined for name in exports(worked_out(one, None, clients.target))),
     ]
     names = frozenset(stack.name for stack in plan.stacks)
     stage = StageStacks(changing, frozenset(others), names, identity.disposable)
     yield from account_refusals(stage, clients, readers)
-
-
-def _worked_out(wanted: Wanted, actual: ActualStack | None, target: Target) -> Resolved:
-    return resolve(wanted.template, values_of(wanted.template, _given(wanted, actual), wanted.name, target))
-
-
-def wanted_stacks(assembly: Assembly, identity: StageIdentity) -> list[Wanted]:
-    """Return what CloudFormation is to be told of each stack of the assembly, in the assembly's order."""
-    depths = _depths(assembly)
-    return [
-        Wanted(
-            stack=stack,
-            template=json.loads(stack.template_path.read_text(encoding="utf-8")),
-            tags={**stack.tags, **identity.tags()},
-            ordinal=depths[stack.id],
-            keeps_parameters=identity.adopted,
-        )
-        for stack in assembly.stacks
-    ]
-
-
-def check_region(stack: Stack, target: Target) -> None:
-    """Raise `StackElsewhere` when the app puts the stack into another region than the target's."""
-    if _REGION.match(stack.region) and stack.region != target.region:
-        raise StackElsewhere(
-            f"The stack {stack.own_name} belongs in {stack.region}; the target {target.name!r} is in {target.region}.",
-            "Leave the stack's region open, or deploy the app to a target in that region.",
-        )
 
 
 def decide(wanted: Wanted, actual: ActualStack | None, template: Mapping[str, Any] | None) -> Decision:
@@ -259,22 +200,6 @@ def decide(wanted: Wanted, actual: ActualStack | None, template: Mapping[str, An
     return Decision(Action.UNCHANGED, "template, parameters and tags are the same")
 
 
-def parameters_for(wanted: Wanted, actual: ActualStack | None) -> "list[ParameterTypeDef]":
-    """Return the parameters as CloudFormation takes them.
-
-    What the assembly gives is passed; for the rest the template's default holds, so that equal assemblies make equal
-    stacks. Only a parameter that has neither keeps its previous value. In an adopted stack each does, as with
-    `cdk deploy`: whoever deployed it before may have given it on the command line.
-    """
-    passed: list[ParameterTypeDef] = []
-    for key, definition in wanted.template.get("Parameters", {}).items():
-        if key in wanted.stack.parameters:
-            passed.append({"ParameterKey": key, "ParameterValue": wanted.stack.parameters[key]})
-        elif actual is not None and key in actual.parameters and _keeps(wanted, key, definition):
-            passed.append({"ParameterKey": key, "UsePreviousValue": True})
-    return passed
-
-
 def _difference(wanted: Wanted, actual: ActualStack, template: Mapping[str, Any] | None) -> str:
     """Return in words what differs; empty when nothing does. What cannot be known counts as different: the change set
     that follows knows it.
@@ -287,32 +212,10 @@ def _difference(wanted: Wanted, actual: ActualStack, template: Mapping[str, Any]
         return "its tags change"
     if actual.termination_protection != wanted.stack.termination_protection:
         return "its termination protection changes"
-    for key, definition in wanted.template.get("Parameters", {}).items():
-        if _parameter_may_differ(key, definition, wanted, actual):
+    for key, definition in parameters_of(wanted.template).items():
+        if parameter_may_differ(key, definition, wanted, actual):
             return f"its parameter {key} changes"
     return ""
-
-
-def _parameter_may_differ(key: str, definition: Mapping[str, Any], wanted: Wanted, actual: ActualStack) -> bool:
-    if key == _BOOTSTRAP_PARAMETER:
-        return False
-    now = actual.parameters.get(key)
-    kept = key not in wanted.stack.parameters and _keeps(wanted, key, definition)
-    if kept and now is None:
-        return True
-    # A parameter of the parameter store keeps its name while the value behind it changes.
-    if str(definition.get("Type", "")).startswith("AWS::SSM::Parameter"):
-        return True
-    if kept:
-        return False
-    if now == HIDDEN:
-        return True
-    return now != str(wanted.stack.parameters.get(key, definition.get("Default")))
-
-
-def _keeps(wanted: Wanted, key: str, definition: Mapping[str, Any]) -> bool:
-    """Whether a parameter that the assembly does not give keeps the value that the stack has."""
-    return "Default" not in definition or (wanted.keeps_parameters and key != _BOOTSTRAP_PARAMETER)
 
 
 def _plan_stack(
@@ -340,45 +243,16 @@ def _plan_stack(
 def _compared(planned: StackPlan, wanted: Wanted, old: Template, target: Target) -> StackPlan:
     """Return the plan of a stack with what changes in it; `old` is empty where everything is new."""
     actual = None if planned.action in (Action.CREATE, Action.RECREATE) else planned.actual
-    after = _worked_out(wanted, actual, target)
+    after = worked_out(wanted, actual, target)
     before = resolve(old, values_of(old, actual.parameters if actual else {}, wanted.name, target))
     paths = {**construct_paths_of(old), **construct_paths_of(wanted.template), **wanted.stack.construct_paths}
-    parameters = tuple(_parameter_changes(wanted, actual, old))
+    parameters = tuple(parameter_changes(wanted, actual, old))
     return replace(
         planned,
         difference=replace(difference(before, after, paths), parameters=parameters),
         permissions=permission_changes(before, after, paths),
         comparison=Comparison(wanted.stack, wanted.template, actual, before, after, paths),
     )
-
-
-def _given(wanted: Wanted, actual: ActualStack | None) -> dict[str, Any]:
-    """Return the values that the parameters will have, as `parameters_for` passes them."""
-    given: dict[str, Any] = {}
-    for key, definition in parameters_of(wanted.template).items():
-        if key in wanted.stack.parameters:
-            given[key] = wanted.stack.parameters[key]
-        elif actual is not None and key in actual.parameters and _keeps(wanted, key, definition):
-            given[key] = actual.parameters[key]
-        elif "Default" in definition:
-            given[key] = definition["Default"]
-    return given
-
-
-def _parameter_changes(wanted: Wanted, actual: ActualStack | None, old: Template) -> Iterator[ValueChange]:
-    """Yield the parameters that change, and those of which only CloudFormation knows whether they do."""
-    definitions, given = parameters_of(wanted.template), _given(wanted, actual)
-    now = actual.parameters if actual else {}
-    for key in [*definitions, *(gone for gone in parameters_of(old) if gone not in definitions)]:
-        if key == _BOOTSTRAP_PARAMETER:
-            continue
-        hidden = is_hidden(definitions.get(key, parameters_of(old).get(key)))
-        before, after = now.get(key), str(given[key]) if key in given else None
-        if hidden:
-            before, after = before and HIDDEN, after and HIDDEN
-        may = actual is not None and key in definitions and _parameter_may_differ(key, definitions[key], wanted, actual)
-        if before != after or (may and key in now):
-            yield ValueChange(key, before, after, cause="" if before != after else "its value may have changed")
 
 
 def _plan_surplus(stack: KnownStack, identity: StageIdentity, clients: Clients) -> StackPlan | None:
@@ -388,10 +262,3 @@ def _plan_surplus(stack: KnownStack, identity: StageIdentity, clients: Clients) 
     if identity.disposable:
         return StackPlan(stack.name, None, Action.DELETE, "the app no longer has it", actual)
     return StackPlan(stack.name, None, Action.KEEP, "the app no longer has it, but the stage's data is kept", actual)
-
-
-def _depths(assembly: Assembly) -> dict[str, int]:
-    depths: dict[str, int] = {}
-    for stack in assembly.stacks:
-        depths[stack.id] = 1 + max((depths.get(dependency, -1) for dependency in stack.dependencies), default=-1)
-    return depths

@@ -13,8 +13,8 @@ from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.failure import DeployFailed, remedy_for
 from stagedoor.deploy.ledger import Ledger, Step
-from stagedoor.deploy.plan import Wanted, parameters_for
 from stagedoor.deploy.stacks import CHANGE_SET_PREFIX, ActualStack, error_code, is_missing
+from stagedoor.deploy.wanted import Wanted, parameters_for
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.literals import CapabilityType

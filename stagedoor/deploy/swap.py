@@ -22,10 +22,11 @@ from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.function_swap import FunctionSwap, SwapFailed, Swapping, function_change, touching
 from stagedoor.deploy.hotswap import DEFINITION, FUNCTION, ResourceSwap, Swap, find_restoration, find_swap
 from stagedoor.deploy.ledger import Ledger, Step
-from stagedoor.deploy.plan import Action, Decision, Wanted, decide
+from stagedoor.deploy.plan import Action, Decision, decide
 from stagedoor.deploy.references import Unresolvable, read_physical_ids, resolve, scope_in_account
 from stagedoor.deploy.stacks import ActualStack, error_code
 from stagedoor.deploy.together import Work, ask
+from stagedoor.deploy.wanted import Wanted
 from stagedoor.events import Emit, Event, EventKind
 
 _AT_ONCE = 8

@@ -17,10 +17,11 @@ from stagedoor.deploy.differences import ChangeAction, ResourceChange, ValueChan
 from stagedoor.deploy.failure import change_set_refused
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.pace import Pace
-from stagedoor.deploy.plan import Action, Plan, StackPlan, Wanted
+from stagedoor.deploy.plan import Action, Plan, StackPlan
 from stagedoor.deploy.request import Request, change_set_name, says_nothing_to_do
 from stagedoor.deploy.resolution import HIDDEN
 from stagedoor.deploy.resource_types.reading import Replacement
+from stagedoor.deploy.wanted import Wanted
 from stagedoor.errors import UserError
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from stagedoor.deploy.plan import Action, decide
 from stagedoor.deploy.request import capabilities, change_set_name
-from stagedoor.deploy.plan import Action, StackElsewhere, Wanted, check_region, decide, parameters_for
 from stagedoor.deploy.stacks import ActualStack
+from stagedoor.deploy.wanted import StackElsewhere, Wanted, check_region, parameters_for
 from stagedoor.target import Target
 from tests.stagedoor.deploy.assemblies import IDENTITY, parameter, stack, template
 

@@ -15,10 +15,11 @@ from stagedoor.deploy.change import StackChange
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
-from stagedoor.deploy.plan import KnownStack, wanted_stacks
+from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import ProtectedFromRemoval, RemoveFailed, remove
 from stagedoor.deploy.stacks import StackNotOurs
 from stagedoor.deploy.together import Work
+from stagedoor.deploy.wanted import wanted_stacks
 from stagedoor.errors import Cancelled
 from stagedoor.events import Event, EventKind, silent
 from tests.cloudformation.account import Refused, ScriptedAccount
