@@ -93,6 +93,7 @@ class Publishing:
         self._needs = {stack_id: assets.keys() for stack_id, assets in needs.items()}
         self._assets = {address: asset for assets in needs.values() for address, asset in assets.items()}
         self._outstanding = set(self._assets)
+        self._remembered: frozenset[str] = frozenset()
         self._news: SimpleQueue[Event | Future[Event]] = SimpleQueue()
         self._something_new = threading.Event()
         self._addresses: dict[Future[Event], str] = {}
@@ -124,7 +125,8 @@ class Publishing:
         if isinstance(error, UserError):
             self._published.forget(self._place)
         elif self._place:
-            self._published.add(self._place, self._assets.keys() - self._outstanding, self._began_at)
+            asked = self._assets.keys() - self._remembered - self._outstanding
+            self._published.add(self._place, asked, self._began_at)
 
     def ready(self, stack_id: str) -> bool:
         """Whether all that a stack needs is there."""
@@ -163,7 +165,8 @@ class Publishing:
     def _begin(self, bootstrap: Bootstrap) -> None:
         s3 = self._clients.client("s3", Phase.PUBLISH)
         self._place = f"{s3.meta.endpoint_url} {bootstrap.bucket} {bootstrap.made}"
-        for address in self._published.present(self._place) & self._outstanding:
+        self._remembered = self._published.present(self._place) & self._outstanding
+        for address in self._remembered:
             self._arrived(address, _present(self._assets[address]))
         unknown = [asset for address, asset in self._assets.items() if address in self._outstanding]
         self._begin_images([asset for asset in unknown if isinstance(asset, DockerImageAsset)])
