@@ -49,6 +49,8 @@ _ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"})
 """Statuses in which a stack has the template from before its last update."""
 
 _READERS = 8
+_TOLD = 50
+"""Refusals that one error names besides the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Plan:
         """Raise the first of what CloudFormation would refuse, the others as its detail. Asked before any change."""
         if self.refusals:
             first, *others = self.refusals
-            detail = "\n".join(f"{other.what} {other.remedy}" for other in others)
+            detail = "\n".join(f"{other.what} {other.remedy}" for other in others[:_TOLD])
             raise type(first)(first.what, first.remedy, detail=detail)
 
 
