@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from stagedoor.assembly.expressions import Scope
 from stagedoor.deploy.hotswap import CODE, VARIABLE, VERSION, ResourceSwap
@@ -64,6 +64,9 @@ def touching(swapping: Swapping) -> Iterator[None]:
     before, swapping.touched = swapping.touched, True
     try:
         yield
+    except ParamValidationError:
+        swapping.touched = before
+        raise
     except ClientError as error:
         # A call that took effect and whose answer was lost conflicts with itself when the SDK repeats it.
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
@@ -95,7 +98,8 @@ def function_change(
     """Return the change that takes a function to what is wanted. `properties` are those of the template it goes to and
     `aliases` the names of those that follow its version.
 
-    Raises `Unresolvable`, and `KeyError` where a resource that is referred to is not in the account.
+    Raises `Unresolvable`, `KeyError` where a resource that is referred to is not in the account, and `TypeError` or
+    `ValueError` where a property is not what it should be.
     """
     values = {path: resolve(value, scope) for path, value in swap.wanted.items() if path != VERSION}
     code = dict(values.pop(CODE, None) or {})

@@ -267,9 +267,13 @@ def _first_difference(before: Template, after: Template) -> str:
     old, new = section(before, "Resources"), section(after, "Resources")
     for logical_id in {**old, **new}:
         if logical_id not in old:
-            return f"{logical_id} ({new[logical_id].get('Type')}) is new"
+            return f"{logical_id}{_type_of(new[logical_id])} is new"
         if logical_id not in new:
-            return f"{logical_id} ({old[logical_id].get('Type')}) is not wanted any more"
+            return f"{logical_id}{_type_of(old[logical_id])} is not wanted any more"
         if old[logical_id] != new[logical_id]:
-            return f"{logical_id} ({new[logical_id].get('Type')}) changes in what cannot be hotswapped"
+            return f"{logical_id}{_type_of(new[logical_id])} changes in what cannot be hotswapped"
     return ""
+
+
+def _type_of(resource: Any) -> str:
+    return f" ({resource['Type']})" if isinstance(resource, dict) and "Type" in resource else ""

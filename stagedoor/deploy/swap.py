@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from stagedoor.assembly.model import Template
 from stagedoor.assembly.template import properties_of
@@ -201,6 +201,8 @@ class StackSwap:
                     )
         except (Unresolvable, KeyError) as missing:
             raise NotSwapped(f"{missing} is not known in the account") from None
+        except (TypeError, ValueError) as wrong:
+            raise NotSwapped(f"a property is not what it should be: {wrong}") from None
         return works
 
     def _wait(self, seconds: float) -> None:
@@ -227,7 +229,7 @@ class StackSwap:
         step, future = running[resource.logical_id]
         try:
             future.result()
-        except (SwapFailed, ClientError) as error:
+        except (SwapFailed, ClientError, ParamValidationError) as error:
             if not self._is_gone(error):
                 reason = error.response["Error"]["Message"] if isinstance(error, ClientError) else str(error)
                 self.ledger.finish(step, "failed" if work.touched else "refused", {"reason": reason})

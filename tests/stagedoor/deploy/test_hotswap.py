@@ -103,6 +103,7 @@ NOT_SWAPPED = {
         shop(function(variables={"A": {"Fn::GetAtt": ["Table", "StreamArn"]}})),
         "refers to",
     ),
+    "no resource": (PLAIN, shop(function("two"), Loop="a string"), "Loop is new"),
     "the handler": (PLAIN, shop(function(Handler=None)), "cannot be taken away"),
     "cfn-response": (PLAIN, shop(function(Code={"ZipFile": "import cfnresponse"})), "only CloudFormation"),
     "code behind a key": (PLAIN, shop(function(Code={**code("two"), "SourceKMSKeyArn": "k"})), "only CloudFormation"),

@@ -1,17 +1,19 @@
 """Functions changed without CloudFormation on the local AWS, and made right again by it."""
 
+import itertools
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.apply import Deployed, deploy
-from stagedoor.deploy.clients import Clients, Phase
+from stagedoor.deploy.clients import Clients, Phase, change_freely
 from stagedoor.deploy.drift import ParameterDrifts
 from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
@@ -43,6 +45,10 @@ class Shop:
     clients: Clients
     events: list[Event] = field(default_factory=list)
     runs: int = 0
+    before_change: Callable[[], None] = change_freely
+
+    def ask(self) -> None:
+        self.before_change()
 
     def wanted(
         self, *codes: str, other: str = "same", version: bool = False, machine: str = "", **properties: Any
@@ -109,23 +115,29 @@ class Shop:
         """How the last deploy went: the stack's own last status."""
         return [event.status for event in self.events if event.kind is EventKind.STACK][-1]
 
+    @property
+    def functions(self) -> Any:
+        return self.clients.client("lambda", Phase.DEPLOY)
+
     def name(self, number: int = 0) -> str:
-        found = (
-            boto3.Session()
-            .client("cloudformation")
-            .describe_stack_resource(StackName=IDENTITY.stack_name("Api"), LogicalResourceId=f"F{number}")
+        found = self.clients.cloudformation.describe_stack_resource(
+            StackName=IDENTITY.stack_name("Api"), LogicalResourceId=f"F{number}"
         )
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+        return str(found["StackResourceDetail"].get("PhysicalResourceId"))
 
     def function(self) -> dict[str, Any]:
-        return dict(boto3.Session().client("lambda").get_function_configuration(FunctionName=self.name()))
+        return dict(self.functions.get_function_configuration(FunctionName=self.name()))
 
     def versions(self) -> list[str]:
-        found = boto3.Session().client("lambda").list_versions_by_function(FunctionName=self.name())["Versions"]
+        found = self.functions.list_versions_by_function(FunctionName=self.name())["Versions"]
         return [one["Version"] for one in found if one["Version"] != "$LATEST"]
 
+    def records(self) -> list[str]:
+        found = self.clients.client("ssm", Phase.DEPLOY).describe_parameters()["Parameters"]
+        return [one["Name"] for one in found if "hotswapped" in one["Name"]]
+
     def answer(self, number: int = 0, qualifier: str = "$LATEST") -> dict[str, Any]:
-        answer = boto3.Session().client("lambda").invoke(FunctionName=self.name(number), Qualifier=qualifier)
+        answer = self.functions.invoke(FunctionName=self.name(number), Qualifier=qualifier)
         return dict(json.loads(answer["Payload"].read()))
 
     def code(self, number: int = 0, qualifier: str = "$LATEST") -> str:
@@ -134,15 +146,9 @@ class Shop:
 
 @pytest.fixture
 def shop(app: Path, target: Target, clients: Clients) -> Shop:
-    return Shop(app, target, clients)
-
-
-def records() -> list[str]:
-    return [
-        one["Name"]
-        for one in boto3.Session().client("ssm").describe_parameters()["Parameters"]
-        if "hotswapped" in one["Name"]
-    ]
+    shop = Shop(app, target, clients)
+    shop.clients = Clients(target, before_change=shop.ask)
+    return shop
 
 
 def test_new_code_is_swapped_and_going_back_finds_the_old_one_again(shop: Shop):
@@ -154,7 +160,7 @@ def test_new_code_is_swapped_and_going_back_finds_the_old_one_again(shop: Shop):
     shop.deploy(shop.wanted("one"))
     assert (shop.way, shop.code()) == ("HOTSWAP_COMPLETE", "one")
     assert shop.deploy(shop.wanted("one")).unchanged
-    assert records() == []
+    assert shop.records() == []
 
 
 def test_configuration_is_swapped_and_what_is_left_out_goes_back_to_its_default(shop: Shop):
@@ -172,7 +178,7 @@ def test_what_cannot_be_swapped_goes_by_cloudformation_and_takes_the_swapped_fun
     shop.deploy(shop.wanted("two", "same"))
     shop.deploy(shop.wanted("one", "same", other="new"))
     assert (shop.way, shop.code()) == ("UPDATE_COMPLETE", "one")
-    assert records() == []
+    assert shop.records() == []
     assert shop.deploy(shop.wanted("one", "same", other="new")).unchanged
 
 
@@ -180,7 +186,7 @@ def test_a_full_deploy_back_to_the_old_template_brings_the_old_code(shop: Shop):
     shop.deploy(shop.wanted("one"))
     shop.deploy(shop.wanted("two"))
     deployed = shop.deploy(shop.wanted("one"), hotswap=False)
-    assert (deployed.unchanged, shop.code(), records()) == (False, "one", [])
+    assert (deployed.unchanged, shop.code(), shop.records()) == (False, "one", [])
 
 
 def test_functions_are_swapped_at_once_and_only_those_that_change(shop: Shop):
@@ -204,10 +210,10 @@ def test_an_alias_follows_the_version_and_cloudformation_can_publish_the_same_co
 def test_a_removed_stage_leaves_no_record(shop: Shop):
     shop.deploy(shop.wanted("one"))
     shop.deploy(shop.wanted("two"))
-    assert len(records()) == 1
+    assert len(shop.records()) == 1
     remove(IDENTITY, shop.clients, MemoryLedger("gone"), shop.events.append)
     ParameterDrifts(shop.clients, IDENTITY).forget_all()
-    assert records() == []
+    assert shop.records() == []
 
 
 def test_a_stage_made_anew_has_nothing_of_the_old_ones_hotswaps(shop: Shop):
@@ -216,19 +222,6 @@ def test_a_stage_made_anew_has_nothing_of_the_old_ones_hotswaps(shop: Shop):
     remove(IDENTITY, shop.clients, MemoryLedger("gone"), shop.events.append)
     shop.deploy(shop.wanted("one"))
     assert shop.deploy(shop.wanted("one")).unchanged
-
-
-def test_a_killed_hotswap_is_done_again(shop: Shop):
-    shop.deploy(shop.wanted("one", "same"))
-
-    def die(event: Event) -> None:
-        if event.status == "HOTSWAP_COMPLETE":
-            raise Killed
-
-    with pytest.raises(Killed):
-        shop.deploy(shop.wanted("two", "same"), emit=die)
-    assert not shop.deploy(shop.wanted("one", "same")).unchanged
-    assert shop.code() == "one"
 
 
 def test_a_frozen_holder_is_refused_by_the_functions_revision(shop: Shop):
@@ -253,30 +246,72 @@ def test_a_frozen_holder_is_refused_by_the_functions_revision(shop: Shop):
 def test_a_failed_hotswap_names_the_construct_and_the_next_deploy_goes_by_cloudformation(shop: Shop):
     shop.deploy(shop.wanted("one"))
     with pytest.raises(DeployFailed, match=r"Api/F0 \(AWS::Lambda::Function\).*could not be hotswapped"):
+        # A layer that is not there: found when the code is swapped already.
         shop.deploy(shop.wanted("two", Layers=[f"arn:aws:lambda:us-east-1:{shop.target.account}:layer:none:1"]))
     shop.deploy(shop.wanted("two"))
-    assert (shop.way, shop.code(), records()) == ("UPDATE_COMPLETE", "two", [])
+    assert (shop.way, shop.code(), shop.records()) == ("UPDATE_COMPLETE", "two", [])
 
 
 def test_who_may_not_swap_deploys_by_cloudformation_in_the_same_run(shop: Shop):
     shop.deploy(shop.wanted("one"))
-    client = shop.clients.client("lambda", Phase.DEPLOY)
 
     def deny(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "not you"}}, "UpdateFunctionCode")
 
-    client.meta.events.register("before-call.lambda.UpdateFunctionCode", deny)
+    shop.functions.meta.events.register("before-call.lambda.UpdateFunctionCode", deny)
     shop.deploy(shop.wanted("two"))
-    assert (shop.way, shop.code(), records()) == ("UPDATE_COMPLETE", "two", [])
+    assert (shop.way, shop.code(), shop.records()) == ("UPDATE_COMPLETE", "two", [])
     warnings = [event.message for event in shop.events if event.kind is EventKind.WARNING]
     assert "goes by CloudFormation: Api/F0 (AWS::Lambda::Function): not you" in warnings[0]
+
+
+def test_what_the_api_does_not_take_is_left_for_cloudformation_to_judge(shop: Shop):
+    shop.deploy(shop.wanted("one"))
+    shop.deploy(shop.wanted("one", Description={"Fn::If": ["No", "a", "a"]}, Timeout="4"))
+    assert (shop.way, shop.function()["Timeout"]) == ("HOTSWAP_COMPLETE", 4)
+    with suppress(DeployFailed):  # the local AWS takes some of it
+        shop.deploy(shop.wanted("one", Layers="none", Timeout="4"))
+    assert any("goes by CloudFormation" in event.message for event in shop.events)
 
 
 def test_a_state_machine_gets_its_new_definition(shop: Shop):
     shop.deploy(shop.wanted("one", machine="First"))
     shop.deploy(shop.wanted("one", machine="Second"))
     assert shop.way == "HOTSWAP_COMPLETE"
-    client = boto3.Session().client("stepfunctions")
+    client = shop.clients.client("stepfunctions", Phase.DEPLOY)
     (machine,) = client.list_state_machines()["stateMachines"]
     definition = client.describe_state_machine(stateMachineArn=machine["stateMachineArn"])["definition"]
     assert json.loads(definition)["StartAt"] == "Second"
+
+
+def test_killed_before_any_of_its_calls_it_ends_right_the_next_time(shop: Shop):
+    """The new code and variable, or the old ones again, whichever is wanted next; by way of a version, too."""
+    environment = [{"Variables": {"GREETING": greeting}} for greeting in ("hello", "ahoy")]
+    codes = ["one", "two"]
+    shop.deploy(shop.wanted(codes[0], version=True, Environment=environment[0]))
+    for call in range(1, 20):
+        asked = itertools.count(1)
+
+        def die(asked: "itertools.count[int]" = asked, call: int = call) -> None:
+            if next(asked) == call:
+                raise Killed
+
+        wanted = shop.wanted(codes[1], version=True, Environment=environment[1])
+        try:
+            shop.before_change = die
+            shop.deploy(wanted)
+        except Killed:
+            after = call % 2  # what is wanted next: the old again, or the new
+        else:
+            break
+        finally:
+            shop.before_change = change_freely
+        shop.deploy(shop.wanted(codes[after], version=True, Environment=environment[after]))
+        expected = {"code": codes[after], "greeting": environment[after]["Variables"]["GREETING"]}
+        assert (shop.answer(), shop.answer(qualifier="live")) == (expected, expected)
+        if after:
+            codes.reverse()
+            environment.reverse()
+    assert call >= 7
+    shop.deploy(shop.wanted("last", version=True), hotswap=False)
+    assert (shop.code(qualifier="live"), len(shop.versions()), shop.records()) == ("last", 1, [])
