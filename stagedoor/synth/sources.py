@@ -11,6 +11,7 @@ The tree may be a stranger's: nothing is followed out of it, and pipes and devic
 
 import hashlib
 import json
+import marshal
 import os
 import stat
 import time
@@ -63,7 +64,8 @@ def read_sources(root: Path, folder: Path) -> Sources | None:
         found = _Walk().of(str(root))
     except _TooLarge:
         return None
-    signature = hashlib.sha256(repr(found).encode("utf-8", "surrogateescape")).hexdigest()
+    # Version 2 is the last that writes equal values as equal bytes: later ones refer back to what is one object.
+    signature = hashlib.sha256(marshal.dumps(found, 2)).hexdigest()
     if digest := _known_digest(index, signature):
         return Sources(digest, index)
     known = _known_files(index)

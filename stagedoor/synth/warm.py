@@ -204,6 +204,11 @@ class WarmPool:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    @property
+    def loading(self) -> bool:
+        """Whether a process is getting ready."""
+        return self._process is not None and self._process.alive and not self._process.ready
+
     def fill(self, slot: Slot) -> None:
         """See to it that a process gets ready for the slot; returns at once."""
         if self._process is not None and self._process.slot.same_as(slot) and self._process.alive:

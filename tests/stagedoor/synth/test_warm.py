@@ -65,7 +65,7 @@ def files(assembly: Path) -> dict[str, str]:
 
 def wait_until_ready(pool: WarmPool) -> None:
     until = time.monotonic() + 120
-    while not (pool._process and pool._process.ready):
+    while pool.loading:
         assert time.monotonic() < until
         time.sleep(0.02)
 
