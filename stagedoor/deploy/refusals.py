@@ -1,8 +1,8 @@
 """What CloudFormation would refuse of a template, found before anything is changed: in a second, not after a rollback.
 
-All of it follows from the templates alone. What hangs on the account is in `account_checks.py`, limits of size are held
-when an assembly is inspected, and what only a service's own rules tell is found by the validation that runs beside the
-deploy. Templates with macros are not looked into for references and properties: a macro may add what is missing.
+All of it follows from the templates alone. What hangs on the account is in `account_checks.py`; a template's own limits
+are held when an assembly is inspected; what only a service's own rules tell is found by the validation that runs beside
+the deploy. Templates with macros are not looked into for references and properties: a macro may add what is missing.
 Source of the rules: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html, and the
 reference of each function.
 """
@@ -21,6 +21,8 @@ from stagedoor.deploy.resource_types.reading import Members, resource_type
 from stagedoor.errors import UserError
 
 _VARIABLE = re.compile(r"\$\{([^!${}][^${}]*)\}")
+_TAGS = 50
+_PARAMETER_BYTES = 4096
 _FREE_ATTRIBUTES = ("AWS::CloudFormation::", "Custom::", "AWS::ServiceCatalog::")
 """Types whose attributes are what somebody's code or template returns."""
 
@@ -61,6 +63,12 @@ class MissingProperty(UserError):
     id = "missing-property"
 
 
+class OverLimit(UserError):
+    """A stack is given more than CloudFormation takes."""
+
+    id = "over-limit"
+
+
 @dataclass(frozen=True, slots=True)
 class Suspicion:
     """Something that AWS refuses, unless the resource type has changed since our table was made."""
@@ -84,6 +92,7 @@ def template_refusals(comparison: Comparison) -> Iterator[UserError]:
         yield from _unresolved(comparison)
         yield from _circle(comparison)
     yield from _changed_types(comparison)
+    yield from _over_limits(comparison)
 
 
 def export_refusals(comparisons: Iterable[Comparison]) -> Iterator[UserError]:
@@ -285,6 +294,18 @@ def _changed_types(comparison: Comparison) -> Iterator[UserError]:
                 f"{logical_id}; CloudFormation does not change a resource's type.",
                 "Give the construct another id: the old resource is then removed and a new one made.",
             )
+
+
+def _over_limits(comparison: Comparison) -> Iterator[UserError]:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"""
+    stack = comparison.stack
+    if len(stack.tags) > _TAGS:
+        what = f"The stack {stack.name} has {len(stack.tags)} tags, ours included; CloudFormation takes {_TAGS}."
+        yield OverLimit(what, "Tag fewer things on the stack, or constructs inside it instead.")
+    for name, value in stack.parameters.items():
+        if (size := len(value.encode())) > _PARAMETER_BYTES:
+            what = f"The parameter {name} of the stack {stack.name} has {size} bytes; CloudFormation takes "
+            yield OverLimit(f"{what}{_PARAMETER_BYTES}.", "Keep the value in the parameter store or a bucket.")
 
 
 def _suspect_members(value: Any, members: Members, kind: str, where: str, path: str) -> Iterator[Suspicion]:

@@ -1,5 +1,6 @@
 """What CloudFormation refuses of a template, and the local AWS lets pass: found before anything is changed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,6 +76,15 @@ def test_a_resource_that_becomes_one_of_another_type():
     [(error, what)] = refused(after, before)
     assert error == "resource-type-changed"
     assert "App/X is AWS::SQS::Queue in the account and AWS::SNS::Topic in the app" in what
+
+
+def test_more_than_a_stack_can_be_given():
+    both = compared(of(), of())
+    given = replace(both.stack, tags={str(number): "x" for number in range(51)}, parameters={"Long": "x" * 4097})
+    assert [(error.id, error.what) for error in template_refusals(replace(both, stack=given))] == [
+        ("over-limit", "The stack shop has 51 tags, ours included; CloudFormation takes 50."),
+        ("over-limit", "The parameter Long of the stack shop has 4097 bytes; CloudFormation takes 4096."),
+    ]
 
 
 def test_a_name_that_is_exported_twice():
