@@ -30,6 +30,11 @@ $(HERE)/ministack/.made: demo/aws/requirements.txt | $(UV)
 	@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(HERE)/ministack/bin/python demo/aws/requirements.txt
 	@touch $@
 
+$(HERE)/moto/.made: tests/emulators/requirements.txt | $(UV)
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(HERE)/moto
+	@$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(HERE)/moto/bin/python tests/emulators/requirements.txt
+	@touch $@
+
 demo/github/node_modules/.made: demo/github/package-lock.json
 	@cd demo/github && npm ci --silent --no-audit --no-fund
 	@touch $@
@@ -50,7 +55,7 @@ demo: setup ## the whole story of a pull request, on this machine
 up: setup ## start the same and stay
 	@$(RUN)/python -m demo up
 
-test: setup tests/node/node_modules/.made bench/peers/node_modules/.made ## every test
+test: setup tests/node/node_modules/.made bench/peers/node_modules/.made $(HERE)/moto/.made ## every test
 	@$(RUN)/pytest -n 2 --dist loadgroup
 
 storm: setup ## one test alone: the service under kills, freezes and a lost queue

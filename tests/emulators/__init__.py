@@ -1,0 +1,1 @@
+"""The engine on other implementations of AWS than the one that the rest of the tests lean on."""
