@@ -31,7 +31,7 @@ from stagedoor.synth.keeping import oldest_first, write_whole
 from stagedoor.synth.program import ADVICE_ONLY, Program
 
 PLUGIN = "core/lib/validation/cloudformation-validate-plugin.js"
-"""Where aws-cdk-lib has its validation, since 2.270; an older one has none, and its templates are not validated."""
+"""Where aws-cdk-lib 2.275 has its validation. One that has none there is old, and its templates are not validated."""
 
 _SCRIPT = Path(__file__).with_name("validate.js")
 _NAMESPACE = "CloudFormation-Validate"
