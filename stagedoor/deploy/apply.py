@@ -100,6 +100,8 @@ def deploy(
             _Apply(plan, changes, publishing, clients, ledger).run()
             dropped = [stack.actual for stack in plan.stacks if stack.action is Action.DELETE and stack.actual]
             delete_stacks(dropped, identity, clients, ledger, emit, known=plan.surplus)
+            if hotswaps:
+                hotswaps.forget_all(stack.name for stack in dropped)
     return _deployed(plan, {name: change.result for name, change in changes.items()}, unchanged=False)
 
 

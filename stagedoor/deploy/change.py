@@ -74,7 +74,9 @@ class StackChange:
                 yield from self._delete(actual)
             elif action is Action.CONTINUE and actual:
                 yield from self._continue_rollback(actual)
-            elif self.hotswaps and actual and (swap or self.hotswaps.of(actual, template)):
+            elif (
+                self.hotswaps and actual and (swap or (action is Action.UPDATE and self.hotswaps.of(actual, template)))
+            ):
                 if (yield from self._hotswap(actual, template, swap)):
                     return
             elif (yield from self._change(actual)):
@@ -95,7 +97,7 @@ class StackChange:
         if actual is None:
             return None, None, Action.CREATE, None
         check_ours(actual, self.identity)
-        template = read_template(self.clients, actual.arn) if actual.status in GOOD else None
+        template = read_template(self.clients, actual.arn) if actual.status in GOOD | {ROLLED_BACK} else None
         decision, swap = decide(self.wanted, actual, template), None
         if self.hotswaps:
             decision, swap = self.hotswaps.decide(decision, self.wanted, actual, template)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PATIENCE = 600.0
 """Seconds that a function may take to become active: with a VPC or an image it takes minutes."""
 
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.5
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.1, 2.0, 1.2
 _ATTEMPTS = 5
 _CONFLICTS = frozenset({"PreconditionFailed", "ResourceConflict"})
 _MARK = "Hotswapped by Stagedoor"

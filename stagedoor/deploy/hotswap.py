@@ -37,7 +37,6 @@ only CloudFormation can tell."""
 _SETTINGS = ("Description", "EphemeralStorage", "Handler", "Layers", "MemorySize", "Runtime", "Timeout")
 _CODE_KEYS = frozenset({"S3Bucket", "S3Key", "S3ObjectVersion", "ZipFile", "ImageUri"})
 _REQUIRED = ("Handler", "Runtime")
-_INLINE = ("python", "nodejs")
 _INLINE_EXTRAS = ("cfnresponse", "cfn-response")
 """Modules that CloudFormation alone puts beside inline code
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-lambda-function-code.html)."""

@@ -6,7 +6,7 @@ CloudFormation changes only what differs between two templates, so it must first
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -77,9 +77,14 @@ class Hotswaps:
         self._refused.add(stack)
 
     def forget(self, stack: str) -> None:
-        """Forget the drift of a stack that is no more, or that is again as CloudFormation takes it to be."""
+        """Forget the drift of a stack that is again as CloudFormation takes it to be."""
         if self._known.pop(stack, None):
             self.drifts.write(stack, Drift())
+
+    def forget_all(self, stacks: Iterable[str]) -> None:
+        """Forget the drift of stacks that were deleted."""
+        for stack in stacks:
+            self.forget(stack)
 
     def decide(
         self, decision: Decision, wanted: Wanted, actual: ActualStack | None, template: Mapping[str, Any] | None
@@ -100,7 +105,7 @@ class Hotswaps:
             return Decision(Action.UPDATE, f"{reason}: {found.reason}"), None
         if found.resources:
             return Decision(Action.HOTSWAP, found.reason), found
-        return Decision(Action.UNCHANGED, "all that differs from its last update was hotswapped"), None
+        return Decision(Action.UNCHANGED, "nothing that AWS acts on differs from what is there"), None
 
 
 @dataclass(slots=True)
