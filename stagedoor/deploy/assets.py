@@ -18,9 +18,11 @@ from typing import Any
 from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging, Stack
 from stagedoor.assembly.target_names import assets_bucket, resolved
 from stagedoor.deploy.asset_files import content_hash
-from stagedoor.deploy.images import check_image, image_hash, image_repository
+from stagedoor.deploy.images import check_image, image_hash, image_name, image_repository
 from stagedoor.errors import UserError
 from stagedoor.target import Target
+
+Asset = FileAsset | DockerImageAsset
 
 _HASH = re.compile(r"^[0-9a-f]{32,64}(\.[A-Za-z0-9.]+)?$")
 
@@ -114,6 +116,16 @@ class _Addresses:
         return path
 
 
+def address_of(asset: Asset) -> str:
+    """Return where an addressed asset is published: an object's key, or an image's repository and tag."""
+    return asset.key if isinstance(asset, FileAsset) else f"{asset.repository}:{asset.tag}"
+
+
+def asset_name(asset: Asset) -> str:
+    """Return what people call an asset."""
+    return image_name(asset) if isinstance(asset, DockerImageAsset) else asset.display_name or asset.key
+
+
 def with_keys(value: Any, keys: Mapping[str, str]) -> Any:
     """Return a template's value with claimed keys and tags replaced by ours.
 
@@ -136,7 +148,7 @@ def with_keys(value: Any, keys: Mapping[str, str]) -> Any:
     return value
 
 
-def _hashes(assets: Sequence[FileAsset | DockerImageAsset], root: Path) -> dict[Path, str]:
+def _hashes(assets: Sequence[Asset], root: Path) -> dict[Path, str]:
     """Return the hash of each file asset by its source; hashing lets other threads run, so it takes all processors."""
     files = {asset.source: asset for asset in assets if isinstance(asset, FileAsset)}
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="hash") as hashers:
