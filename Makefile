@@ -11,7 +11,7 @@ RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-apps docs storm clean
+.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-apps docs storm faults clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -60,6 +60,9 @@ test: setup tests/node/node_modules/.made bench/peers/node_modules/.made $(HERE)
 
 storm: setup ## one test alone: the service under kills, freezes and a lost queue
 	@$(RUN)/pytest -s tests/chaos/test_storm.py
+
+faults: setup ## 200 random lives of stages while one call in twenty fails: some ten minutes
+	@FAULT_SEQUENCES=200 $(RUN)/pytest -s -n0 tests/faults
 
 lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff check .

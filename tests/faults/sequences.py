@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from stagedoor.assembly.model import Assembly
+from stagedoor.cli.stage import known_stacks
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import remove
+from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.events import Event, EventKind, silent
 from stagedoor.naming import StageIdentity
 from stagedoor.target import Target
@@ -41,7 +43,6 @@ class Sequence:
     aws: str
     target: Target
     log: list[str] = field(default_factory=list)
-    known: tuple[KnownStack, ...] = ()
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -54,14 +55,14 @@ class Sequence:
         """Live it. Raises what went wrong: an error of the engine, or AssertionError for what AWS has at the end."""
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            for step in range(self.chance.randint(2, 4)):
+            for step in range(self.chance.randint(1, 3)):
                 directory = Path(folder) / str(step)
                 directory.mkdir()
                 self._step(directory, str(step))
         self._remove("last")
         left = [one["StackName"] for one in self._direct("cloudformation").describe_stacks()["Stacks"]]
         assert not [name for name in left if name.startswith(f"{self.identity.prefix}-")], left
-        buckets = [one["Name"] for one in boto3.client("s3", endpoint_url=self.aws).list_buckets()["Buckets"]]
+        buckets = [one["Name"] for one in boto3.Session().client("s3", endpoint_url=self.aws).list_buckets()["Buckets"]]
         assert not [name for name in buckets if name.startswith(f"{self.identity.prefix}-")], buckets
         self.seconds = time.monotonic() - began
 
@@ -75,16 +76,15 @@ class Sequence:
         assembly = app(directory, self.identity, value, size, broken=broken)
         dies_at = self.chance.randint(1, 12) if kind == "die" else 0
         try:
-            deployed = self._deploy(assembly, run, dies_at)
+            self._deploy(assembly, run, dies_at)
         except (Died, DeployFailed):
             if kind == "deploy":
                 raise
             return
-        self.known = deployed.stacks
         assert not broken, self.log
         self._check(assembly, value)
 
-    def _deploy(self, assembly: Assembly, run: str, dies_at: int) -> Any:
+    def _deploy(self, assembly: Assembly, run: str, dies_at: int) -> None:
         said = 0
 
         def emit(event: Event) -> None:
@@ -93,13 +93,17 @@ class Sequence:
             if dies_at and said >= dies_at:
                 raise Died
 
-        ledger = MemoryLedger(f"{self.number}x{run}")
-        return deploy(assembly, self.identity, Clients(self.target), ledger, emit, self.known, alone=self.alone)
+        clients, ledger = Clients(self.target), MemoryLedger(f"{self.number}x{run}")
+        deploy(assembly, self.identity, clients, ledger, emit, self._known(clients), alone=self.alone)
 
     def _remove(self, run: str) -> None:
-        removed = remove(self.identity, Clients(self.target), MemoryLedger(f"{self.number}x{run}"), silent, self.known)
+        clients, ledger = Clients(self.target), MemoryLedger(f"{self.number}x{run}")
+        removed = remove(self.identity, clients, ledger, silent, self._known(clients))
         assert removed.kept == (), self.log
-        self.known = ()
+
+    def _known(self, clients: Clients) -> list[KnownStack]:
+        """Return what the command line knows of a stage: what the stacks' tags say."""
+        return known_stacks(read_all_stacks(clients), self.identity)
 
     def _check(self, assembly: Assembly, value: str) -> None:
         """Compare the stacks with the assembly, and leave something in the bucket for the removal to find."""
@@ -117,10 +121,10 @@ class Sequence:
         bucket = cloudformation.describe_stack_resource(
             StackName=self.identity.stack_name("Base"), LogicalResourceId="Bucket"
         )["StackResourceDetail"]["PhysicalResourceId"]
-        boto3.client("s3", endpoint_url=self.aws).put_object(Bucket=bucket, Key=value, Body=b"left")
+        boto3.Session().client("s3", endpoint_url=self.aws).put_object(Bucket=bucket, Key=value, Body=b"left")
 
     def _direct(self, service: Any) -> "CloudFormationClient":
-        return boto3.client(service, endpoint_url=self.aws)  # type: ignore[no-any-return]
+        return boto3.Session().client(service, endpoint_url=self.aws)  # type: ignore[no-any-return]
 
 
 def app(directory: Path, identity: StageIdentity, value: str, size: int, *, broken: bool) -> Assembly:

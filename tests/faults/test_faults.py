@@ -34,11 +34,11 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalAws]:
 def a_target() -> Target:
     """Return a target with roles, whose credentials can be had anew."""
     policy = '{"Version":"2012-10-17","Statement":[]}'
-    iam = boto3.client("iam")
+    iam = boto3.Session().client("iam")
     role = iam.create_role(RoleName="deployer", AssumeRolePolicyDocument=policy)["Role"]["Arn"]
     target = Target("faulty", ACCOUNT, "us-east-1", deploy_role=role, publish_role=role)
     bootstrap(Clients(target), target, silent)
-    boto3.client("s3").create_bucket(Bucket="taken-by-another")
+    boto3.Session().client("s3").create_bucket(Bucket="taken-by-another")
     return target
 
 
