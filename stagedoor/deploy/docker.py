@@ -95,7 +95,9 @@ class Docker:
         registry = image.partition("/")[0]
         with tempfile.TemporaryDirectory(prefix="stagedoor-docker-") as scratch:
             configuration = _configuration(Path(scratch), self.host, {"auths": {registry: {"auth": credentials}}})
-            last = self._run(["push", image], {**self.environment, **configuration}, say)
+            # A context would come before the address, and this configuration knows none.
+            environment = {name: value for name, value in self.environment.items() if name != "DOCKER_CONTEXT"}
+            last = self._run(["push", image], environment | configuration, say)
         if last is not None:
             raise ImagePushFailed(
                 f"The container image {image} could not be pushed.",

@@ -251,11 +251,16 @@ def test_the_build_of_a_stranger_sees_no_credentials_and_nothing_of_us(
     assert not Path(build["env"]["HOME"]).exists()
 
 
-def test_the_build_of_an_author_is_the_author_s_own(app: Path, builder: Target, docker: ScriptedDocker):
+def test_the_build_of_an_author_is_the_author_s_own(
+    app: Path, builder: Target, docker: ScriptedDocker, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("DOCKER_CONTEXT", "colima")
     trusting = replace(builder, image_builds=ImageBuilds.TRUSTED)
     publish(with_image(app, image(app, builder), trusting), Clients(trusting))
     (build,), (push,) = docker.calls("buildx build"), docker.calls("push")
     assert "DOCKER_CONFIG" not in build["env"]
+    assert build["env"]["DOCKER_CONTEXT"] == "colima"
+    assert "DOCKER_CONTEXT" not in push["env"]
     assert build["env"]["HOME"] == str(docker.folder.parent / "home")
     assert push["env"]["DOCKER_HOST"] == "context inspect was called"  # what the script prints when it is asked
 
