@@ -25,12 +25,3 @@ def test_what_an_app_looks_up_is_given_to_it_and_kept(stagedoor: Command, accoun
     assert not (stagedoor.folder / "cdk.context.json").exists()
 
     stagedoor("remove", "--stage", "dev", "--yes")
-
-
-def test_a_secret_is_not_looked_up(stagedoor: Command, account: dict[str, str], aws: boto3.Session):
-    (stagedoor.folder / "app.py").write_text(LOOKS_UP)
-    ssm = aws.client("ssm", endpoint_url=account["AWS_ENDPOINT_URL"])
-    ssm.put_parameter(Name="/which", Type="SecureString", Value="password")
-    error = stagedoor.result("deploy", "--stage", "dev")["error"]
-    assert error["id"] == "secret-lookup"
-    assert "password" not in str(error)

@@ -75,6 +75,7 @@ def _make(aws: boto3.Session) -> dict[str, Any]:
     elb.create_load_balancer(Name="other", Subnets=subnets)
     listener = elb.create_listener(LoadBalancerArn=arn, Port=443, Protocol="HTTPS", DefaultActions=[])["Listeners"][0]
     aws.client("ssm").put_parameter(Name="/a/parameter", Type="String", Value="found")
+    aws.client("ssm").put_parameter(Name="/a/secret", Type="SecureString", Value="password")
     return {
         "vpc": vpc["VpcId"],
         "subnets": subnets,
@@ -178,6 +179,7 @@ REFUSED: dict[str, tuple[Query, str]] = {
     "a plugin": (query("plugin", pluginName="mine"), "unknown-context-provider"),
     "a provider of tomorrow": (query("moon-phase"), "unknown-context-provider"),
     "a parameter that is not there": (query("ssm", parameterName="/nobody"), "lookup-failed"),
+    "a secret parameter": (query("ssm", parameterName="/a/secret"), "secret-lookup"),
     "a parameter without a name": (query("ssm"), "invalid-lookup"),
     "a name that is none": (query("ssm", parameterName=["/a"]), "invalid-lookup"),
     "several VPCs": (query("vpc-provider", filter={}), "lookup-failed"),
@@ -206,6 +208,7 @@ def test_what_cannot_be_told(account: Account, found: dict[str, Any], what: str)
     with pytest.raises(UserError) as caught:
         answer(account, asked)
     assert caught.value.id == error_id, caught.value
+    assert "password" not in str(caught.value)
 
 
 def test_what_the_lookup_role_may_not_read_is_told_with_its_call(account: Account) -> None:
