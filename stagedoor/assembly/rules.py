@@ -43,6 +43,8 @@ STANDING_ACCESS = (
     "AWS::RolesAnywhere::*",
     "AWS::SSO::*",
 )
+"""Users, keys and identity providers: ways in that serve whoever holds them, wherever they are."""
+
 BEYOND_THE_STAGE = (
     "AWS::CloudFormation::*Hook*",
     "AWS::CloudFormation::Macro",
@@ -59,6 +61,8 @@ BEYOND_THE_STAGE = (
     "AWS::ServiceCatalog::*",
     "*::MODULE",
 )
+"""What acts on other stacks or accounts, and what is replaced by resources that are in no template that we see."""
+
 PREVIEW_RULES = AssemblyRules(
     denied_types=(*STANDING_ACCESS, *BEYOND_THE_STAGE),
     allowed_transforms=("AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"),
