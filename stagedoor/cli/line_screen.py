@@ -10,7 +10,7 @@ from rich.text import Text
 
 from stagedoor.cli.failure import Failure
 from stagedoor.cli.picture import seconds_text
-from stagedoor.cli.progress import words_for
+from stagedoor.cli.progress import WAITING, words_for
 from stagedoor.cli.screen import STOPPING, Ending, Screen, write
 from stagedoor.events import Event, EventKind
 
@@ -29,7 +29,7 @@ class LineScreen(Screen):
     def show(self, event: Event) -> None:
         """Write what ended, and after how many seconds from the start."""
         self.progress.take(event, time.monotonic())
-        if event.kind is EventKind.LOG and not self._verbose:
+        if event.kind is EventKind.LOG and not event.status and not self._verbose:  # one with a status is our own
             return
         if line := line_of(event):
             _say(f"{self.seconds:6.1f} s  {line}")
@@ -66,7 +66,9 @@ def line_of(event: Event) -> str:
         case EventKind.LOG:
             line = f"{event.subject} | {Text.from_ansi(event.message).plain}"
         case EventKind.STACK:
-            line = f"stack {event.subject}: {words_for(event.status)}{took}"
+            joined = f", {event.message}" if event.message.startswith("waiting for ") else ""
+            line = f"stack {event.subject}: {words_for(event.status)}{joined}{took}"
+            line = f"{line} {event.message}" if event.status == WAITING else line
         case EventKind.RESOURCE:
             why = f": {event.message}" if event.status.endswith("FAILED") and event.message else ""
             line = f"{event.subject}: {words_for(event.status)}{took}{why}"

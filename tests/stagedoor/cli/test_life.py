@@ -28,6 +28,9 @@ def test_deploy_change_and_remove(stagedoor: Command, account: dict[str, str], a
     assert again["unchanged"]
     assert again["outputs"] == {"Tiny": {"Name": parameter}}
 
+    assert "synth | All that the program can read is as it was" in stagedoor("deploy", "--stage", "dev").stderr
+    assert "as it was: its assembly" not in stagedoor("deploy", "--stage", "dev", "--no-cache").stderr
+
     (stagedoor.folder / "word").write_text("changed")
     changed = stagedoor("deploy", "--stage", "dev", "--verbose")
     assert "synth | the word is changed" in changed.stderr
