@@ -1,5 +1,6 @@
 """What is published, when, and what is left when it goes wrong, in the local AWS."""
 
+import io
 import os
 import subprocess
 import sys
@@ -13,7 +14,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
+from urllib3 import HTTPResponse
 
 from stagedoor.assembly.model import Assembly, FileAsset, Packaging
 from stagedoor.assembly.target_names import assets_bucket
@@ -124,6 +128,16 @@ def test_what_lies_past_the_first_page_is_asked_for(
     assert calls == {"ListObjectsV2": 1, "HeadObject": 15}
 
 
+def test_who_may_not_list_the_bucket_asks_for_each_asset(app: Path, target: Target, clients: Clients):
+    assembly = with_assets(app, target, *(file_asset(app, target, f"file{number}", 100) for number in range(9)))
+    calls = calls_of(clients)
+    denied = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    answer = (AWSResponse("", 403, HTTPHeaders(), HTTPResponse()), denied)
+    s3_of(clients).meta.events.register("before-call.s3.ListObjectsV2", lambda **_: answer)
+    publish(assembly, clients)
+    assert calls == {"HeadObject": 9, "PutObject": 9}
+
+
 class Clock:
     now = 1_000_000_000.0
 
@@ -184,6 +198,24 @@ def test_a_large_file_goes_in_parts_and_arrives_whole(app: Path, target: Target,
     assert sorted(stored(target).values()) == [b"", asset.source.read_bytes()]
     assert calls["UploadPart"] == 3
     assert calls["PutObject"] == 1
+
+
+def test_a_request_that_is_tried_again_sends_all_of_it_again(app: Path, target: Target, clients: Clients):
+    failed: list[str] = []
+
+    def fail_once_half_way(request: AWSPreparedRequest, **_: Any) -> AWSResponse | None:
+        part = str(request.url)
+        if part in failed:
+            return None
+        failed.append(part)
+        request.body.read(1000)
+        return AWSResponse(part, 503, HTTPHeaders(), HTTPResponse(io.BytesIO(), preload_content=False))
+
+    s3_of(clients).meta.events.register("before-send.s3.UploadPart", fail_once_half_way)
+    asset = file_asset(app, target, "large", 20 * MB)
+    publish(with_assets(app, target, asset), clients)
+    assert len(failed) == 3
+    assert list(stored(target).values()) == [asset.source.read_bytes()]
 
 
 def test_nothing_is_left_of_a_file_of_which_a_part_could_not_be_sent(app: Path, target: Target, clients: Clients):
