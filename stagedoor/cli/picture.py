@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from stagedoor.cli.patience import usual_time
 from stagedoor.cli.progress import Item, Progress, StackItem
 
 SLOW = 30.0
@@ -26,6 +27,7 @@ class Signs:
     done: str = "✓"
     failed: str = "✗"
     warning: str = "!"
+    waiting: str = "·"
     turning: str = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
     def of(self, item: Item, now: float) -> Text:
@@ -34,10 +36,12 @@ class Signs:
             return Text(self.failed, "red")
         if item.seconds is not None:
             return Text(self.done, "green")
+        if item.waiting:
+            return Text(self.waiting, "dim")
         return Text(self.turning[int(now * 10) % len(self.turning)], "cyan")
 
 
-PLAIN_SIGNS = Signs("+", "x", "!", "|/-\\")
+PLAIN_SIGNS = Signs("+", "x", "!", ".", "|/-\\")
 
 
 def picture(progress: Progress, now: float, signs: Signs, note: str = "") -> RenderableType:
@@ -87,7 +91,8 @@ def _resource_rows(stack: StackItem, now: float, signs: Signs) -> Iterator[tuple
     waited_for = [item for item in stack.resources.values() if item.failed or item.seconds is None]
     waited_for.sort(key=lambda item: (not item.failed, -item.elapsed(now)))
     for item in waited_for[:_RESOURCES_SHOWN]:
-        about = Text(f"{item.words}  {item.detail}")
+        usual = usual_time(item.detail) if item.seconds is None else ""
+        about = Text(f"{item.words}  {item.detail}" + (f"  usually {usual}" if usual else ""))
         yield _line(signs.of(item, now), item.name, 2), _seconds(item, now), about
     if len(waited_for) > _RESOURCES_SHOWN:
         yield Text(f"      and {len(waited_for) - _RESOURCES_SHOWN} more", "dim"), Text(), Text()
@@ -104,6 +109,6 @@ def _about(phase: Item, progress: Progress, now: float) -> Text:
 
 
 def _seconds(item: Item, now: float) -> Text:
-    elapsed = item.elapsed(now)
+    elapsed = 0.0 if item.waiting else item.elapsed(now)
     slow = item.seconds is None and elapsed > SLOW
     return Text(seconds_text(elapsed) if elapsed >= 0.05 else "", "yellow" if slow else "dim")

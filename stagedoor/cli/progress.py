@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from stagedoor.events import Event, EventKind
 
 FAILED = "failed"
+WAITING = "waiting"
 ROLLED_BACK = "rolled back"
 ROLLBACK_FAILED = "rollback failed"
 _WORDS = {
@@ -37,6 +38,7 @@ class Item:
     began: float = 0.0
     seconds: float | None = None
     failed: bool = False
+    waiting: bool = False
 
     def elapsed(self, now: float) -> float:
         """Return how long it has taken, or took."""
@@ -118,6 +120,11 @@ def words_for(status: str) -> str:
 
 def _move(item: Item, event: Event, now: float) -> None:
     item.words = words_for(event.status)
+    if event.status == WAITING:
+        item.words, item.waiting = f"waiting {event.message}", True
+        return
+    if item.waiting:
+        item.waiting, item.began = False, now
     if event.status.endswith("_IN_PROGRESS"):
         if item.seconds is not None:
             item.began = now

@@ -20,6 +20,7 @@ from stagedoor.deploy.change import StackChange
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.deletion import cancel_update
 from stagedoor.deploy.ledger import Ledger
+from stagedoor.deploy.limits import check_limits
 from stagedoor.deploy.plan import Action, KnownStack, Plan, plan_deploy
 from stagedoor.deploy.plan_json import plan_as_json
 from stagedoor.deploy.publish import Publishing
@@ -78,6 +79,8 @@ def deploy(
         with _phase(emit, "plan") as told:
             addressed = address_assets(assembly, clients.target, Path(scratch))
             plan = plan_deploy(addressed, identity, clients, known, hotswaps)
+            for wanted in plan.wanted:
+                check_limits(wanted.stack, wanted.template)
             plan.check()
             told.update(plan_as_json(plan))
         if plan.unchanged:
@@ -97,6 +100,7 @@ def deploy(
                 for wanted in plan.wanted
             }
             before_apply()
+            _tell_waiting(plan, emit)
             _Apply(plan, changes, publishing, clients, ledger).run()
             dropped = [stack.actual for stack in plan.stacks if stack.action is Action.DELETE and stack.actual]
             delete_stacks(dropped, identity, clients, ledger, emit, known=plan.surplus)
@@ -174,6 +178,16 @@ class _Apply:
         updating = {name: change.updating for name, change in self._changes.items() if change.updating}
         works = {name: cancel_update(self._clients, self._ledger, name, arn) for name, arn in updating.items()}
         run_together(lambda: {name: works.pop(name) for name in list(works)})
+
+
+def _tell_waiting(plan: Plan, emit: Emit) -> None:
+    """Say which stacks that are to change wait for which others."""
+    names = {stack.stack_id: stack.name for stack in plan.stacks if stack.action is not Action.UNCHANGED}
+    for wanted in plan.wanted:
+        blockers = [names[dependency] for dependency in wanted.stack.dependencies if dependency in names]
+        if blockers and wanted.stack.id in names:
+            data = {"ordinal": wanted.ordinal, "blockers": blockers}
+            emit(Event(EventKind.STACK, wanted.name, "waiting", f"for {', '.join(blockers)}", data=data))
 
 
 def _changing(plan: Plan) -> list[str]:

@@ -59,7 +59,7 @@ class StackChange:
     def run(self, planned: StackPlan | None = None) -> Work[None]:
         """Look, decide, do one thing, and look again, until nothing is left to do. Raises `DeployFailed`.
 
-        A creation and a hotswap that were `planned` are begun without another look.
+        A creation and a hotswap that were `planned` are begun without another look; what was to stay stays.
         """
         if planned is not None and (yield from self._as_planned(planned)):
             return
@@ -88,9 +88,12 @@ class StackChange:
 
     def _as_planned(self, planned: StackPlan) -> Work[bool]:
         """Create or hotswap: CloudFormation refuses a name that is taken, and Lambda a function that has changed."""
+        if planned.action is Action.UNCHANGED:
+            self._rest(planned.actual)
+            return True
         if planned.swap and planned.actual:
             return (yield from self._hotswap(planned.actual, planned.swap.deployed, planned.swap))
-        return planned.action is Action.CREATE and (yield from self._change(None))
+        return planned.action is Action.CREATE and planned.actual is None and (yield from self._change(None))
 
     def _look(self) -> tuple[ActualStack | None, Mapping[str, Any] | None, Action, Swap | None]:
         actual = read_stack(self.clients, self.wanted.name)

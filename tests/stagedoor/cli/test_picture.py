@@ -86,3 +86,19 @@ def test_the_last_line_of_the_app_is_shown_while_it_is_fresh():
 )
 def test_statuses_in_words(status: str, words: str):
     assert words_for(status) == words
+
+
+def test_a_stack_that_waits_says_for_which_and_a_slow_resource_what_is_usual():
+    progress = Progress()
+    progress.take(Event(EventKind.PHASE, "apply", "started"), 0)
+    progress.take(Event(EventKind.STACK, "web", "waiting", "for data"), 0)
+    progress.take(Event(EventKind.STACK, "data", "CREATE_IN_PROGRESS"), 0)
+    slow = {"construct_path": "Data/Db/Resource", "type": "AWS::RDS::DBInstance"}
+    progress.take(Event(EventKind.RESOURCE, "data/Db", "CREATE_IN_PROGRESS", data=slow), 0)
+    assert drawn(progress, 60)[1:] == [
+        "· web waiting for data",
+        "⠋ data 1 min 0 s creating",
+        "⠋ Data/Db 1 min 0 s creating AWS::RDS::DBInstance usually 5 to 15 minutes",
+    ]
+    progress.take(Event(EventKind.STACK, "web", "CREATE_IN_PROGRESS"), 60)
+    assert drawn(progress, 70)[1] == "⠋ web 10 s creating"
