@@ -33,6 +33,12 @@ def target_of(row: TargetRow) -> Target:
     )
 
 
+def with_lookup_role(target: Target, row: TargetRow) -> Target:
+    """Return a stage's target with the role that looks as its operator has it now: no removal will need the old one."""
+    same_place = (target.account, target.region) == (row.account, row.region)
+    return replace(target, lookup_role=row.lookup_role) if same_place else target
+
+
 def rules_of(row: TargetRow) -> AssemblyRules:
     """Return what assemblies in a target may hold: as its operator says now, else as its trust has it."""
     rules = PREVIEW_RULES if row.trust is Trust.PREVIEW else NO_RULES

@@ -22,7 +22,7 @@ from service.models import (
     Want,
 )
 from service.stages.decide import StageView, retry_after
-from service.stages.intents import frozen_target, repeat_intent, rules_of
+from service.stages.intents import frozen_target, repeat_intent, rules_of, with_lookup_role
 from service.stages.lease import Lease
 from service.stages.run import Job, Result
 from stagedoor.deploy.plan import KnownStack
@@ -88,7 +88,7 @@ def begin_run(lease: Lease, kind: RunKind) -> Begun:
         job = Job(
             run_id=run.id,
             identity=_identity(session, stage),
-            target=frozen_target(stage),
+            target=with_lookup_role(frozen_target(stage), stage.target),
             repository=repository,
             commit=intent.commit,
             settings=dict(intent.settings),

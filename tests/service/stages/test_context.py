@@ -41,14 +41,20 @@ def test_a_run_looks_up_and_the_next_one_is_told(live_house: House) -> None:
     assert live_house.outcomes(source)[-1] == ("deploy", "unchanged")
 
 
-def test_a_target_with_roles_but_none_for_looking_looks_nothing_up(live_house: House) -> None:
+def test_a_target_with_roles_but_none_for_looking_looks_nothing_up(live_house: House, account: str) -> None:
     with live_house.parts.sessions.begin() as session:
-        session.execute(update(TargetRow).values(deploy_role="arn:aws:iam::123456789012:role/deploy"))
+        session.execute(update(TargetRow).values(deploy_role=f"arn:aws:iam::{account}:role/deploys"))
     source = live_house.pull_request(**FILES)
     live_house.resolve(source)
     live_house.reconcile(source)
     run = live_house.runs(source)[-1]
     assert (run.outcome, (run.error or {})["id"]) == ("failed", "no-lookup-role")
+
+    with live_house.parts.sessions.begin() as session:
+        session.execute(update(TargetRow).values(lookup_role=f"arn:aws:iam::{account}:role/looks"))
+    live_house.push(source, {"readme": "again"})
+    live_house.reconcile(source)
+    assert (live_house.runs(source)[-1].error or {})["id"] == "lookup-failed"
 
 
 def test_an_operators_rules_are_in_force_from_the_next_run_on(live_house: House) -> None:
