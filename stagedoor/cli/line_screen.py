@@ -29,7 +29,7 @@ class LineScreen(Screen):
     def show(self, event: Event) -> None:
         """Write what ended, and after how many seconds from the start."""
         self.progress.take(event, time.monotonic())
-        if event.kind is EventKind.LOG and not self._verbose:
+        if event.kind is EventKind.LOG and not event.status and not self._verbose:  # one with a status is our own
             return
         if line := line_of(event):
             _say(f"{self.seconds:6.1f} s  {line}")
