@@ -90,6 +90,7 @@ def template_refusals(comparison: Comparison) -> Iterator[UserError]:
     """Yield what CloudFormation refuses of one stack, whatever is in the account."""
     if not has_macros(comparison.template):
         yield from _unresolved(comparison)
+        yield from _left_out(comparison)
         yield from _circle(comparison)
     yield from _changed_types(comparison)
     yield from _over_limits(comparison)
@@ -178,6 +179,23 @@ def _unresolved(comparison: Comparison) -> Iterator[UserError]:
     for name, condition in section(template, "Conditions").items():
         for missing in dict.fromkeys(names.missing(condition)):
             yield _unresolved_error(f"the condition {name}", missing)
+
+
+def _left_out(comparison: Comparison) -> Iterator[UserError]:
+    """Yield an error for each reference to a resource that is left out, as its condition is false. What stands in an
+    `Fn::If` that cannot be told is let pass.
+    """
+    declared, present = section(comparison.template, "Resources"), comparison.after.resources
+    parts = [(comparison.path(name), resource.get("Properties")) for name, resource in present.items()]
+    parts += [(f"the output {name}", output.get("Value")) for name, output in comparison.after.outputs.items()]
+    for where, value in parts:
+        gone = {name for name, _ in references(value) if name in declared and name not in present}
+        if gone and '"Fn::If"' not in json.dumps(value):
+            for name in sorted(gone):
+                yield UnresolvedReference(
+                    f"{where[0].upper()}{where[1:]} refers to {comparison.path(name)}, whose condition is false.",
+                    "Give both the same condition, or choose with `Fn::If`.",
+                )
 
 
 def _unresolved_error(where: str, missing: str) -> UserError:

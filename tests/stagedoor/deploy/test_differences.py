@@ -3,6 +3,7 @@
 from typing import Any
 
 from stagedoor.deploy.differences import ChangeAction, ValueChange, difference
+from stagedoor.deploy.resource_types.making import table
 from stagedoor.deploy.resource_types.reading import Replacement, resource_type
 from tests.stagedoor.deploy.compared import changes, compared, of, resource
 
@@ -134,6 +135,35 @@ def test_outputs_and_their_exports():
         ValueChange("New", None, {"Value": "3", "Export": "three"}),
         ValueChange("Gone", "1", None),
     )
+
+
+def test_how_the_table_of_types_is_made():
+    reference = {"type": "ref", "reference": {"$ref": "7"}}
+    database = {
+        "schema": {
+            "resource": {
+                "entities": [
+                    {
+                        "cloudFormationType": "AWS::Acme::Thing",
+                        "attributes": {"Arn": {}},
+                        "properties": {
+                            "Name": {"type": {"type": "string"}, "causesReplacement": "yes", "required": True},
+                            "Rules": {"type": {"type": "array", "element": reference}, "causesReplacement": "maybe"},
+                            "ByName": {"type": {"type": "map", "element": reference}},
+                            "Either": {"type": {"type": "union", "types": [reference, {"type": "string"}]}},
+                        },
+                    }
+                ]
+            },
+            "typeDefinition": {"entities": [{"$id": "7", "properties": {"Rules": {"type": reference}}}]},
+        }
+    }
+    member = table(database)["AWS::Acme"]
+    assert member["types"]["AWS::Acme::Thing"] == {
+        "properties": {"Name": ["yr", None], "Rules": ["m", "7"], "ByName": ["*", "7"], "Either": ["", None]},
+        "attributes": ["Arn"],
+    }
+    assert member["shapes"] == {"7": {"Rules": ["", "7"]}}
 
 
 def test_the_table_of_types_says_what_replaces_deep_inside_too():

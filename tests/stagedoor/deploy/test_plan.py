@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from stagedoor.deploy.differences import ValueChange
 from stagedoor.deploy.plan import Action, decide
 from stagedoor.deploy.request import capabilities, change_set_name
 from stagedoor.deploy.stacks import ActualStack
-from stagedoor.deploy.wanted import StackElsewhere, Wanted, check_region, parameters_for
+from stagedoor.deploy.wanted import StackElsewhere, Wanted, check_region, parameter_changes, parameters_for
 from stagedoor.target import Target
 from tests.stagedoor.deploy.assemblies import IDENTITY, parameter, stack, template
 
@@ -75,3 +76,14 @@ def test_a_stack_of_another_region_is_refused(wanted: Wanted):
     with pytest.raises(StackElsewhere, match="eu-west-1"):
         check_region(replace(wanted.stack, region="eu-west-1"), here)
     check_region(replace(wanted.stack, region="unknown-region"), here)
+
+
+def test_a_hidden_parameter_is_said_to_change_and_not_shown(tmp_path: Path):
+    declared = {"Password": {"Type": "String", "NoEcho": True}, "Size": {"Type": "String", "Default": "large"}}
+    body = {**template(Value=parameter("x")), "Parameters": declared}
+    wanted = Wanted(stack(tmp_path, "S", body, parameters={"Password": "hunter3"}), body, IDENTITY.tags(), 0)
+    actual = replace(ACTUAL, parameters={"Password": "****", "Size": "small"})
+    assert list(parameter_changes(wanted, actual, TEMPLATE)) == [
+        ValueChange("Password", "****", "****", cause="its value may have changed"),
+        ValueChange("Size", "small", "large"),
+    ]

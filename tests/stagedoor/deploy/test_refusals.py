@@ -48,6 +48,19 @@ def test_an_output_and_a_condition_that_refer_to_what_is_not_there():
     assert "The condition Large refers to the condition Gone" in refused(of(Conditions=conditions))[0][1]
 
 
+def test_a_reference_to_what_a_condition_leaves_out():
+    def shop(size: str, name: Any) -> dict[str, Any]:
+        conditions = {"Large": {"Fn::Equals": [{"Ref": "Size"}, "large"]}}
+        cache = resource(QUEUE, path="App/Cache", attributes={"Condition": "Large"})
+        return of({"Size": size}, Conditions=conditions, Cache=cache, Q=resource(QUEUE, path="App/Q", QueueName=name))
+
+    name = {"Fn::GetAtt": ["Cache", "QueueName"]}
+    assert refused(shop("large", name)) == []
+    assert refused(shop("small", {"Fn::If": ["Large", name, "none"]})) == []
+    [(error, what)] = refused(shop("small", name))
+    assert (error, what) == ("unresolved-reference", "App/Q refers to App/Cache, whose condition is false.")
+
+
 def test_what_a_macro_may_add_is_not_missed():
     template = {**of(Q=resource(QUEUE, QueueName={"Ref": "FromTheMacro"})), "Transform": "AWS::Serverless-2016-10-31"}
     assert refused(template) == []
