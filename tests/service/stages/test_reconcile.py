@@ -179,7 +179,7 @@ def test_a_target_that_nobody_has_bootstrapped_is_tried_again(live_house, monkey
     source = live_house.pull_request()
     live_house.resolve(source)
 
-    def bare(*_arguments):
+    def bare(*_arguments, **_more):
         raise NotBootstrapped("The account is not prepared for deploys.", "Run `cdk bootstrap`.")
 
     with monkeypatch.context() as patch:
