@@ -3,6 +3,7 @@
 Statuses: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ UNUSABLE = frozenset({"CREATE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "
 """A stack in one of these can only be deleted."""
 
 _OWNER_TAGS = "stagedoor:"
+_NO_STACK = re.compile(r"Stack\b.* does not exist")
 
 
 class StackNotOurs(UserError):
@@ -165,7 +167,8 @@ def waiting_change_sets(clients: Clients, name: str) -> list[str]:
 def is_missing(error: ClientError) -> bool:
     """Whether CloudFormation says that there is no such stack: a `ValidationError` known by its text alone."""
     details = error.response["Error"]
-    return details["Code"] == "ValidationError" and "does not exist" in details["Message"]
+    # What else does not exist (a parameter of the parameter store) is no stack's absence.
+    return details["Code"] == "ValidationError" and bool(_NO_STACK.match(details["Message"]))
 
 
 def error_code(error: ClientError) -> str:
