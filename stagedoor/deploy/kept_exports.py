@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import FileAsset, Packaging, Template
 from stagedoor.assembly.target_names import assets_bucket
+from stagedoor.deploy.access import may_not_ask
 from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.long_templates import TEMPLATE_BODY_LIMIT, object_url
 from stagedoor.deploy.request import Request
@@ -64,14 +65,15 @@ def dropped_exports(wanted: Template, actual: ActualStack) -> list[str]:
 
 
 def imported(clients: Clients, exports: Iterable[str]) -> dict[str, list[str]]:
-    """Return who imports each of these exports; those that nobody imports are left out."""
+    """Return who imports each of these exports; those that nobody imports are left out, or all if we may not ask."""
     importers: dict[str, list[str]] = {}
     for export in exports:
         try:
             pages = clients.cloudformation.get_paginator("list_imports").paginate(ExportName=export)
             importers[export] = [name for page in pages for name in page["Imports"]]
         except ClientError as error:
-            if "not imported" not in error.response["Error"]["Message"] and not is_missing(error):
+            unknown = is_missing(error) or may_not_ask(error)
+            if "not imported" not in error.response["Error"]["Message"] and not unknown:
                 raise
     return {export: names for export, names in importers.items() if names}
 
