@@ -1,4 +1,4 @@
-"""CloudFormation says by text alone that there is no such stack; other things that are not there are no stack's absence."""
+"""CloudFormation says by text alone that there is no such stack; what else is not there is no stack."""
 
 import pytest
 from botocore.exceptions import ClientError
