@@ -11,10 +11,12 @@ from bench.peers import versions
 from bench.results import write_results
 
 ROWS = {
+    "synth": "bench.deploy.parts:synth",
     "unchanged": "bench.deploy.shell:unchanged",
     "changed": "bench.deploy.shell:changed",
     "new": "bench.deploy.ready:all_new",
     "first": "bench.deploy.ready:first",
+    "publishing": "bench.deploy.parts:publishing",
     "model": "bench.deploy.model:overhead",
 }
 """Each row, and the function that measures it in a number of rounds."""
