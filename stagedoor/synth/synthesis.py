@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import secrets
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ from stagedoor.synth.program import Program, SynthRequest, interpreted, read_pro
 from stagedoor.synth.seen import SeenAssemblies
 from stagedoor.synth.sources import read_sources, unchanged
 from stagedoor.synth.validation import Validation
-from stagedoor.synth.warm import Slot, WarmPool, script_of
+from stagedoor.synth.warm import START, Slot, WarmPool, quick, script_of
 
 __all__ = ["NoAssembly", "SynthFailed", "SynthRequest", "synthesize"]
 
@@ -147,14 +148,16 @@ class _Running:
             )
 
     def _command(self, line: str) -> Command:
-        """Return what runs the line by the shell that the CDK CLI starts, too."""
+        """Return what runs the line by the shell that the CDK CLI starts, too; a plain line needs none."""
         path = ":".join(map(str, self.environment.path))
+        words = quick(line, self.environment)
+        script = f"exec {shlex.join(words)}" if words else interpreted(line, self.program.app_dir)
         return Command(
             name="synth",
-            argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{interpreted(line, self.program.app_dir)}'),
+            argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{script}'),
             cwd=self.program.app_dir,
             env=self.variables,
-            readable=(*self.environment.readable, *settings_above(self.program.root), self.passing),
+            readable=(*self.environment.readable, *settings_above(self.program.root), self.passing, START),
             writable=(self.program.root, self.output),
         )
 

@@ -1,6 +1,7 @@
 """The program of a warm process: it loads the CDK, waits, and becomes the app's program when it is told which.
 
-    python -I warm_start.py PASSING MODULES…
+    python -P warm_start.py PASSING MODULES…
+    python -P warm_start.py --now FILE.py …      waits for nothing: what this saves is how Python ends, see `_end`
 
 Run by the Python of an app's environment; nothing of Stagedoor is imported. Loading takes most of a synth, and nothing
 of it depends on the app. When PASSING/ready is there it waits for PASSING/order, JSON with `cwd`, `env`, `argv` (the
@@ -46,6 +47,8 @@ _SMALL = {
 def main() -> None:
     """Load, wait, and be the app's program."""
     passing, *modules = sys.argv[1:]
+    if passing == "--now":
+        _become({"cwd": os.getcwd(), "env": {}, "argv": modules})
     _load(modules, f"{passing}/out")
     Path(passing, "ready").touch()
     order = Path(passing, "order")
@@ -69,11 +72,11 @@ def _load(modules: list[str], output: str) -> None:
     app.synth()
 
 
-def _become(order: dict[str, Any]) -> None:
+def _become(order: dict[str, Any]) -> NoReturn:
     """Go on as `python argv` would in the folder and the environment that are told."""
     os.chdir(order["cwd"])
     for name in ("NODE_OPTIONS", "STAGEDOOR_WARM_ORDER"):
-        del os.environ[name]
+        os.environ.pop(name, None)
     os.environ.update(order["env"])
     sys.argv[:] = order["argv"]
     script = os.path.abspath(order["argv"][0])

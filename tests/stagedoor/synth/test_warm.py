@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stagedoor.events import Event, silent
-from stagedoor.synth.executor import Command, Completed, Limits, LocalProcessExecutor
+from stagedoor.synth.executor import Command, Completed, Executor, Limits, LocalProcessExecutor
 from stagedoor.synth.program import SynthRequest
 from stagedoor.synth.synthesis import SynthFailed, synthesize
 from stagedoor.synth.warm import WarmPool, script_of
@@ -80,7 +80,9 @@ class Nothing:
 def test_a_warm_process_gives_the_same_assembly_and_the_same_errors(
     notes: SynthRequest, warm: WarmPool, tmp_path: Path
 ):
-    cold = synthesize(notes, LocalProcessExecutor(), silent, warm=warm)
+    by_hand = replace(notes, command="exec python app.py", output=tmp_path / "by-hand")  # no line that is taken over
+    expected = files(synthesize(by_hand, LocalProcessExecutor(), silent))
+    assert files(synthesize(notes, LocalProcessExecutor(), silent, warm=warm)) == expected
     wait_until_ready(warm)
 
     # All that it is told it is told when it is used: another stage, another context, another program.
@@ -91,17 +93,19 @@ def test_a_warm_process_gives_the_same_assembly_and_the_same_errors(
     assembly = synthesize(again, Nothing(), events.append, warm=warm)
     printed = [event.message for event in events if event.message.startswith("told")]
     assert printed == [f"told {notes.app_dir} ['app.py'] __main__ None", "told two pr-8 pr-8"]
-    assert files(assembly) == files(cold)
+    assert files(assembly) == expected
 
     wait_until_ready(warm)
     program.write_text("def build():\n    raise ValueError('no such table')\n\nbuild()\n")
-    with pytest.raises(SynthFailed) as by_cold:
-        synthesize(replace(notes, output=tmp_path / "failed"), LocalProcessExecutor(), silent)
-    with pytest.raises(SynthFailed) as by_warm:
-        synthesize(replace(notes, output=tmp_path / "failed-too"), Nothing(), silent, warm=warm)
-    assert by_warm.value.what == by_cold.value.what
-    assert by_warm.value.detail == by_cold.value.detail
-    assert by_warm.value.location == by_cold.value.location
+    failures = []
+    for name, command in {"by-hand": "exec python app.py", "cold": None, "warm": None}.items():
+        executor: Executor = Nothing() if name == "warm" else LocalProcessExecutor()
+        asked = replace(notes, output=tmp_path / f"{name}-failed", command=command)
+        with pytest.raises(SynthFailed) as failed:
+            synthesize(asked, executor, silent, warm=warm if name == "warm" else None)
+        failures.append((failed.value.detail, failed.value.location))
+    assert failures[0] == failures[1] == failures[2]
+    assert "no such table" in failures[0][0]
 
 
 @pytest.mark.parametrize(
