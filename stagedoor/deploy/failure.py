@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 
 _NESTED = "AWS::CloudFormation::Stack"
 _DEEPEST = 5
+_CANCELLED = "cancelled"
+"""In the reason of a resource that was stopped since another failed."""
+
 _REMEDY = "Correct the app as the reason says, and deploy again."
 _REMEDIES = {
     "stack policy": "Change the stack's policy in CloudFormation, or take the change out of the app.",
     "TerminationProtection": "Turn the stack's termination protection off in CloudFormation if it is to be made anew.",
     "LimitExceeded": "Remove stages that nobody needs, or ask AWS for a higher quota (Service Quotas).",
-    "exceeded": "Remove what nobody needs, or ask AWS for a higher quota (Service Quotas).",
-    "Cannot update export": "Give what is exported another name, let the importers move to it, and remove the old one.",
+    "imit exceeded": "Remove what nobody needs, or ask AWS for a higher quota (Service Quotas).",
+    "cannot be updated as it is in use": "Give what is exported another name, let the importers move to it, and remove the old one.",
     "not authorized to perform": "Allow it to the target's execution role, or take it out of the app.",
     "NoSuchKey": "Deploy again: what is published is looked at anew.",
 }
@@ -50,10 +53,11 @@ def failure_of(
     """Return the error for a stack that ended in `after`: the others of its failures only follow from the first."""
     if not failures:
         return _invalid(clients, stack, after)
-    first = _root(clients, failures[0])
-    logical_id = failures[0].get("LogicalResourceId", "")
+    told = next((one for one in failures if _CANCELLED not in one.get("ResourceStatusReason", "")), failures[0])
+    first = _root(clients, told)
+    logical_id = told.get("LogicalResourceId", "")
     where = stack.construct_paths.get(logical_id, logical_id)
-    if first is not failures[0]:
+    if first is not told:
         where = f"{where}, {first.get('LogicalResourceId', '')} in its nested stack"
     reason = first.get("ResourceStatusReason", "no reason was given").rstrip(".")
     return DeployFailed(
@@ -123,11 +127,13 @@ def _root(clients: Clients, event: "StackEventTypeDef") -> "StackEventTypeDef":
         nested = event.get("PhysicalResourceId", "")
         if event.get("ResourceType") != _NESTED or not nested.startswith("arn:") or nested == event["StackId"]:
             break
-        events = clients.cloudformation.describe_stack_events(StackName=nested)["StackEvents"]
+        pages = clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=nested)
         inner = [
             one
-            for one in reversed(events)
-            if one.get("ResourceStatus", "").endswith("_FAILED") and one.get("PhysicalResourceId") != nested
+            for one in reversed([one for page in pages for one in page["StackEvents"]])
+            if one.get("ResourceStatus", "").endswith("_FAILED")
+            and one.get("PhysicalResourceId") != nested
+            and _CANCELLED not in one.get("ResourceStatusReason", "")
         ]
         if not inner:
             break

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,10 @@ from stagedoor.assembly.model import Assembly
 from stagedoor.deploy import deletion
 from stagedoor.deploy.apply import Deployed, deploy
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.failure import DeployFailed, remedy_for
+from stagedoor.deploy.failure import DeployFailed, failure_of, remedy_for
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.remove import Kept, RemoveFailed, remove
+from stagedoor.deploy.stacks import ActualStack
 from stagedoor.events import Emit, Event, EventKind, silent
 from tests.cloudformation.account import ScriptedAccount
 from tests.cloudformation.endpoint import ScriptedCloudFormation
@@ -158,6 +160,7 @@ def test_what_another_began_is_awaited_and_said(
     [
         ("Action denied by stack policy: Statement [#1] does not allow [Update:*]", "stack's policy"),
         ("User: arn:aws:sts::1:assumed-role/x is not authorized to perform: sqs:CreateQueue", "execution role"),
+        ("Export a cannot be updated as it is in use by b", "another name"),
         ("Resource limit exceeded: you have reached the maximum", "quota"),
     ],
 )
@@ -172,3 +175,13 @@ def test_a_failure_says_what_helps(
 
 def test_a_quota_that_is_used_up_is_said():
     assert "higher quota" in remedy_for("Limit for stack has been exceeded", "LimitExceeded")
+
+
+def test_what_failed_is_told_before_what_was_only_cancelled_for_it(tmp_path: Path):
+    def failed(logical_id: str, reason: str) -> Any:
+        return {"LogicalResourceId": logical_id, "ResourceType": "AWS::X::Y", "ResourceStatusReason": reason}
+
+    one = pair(tmp_path, "x").stacks[1]
+    events = [failed("Other", "Resource creation cancelled"), failed("Value", "It is too long.")]
+    told = failure_of(Clients(TARGET), one, ActualStack(WEB, "arn", "ROLLBACK_COMPLETE"), events)
+    assert told.what == f"Web/Settings/Value (AWS::X::Y) in the stack {WEB} failed: It is too long."
