@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from stagedoor.deploy.access import may_not_ask
 from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.differences import ChangeAction, StackDifference, references
-from stagedoor.deploy.refusals import DuplicateExport, exports, imports, suspicions
+from stagedoor.deploy.refusals import DuplicateExport, exports, imports, knows_exports, suspicions
 from stagedoor.deploy.resolution import Comparison
 from stagedoor.deploy.resource_types.reading import Replacement, version
 from stagedoor.deploy.stack_policy import denied
@@ -90,6 +90,8 @@ def _export_refusals(stage: StageStacks, clients: Clients) -> Iterator[UserError
     own = stage.staying_exports.union(*(exports(comparison.after) for comparison, _ in stage.changing))
     new = [(pair[0], name) for pair in stage.changing for name in exports(pair[0].after) if name not in _had(pair[0])]
     foreign = [(pair[0], name) for pair in stage.changing for name in imports(pair[0].after) if name not in own]
+    if not all(knows_exports(comparison.after) for comparison, _ in stage.changing):
+        foreign = []  # one of the names that the deploy makes up may be what is imported
     if not new and not foreign:
         return
     taken = _asked(_read_exports, clients)
@@ -126,7 +128,8 @@ def _import_refusals(stage: StageStacks, clients: Clients) -> Iterator[UserError
     """
     wanting = {comparison.stack.name: imports(comparison.after) for comparison, _ in stage.changing}
     for comparison, _ in stage.changing:
-        for name in set(_had(comparison)).difference(exports(comparison.after)):
+        gone = set(_had(comparison)).difference(exports(comparison.after)) if knows_exports(comparison.after) else ()
+        for name in sorted(gone):
             importers = _asked(_read_imports, name, clients) or []
             hindering = [one for one in importers if one not in stage.names or name in wanting.get(one, ())]
             if hindering:

@@ -130,6 +130,11 @@ def exports(resolved: Resolved) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
+def knows_exports(resolved: Resolved) -> bool:
+    """Whether `exports` are all that the template exports: none of its names is made up by the deploy."""
+    return len(exports(resolved)) == sum("Export" in output for output in resolved.outputs.values())
+
+
 def imports(resolved: Resolved) -> frozenset[str]:
     """Return the names that a template imports, as far as they are known."""
     return frozenset(_imported([*resolved.resources.values(), *resolved.outputs.values()]))

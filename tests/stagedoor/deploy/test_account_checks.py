@@ -15,7 +15,7 @@ from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.plan import Plan, plan_deploy
 from stagedoor.errors import UserError
-from stagedoor.events import silent
+from stagedoor.events import Event, silent
 from stagedoor.target import Target
 from tests.cloudformation.account import ACCOUNT, ScriptedAccount
 from tests.cloudformation.endpoint import ScriptedCloudFormation
@@ -84,6 +84,17 @@ def test_an_export_goes_only_when_nobody_else_imports_it(app: Path, clients: Cli
     )
     no_longer = one(app, template(Copy=parameter("x")), "Web")
     assert refused(Assembly(app, (*without.stacks, *no_longer.stacks)), clients) == []
+
+
+def test_an_export_whose_name_the_deploy_makes_up_is_not_taken_for_gone(app: Path, clients: Clients):
+    def named(name: Any) -> Assembly:
+        body = exporting(name)
+        body["Outputs"]["Out"]["Export"]["Name"] = name
+        return one(app, body, "Base")
+
+    deploy(named("shop-parameter"), LASTING, clients, MemoryLedger("1"), silent)
+    deploy(one(app, importing("shop-parameter"), "Web"), LASTING, clients, MemoryLedger("2"), silent)
+    assert refused(named({"Fn::Sub": "shop-${Value.Type}"}), clients) == []
 
 
 def test_a_bucket_that_holds_objects_is_not_deleted(app: Path, clients: Clients):
@@ -167,7 +178,10 @@ def test_a_plan_makes_no_call_twice_and_only_calls_that_matter(
 
     identity = {("GetCallerIdentity", ""): 1}
     assert calls("a") == {**identity, ("DescribeStacks", "Base"): 1, ("DescribeStacks", "Web"): 1}
-    deploy(pair(app, "a"), IDENTITY, scripted_clients, MemoryLedger("1"), silent)
+    events: list[Event] = []
+    deploy(pair(app, "a"), IDENTITY, scripted_clients, MemoryLedger("1"), events.append)
+    [told] = [event.data for event in events if (event.subject, event.status) == ("plan", "done")]
+    assert [stack["action"] for stack in told["stacks"]] == ["create", "create"]
     assert calls("a").keys() == {
         (action, name) for action in ("DescribeStacks", "GetTemplate", "ListChangeSets") for name in ("Base", "Web")
     }
