@@ -108,23 +108,23 @@ class Place:
 
 def live(life: Life, place: Place) -> None:
     """Take an app through its life; what goes wrong is written into `life`."""
+    given = [word for value in life.app.parameters for word in ("--parameter", value)]
     try:
         place.stagedoor("bootstrap", "bootstrap")
         try:
-            deployed = _timed(life, "deploy", place, "deploy", "--stage", life.stage)
+            deployed = _timed(life, "deploy", place, "deploy", "--stage", life.stage, *given)
         except StepFailed as failure:
             if failure.id != "fixed-physical-name":
                 raise
             life.stage = LASTING
-            deployed = _timed(life, "deploy", place, "deploy", "--stage", life.stage)
+            deployed = _timed(life, "deploy", place, "deploy", "--stage", life.stage, *given)
         life.stacks = len(deployed["stacks"])
-        again = _timed(life, "again", place, "deploy", "--stage", life.stage)
+        again = _timed(life, "again", place, "deploy", "--stage", life.stage, *given)
         if not again["unchanged"]:
             raise StepFailed("again", "not-unchanged", "the second deploy found something to do")
         change_app(place.folder)
-        if "diff" in _commands():
-            _timed(life, "diff", place, "diff", "--stage", life.stage)
-        changed = _timed(life, "change", place, "deploy", "--stage", life.stage)
+        _timed(life, "diff", place, "diff", "--stage", life.stage, *given)
+        changed = _timed(life, "change", place, "deploy", "--stage", life.stage, *given)
         if changed["unchanged"] or not any("changed by bench" in text for text in place.template_texts()):
             raise StepFailed("change", "not-changed", "the change did not reach CloudFormation")
         removed = _timed(life, "remove", place, "remove", "--stage", life.stage, "--confirm", life.stage)
@@ -140,11 +140,6 @@ def _timed(life: Life, step: str, place: Place, *arguments: str) -> dict[str, An
     result = place.stagedoor(step, *arguments)
     life.seconds[step] = time.monotonic() - began
     return result
-
-
-def _commands() -> str:
-    done = subprocess.run([sys.executable, "-m", "stagedoor.cli", "--help"], capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 def change_app(folder: Path) -> None:

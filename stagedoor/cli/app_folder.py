@@ -60,7 +60,7 @@ class Repository:
 @dataclass(frozen=True, slots=True)
 class AppFolder:
     """A CDK app on this machine. `command` is the one of `stagedoor.toml`, which replaces that of `cdk.json`; `cache`:
-    what it gave for an equal tree may be used again.
+    what it gave for an equal tree may be used again. `parameters` are values that a command was given (`--parameter`).
     """
 
     name: str
@@ -68,6 +68,7 @@ class AppFolder:
     repository: Repository
     command: str | None = None
     cache: bool = True
+    parameters: tuple[str, ...] = ()
 
 
 def remote_address(url: str) -> str | None:

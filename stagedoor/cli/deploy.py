@@ -11,6 +11,7 @@ from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir, work_folder
 from stagedoor.cli.options import EXIT_CODES, Options, with_options
+from stagedoor.cli.parameters import PARAMETERS, with_parameters
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, busy_stacks, find_stage, ownerless
 from stagedoor.cli.work import Work, at_work
@@ -35,6 +36,7 @@ from stagedoor.target import Target
 @click.command(epilog=EXIT_CODES)
 @click.option("--stage", required=True, metavar="NAME", help="The stage: lower-case letters, digits and hyphens.")
 @click.option("--adopt", is_flag=True, help="Take over the app's stacks that were deployed without Stagedoor.")
+@PARAMETERS
 @click.option(
     "--hotswap/--no-hotswap",
     default=None,
@@ -42,7 +44,9 @@ from stagedoor.target import Target
 )
 @click.option("--no-cache", is_flag=True, help="Run the app's program even where nothing has changed.")
 @with_options
-def deploy(stage: str, adopt: bool, hotswap: bool | None, no_cache: bool, options: Options) -> None:
+def deploy(
+    stage: str, adopt: bool, parameters: tuple[str, ...], hotswap: bool | None, no_cache: bool, options: Options
+) -> None:
     """Deploy the app in this folder to a stage of its own.
 
     A stage that is there already is changed; where nothing differs, nothing is done. Stages whose names begin with
@@ -62,9 +66,8 @@ def deploy(stage: str, adopt: bool, hotswap: bool | None, no_cache: bool, option
         target = found.target
         work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
         with work.screen:
-            deployed = _deploy(
-                work, replace(app, cache=app.cache and not no_cache), found, adopt=adopt, hotswap=hotswap
-            )
+            app = replace(app, cache=app.cache and not no_cache, parameters=parameters)
+            deployed = _deploy(work, app, found, adopt=adopt, hotswap=hotswap)
         work.screen.end(_ending(found.identity, target, deployed))
 
 
@@ -109,7 +112,7 @@ def _validation(work: Work, target: Target) -> Validation:
 def own_assembly(
     work: Work, app: AppFolder, found: FoundStage, folder: Path, validation: Validation | None = None
 ) -> Assembly:
-    """Run the app's program, and return the assembly that it wrote."""
+    """Run the app's program, and return the assembly that it wrote, with the parameters that the command was given."""
     target = found.target
     request = SynthRequest(
         app_dir=app.path,
@@ -125,13 +128,14 @@ def own_assembly(
     )
     account = Account(target, found.clients.lookup, judges_request)
     with work.phase("synth"):
-        return synthesize_with_context(
+        assembly = synthesize_with_context(
             request,
             lambda asked: synthesize(asked, LocalProcessExecutor(), work.emit, validation),
             account,
             ContextFile(request),
             work.emit,
         )
+    return with_parameters(assembly, app.parameters)
 
 
 def stage_assembly(work: Work, assembly: Assembly, identity: StageIdentity, target: Target, folder: Path) -> Assembly:

@@ -1,6 +1,7 @@
 """`stagedoor diff`: what a deploy of the app in this folder would change, and nothing else."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from stagedoor.cli.cache import work_folder
 from stagedoor.cli.deploy import hotswaps_of, own_assembly, stage_assembly
 from stagedoor.cli.failure import USER_ERROR
 from stagedoor.cli.options import EXIT_CODES, Options, with_options
+from stagedoor.cli.parameters import PARAMETERS
 from stagedoor.cli.plan_tree import plan_tree, summary
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, find_stage
@@ -29,8 +31,11 @@ _LONGEST_LINE = 1_000
 @click.option("--exit-code", "--fail", "exit_code", is_flag=True, help="Exit with 1 where something would change.")
 @click.option("--adopt", is_flag=True, help="Compare with the app's stacks that were deployed without Stagedoor.")
 @click.option("--change-set", is_flag=True, help="Let CloudFormation tell: make change sets, read and delete them.")
+@PARAMETERS
 @with_options
-def diff(stage: str, exit_code: bool, adopt: bool, change_set: bool, options: Options) -> None:
+def diff(
+    stage: str, exit_code: bool, adopt: bool, change_set: bool, parameters: tuple[str, ...], options: Options
+) -> None:
     """Show what `stagedoor deploy` would change. Nothing is changed by looking; --change-set alone makes change sets,
     and deletes them.
 
@@ -48,7 +53,7 @@ def diff(stage: str, exit_code: bool, adopt: bool, change_set: bool, options: Op
             target = found.target
             work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
             with work.screen:
-                plan = _plan(work, app, found, adopt=adopt)
+                plan = _plan(work, replace(app, parameters=parameters), found, adopt=adopt)
                 if change_set:
                     plan = with_change_sets(plan, found.clients, work.run)
         if not options.as_json:
