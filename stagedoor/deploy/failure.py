@@ -29,7 +29,7 @@ _REMEDIES = {
     "TerminationProtection": "Turn the stack's termination protection off in CloudFormation if it is to be made anew.",
     "LimitExceeded": "Remove stages that nobody needs, or ask AWS for a higher quota (Service Quotas).",
     "imit exceeded": "Remove what nobody needs, or ask AWS for a higher quota (Service Quotas).",
-    "cannot be updated as it is in use": "Give what is exported another name, let the importers move to it, and remove the old one.",
+    "cannot be updated as it is in use": "Export it under another name, and remove the old one when nobody imports it.",
     "not authorized to perform": "Allow it to the target's execution role, or take it out of the app.",
     "NoSuchKey": "Deploy again: what is published is looked at anew.",
 }

@@ -160,7 +160,7 @@ def test_what_another_began_is_awaited_and_said(
     [
         ("Action denied by stack policy: Statement [#1] does not allow [Update:*]", "stack's policy"),
         ("User: arn:aws:sts::1:assumed-role/x is not authorized to perform: sqs:CreateQueue", "execution role"),
-        ("Export a cannot be updated as it is in use by b", "another name"),
+        ("Export a cannot be updated as it is in use by b", "under another name"),
         ("Resource limit exceeded: you have reached the maximum", "quota"),
     ],
 )
