@@ -49,7 +49,7 @@ templates = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(templates, templates)
 def test_any_two_templates_can_be_compared(before: dict[str, Any], after: dict[str, Any]):
     both = compared(before, after)
@@ -59,7 +59,7 @@ def test_any_two_templates_can_be_compared(before: dict[str, Any], after: dict[s
     list(suspicions(both))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(templates)
 def test_a_template_does_not_differ_from_itself(template: dict[str, Any]):
     both = compared(template, template)
