@@ -31,7 +31,7 @@ def test_a_creation_goes_on_and_the_next_deploy_joins_it(slow: Command, scripted
     name = stack_name(slow)
     scripted.account.held.add(name)
     process = slow.start("deploy", "--stage", "dev")
-    scripted.await_call("ExecuteChangeSet")
+    scripted.await_call("CreateStack")
     scripted.await_call("DescribeStackEvents", 2)
     process.send_signal(signal.SIGINT)
     said = ended(process)
@@ -39,7 +39,7 @@ def test_a_creation_goes_on_and_the_next_deploy_joins_it(slow: Command, scripted
     assert f"CloudFormation goes on with {name} (creating). The next deploy or remove joins it." in said
     scripted.account.held.clear()
     assert slow.result("deploy", "--stage", "dev")["ok"]
-    assert len(scripted.changes("ExecuteChangeSet")) == 1
+    assert len(scripted.changes("CreateStack")) == 1
 
 
 def test_an_update_is_told_to_roll_back(slow: Command, scripted: ScriptedCloudFormation):
@@ -48,14 +48,14 @@ def test_an_update_is_told_to_roll_back(slow: Command, scripted: ScriptedCloudFo
     scripted.account.held.add(stack_name(slow))
     scripted.account.seconds = 10  # for the rollback, too
     process = slow.start("deploy", "--stage", "dev")
-    scripted.await_call("ExecuteChangeSet", 2)
+    scripted.await_call("UpdateStack")
     process.send_signal(signal.SIGTERM)
     assert f"CloudFormation goes on with {stack_name(slow)}" in ended(process)
     assert len(scripted.changes("CancelUpdateStack")) == 1
 
 
 def test_twice_it_leaves_at_once(slow: Command, scripted: ScriptedCloudFormation):
-    gate = scripted.gate("ExecuteChangeSet", after=True)
+    gate = scripted.gate("CreateStack", after=True)
     process = slow.start("deploy", "--stage", "dev")
     gate.wait()
     process.send_signal(signal.SIGINT)
