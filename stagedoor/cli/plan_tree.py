@@ -11,6 +11,7 @@ from rich.tree import Tree
 from stagedoor.deploy.differences import ChangeAction, ResourceChange, ValueChange
 from stagedoor.deploy.permissions import PermissionChange, PermissionKind
 from stagedoor.deploy.plan import Action, Plan, StackPlan
+from stagedoor.deploy.refusals import printable
 from stagedoor.deploy.resource_types.reading import Replacement
 from stagedoor.errors import UserError
 
@@ -44,7 +45,7 @@ def plan_tree(plan: Plan) -> RenderableType:
 
 
 def _refusal(error: UserError) -> Text:
-    return Text.assemble(("Refused: ", "bold red"), error.what, f" {error.remedy}", (f"  ({error.id})", "dim"))
+    return _line(("Refused: ", "bold red"), error.what, f" {error.remedy}", (f"  ({error.id})", "dim"))
 
 
 def summary(plan: Plan) -> str:
@@ -66,9 +67,16 @@ def summary(plan: Plan) -> str:
     return sentence + (f" {lost} of them {'lose' if lost > 1 else 'loses'} data." if lost else "")
 
 
+def _line(*parts: str | tuple[str, str]) -> Text:
+    """Return a line of the tree. What comes of an app's template is written so that it cannot move the cursor."""
+    return Text.assemble(
+        *(printable(part) if isinstance(part, str) else (printable(part[0]), part[1]) for part in parts)
+    )
+
+
 def _stack(stack: StackPlan) -> RenderableType:
     words, colour = _WORDS[stack.action]
-    tree = Tree(Text.assemble((stack.name, "bold"), " ", (words, colour), (f": {stack.reason}", "dim")))
+    tree = Tree(_line((stack.name, "bold"), " ", (words, colour), (f": {stack.reason}", "dim")))
     changes = stack.difference
     _add(tree, "Permissions", [_permission(change) for change in stack.permissions])
     urgent = [change for change in changes.resources if change.loses_data]
@@ -87,7 +95,7 @@ def _add(tree: Tree, title: str, branches: list[Tree | Text]) -> None:
 
 def _resource(change: ResourceChange) -> Tree:
     sign, colour = _SIGNS[change.action]
-    tree = Tree(Text.assemble((f"{sign} ", colour), change.construct_path, (f"  {change.type}", "dim"), *_fate(change)))
+    tree = Tree(_line((f"{sign} ", colour), change.construct_path, (f"  {change.type}", "dim"), *_fate(change)))
     for one in change.properties:
         tree.add(_value(one))
     return tree
@@ -108,13 +116,13 @@ def _fate(change: ResourceChange) -> Iterator[tuple[str, str]]:
 
 def _value(change: ValueChange) -> Text:
     if change.cause:
-        line = Text.assemble(f"{change.path}: {_shown(change.after)}", (f"  ({change.cause})", "dim"))
+        line = _line(f"{change.path}: {_shown(change.after)}", (f"  ({change.cause})", "dim"))
     elif change.before is None:
-        line = Text.assemble(("+ ", "green"), f"{change.path}: {_shown(change.after)}")
+        line = _line(("+ ", "green"), f"{change.path}: {_shown(change.after)}")
     elif change.after is None:
-        line = Text.assemble(("- ", "red"), f"{change.path}: {_shown(change.before)}")
+        line = _line(("- ", "red"), f"{change.path}: {_shown(change.before)}")
     else:
-        line = Text.assemble(("~ ", "yellow"), f"{change.path}: {_shown(change.before)} → {_shown(change.after)}")
+        line = _line(("~ ", "yellow"), f"{change.path}: {_shown(change.before)} → {_shown(change.after)}")
     if change.replacement is Replacement.ALWAYS:
         line.append("  replaces", "red")
     elif change.replacement is Replacement.MAYBE:
@@ -124,7 +132,7 @@ def _value(change: ValueChange) -> Text:
 
 def _permission(change: PermissionChange) -> Text:
     sign, colour = _SIGNS[change.action]
-    return Text.assemble((f"{sign} ", colour), (change.subject, "bold"), f": {_rule(change)}")
+    return _line((f"{sign} ", colour), (change.subject, "bold"), f": {_rule(change)}")
 
 
 def _rule(change: PermissionChange) -> str:

@@ -16,7 +16,7 @@ from stagedoor.deploy.account_checks import StageStacks, account_refusals
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.differences import StackDifference, difference
 from stagedoor.deploy.permissions import PermissionChange, permission_changes
-from stagedoor.deploy.refusals import export_refusals, exports, template_refusals
+from stagedoor.deploy.refusals import export_refusals, exports, printable, template_refusals
 from stagedoor.deploy.resolution import Comparison, parameters_of, resolve, values_of
 from stagedoor.deploy.stacks import (
     GONE,
@@ -161,7 +161,8 @@ def plan_deploy(
         surplus = tuple(stack for stack in known if stack.name not in names)
         dropped = [gone for stack in surplus if (gone := _plan_surplus(stack, identity, clients))]
         plan = Plan(tuple(wanted), (*planned, *dropped), surplus)
-        return replace(plan, refusals=tuple(_refusals(plan, identity, clients, readers)))
+        found = _refusals(plan, identity, clients, readers)
+        return replace(plan, refusals=tuple(type(one)(printable(one.what), printable(one.remedy)) for one in found))
 
 
 def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Executor) -> Iterator[UserError]:

@@ -157,6 +157,11 @@ def _required(schema: Any) -> Iterator[list[str]]:
         yield from (found for item in schema.values() for found in _required(item))
 
 
+def printable(text: str) -> str:
+    """Return a text in which names of an app's own choice can neither move a cursor nor begin a line."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 def has_macros(template: Template) -> bool:
     """Whether CloudFormation makes another template of this one before it reads it."""
     if "Transform" in template:

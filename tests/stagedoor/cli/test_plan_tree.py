@@ -47,3 +47,17 @@ def test_permissions_come_first_then_what_loses_data_then_the_rest():
         '        └── Environment: {"Variables": {"TABLE": "${Table}"}}  (Data/Table is replaced)',
     ]
     assert summary(plan) == "1 stack changes; resources: 3 modified, 1 replaced. 1 of them loses data."
+
+
+def test_what_an_app_writes_does_not_move_the_cursor():
+    both = compared(
+        of(), of(Q=resource("AWS::SQS::Queue", path="App/\x1b[2J"), Outputs={"A": {"Value": "a\nb\x1b]0;x\x07"}})
+    )
+    changes = difference(both.before, both.after, both.paths)
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(
+            plan_tree(Plan(stacks=(StackPlan("shop", "A", Action.CREATE, "it does not exist", None, changes),)))
+        )
+    assert "\x1b" not in captured.get()
+    assert "+ A: a\\nb\\x1b]0;x\\x07" in captured.get()
