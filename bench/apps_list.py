@@ -77,7 +77,9 @@ APPS = (
     PublicApp("typescript/aspects"),
     PublicApp("typescript/cloudfront-functions", cause=Cause.EMULATOR, why="its Lambda functions have no layers"),
     PublicApp("typescript/cognito-api-lambda"),
-    PublicApp("typescript/custom-logical-names"),
+    PublicApp(
+        "typescript/custom-logical-names", cause=Cause.EMULATOR, why="its Lambda functions of Node have no AWS SDK"
+    ),
     PublicApp(
         "typescript/custom-resource-provider",
         cause=Cause.APP,
@@ -96,10 +98,14 @@ APPS = (
         cause=Cause.APP,
         why="`npm ci` refuses the lock file that `npm install` writes for it",
     ),
-    PublicApp("typescript/my-widget-service"),
-    PublicApp("typescript/resource-overrides"),
+    PublicApp("typescript/my-widget-service", cause=Cause.EMULATOR, why="its Lambda functions of Node have no AWS SDK"),
+    PublicApp(
+        "typescript/resource-overrides",
+        cause=Cause.APP,
+        why="it sets a property that the type does not have, to show how",
+    ),
     PublicApp("typescript/s3-sns-lambda-chain"),
-    PublicApp("typescript/static-site-basic"),
+    PublicApp("typescript/static-site-basic", cause=Cause.EMULATOR, why="its Lambda functions have no layers"),
     PublicApp("typescript/stepfunctions-job-poller"),
 )
 
