@@ -117,8 +117,7 @@ class Validation:
         (folder / "first.json").write_text('{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}')
         command = Command(
             name="validation",
-            # The app's program, which all wait for, goes before it.
-            argv=("nice", "-n", "5", "node", str(_SCRIPT), str(self._library), f"{folder}/first.json", f"{folder}/go"),
+            argv=("node", str(_SCRIPT), str(self._library), f"{folder}/first.json", f"{folder}/go"),
             cwd=folder,
             readable=self._readable,
         )
