@@ -211,7 +211,8 @@ def results(lives: Sequence[Life]) -> list[Result]:
         words = "through" if life.failure is None else f"{life.cause}: {life.app.why or life.failure}"
         total = sum(life.seconds.values())
         stage = "a stage that is to last, as its names are fixed" if life.stage == LASTING else "a preview"
-        against = f"{words}; as {stage}; {life.stacks} stack{'s' * (life.stacks != 1)}"
+        stacks = f"; {life.stacks} stack{'s' * (life.stacks != 1)}" if life.stacks else ""
+        against = f"{words}; as {stage}{stacks}"
         bar = "fails not for us"
         rows.append(Result(life.app.path, round(total, 1), "s", bar, life not in ours, against))
     return rows
