@@ -164,7 +164,7 @@ class _Running:
     def _warm(self, line: str, on_line: Callable[[str], None]) -> Completed | None:
         """Run the line in a process that has all loaded; None where there is none for it, and nothing was run."""
         argv = script_of(line)
-        if self.warm is None or argv is None or self.program.large:
+        if self.warm is None or argv is None or self.program.large or any(self.output.iterdir()):
             return None
         process = self.warm.take(Slot.of(self.program, self.environment))
         if process is None:

@@ -61,21 +61,25 @@ def quick(line: str, environment: Environment) -> tuple[str, ...] | None:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What a warm process is for: one app of one repository, with what was installed for it."""
+    """What a warm process is for: one app of one repository, with what was installed for it.
+
+    `inode` is that of `root`: a sandbox that was opened for a folder does not let into one that took its place.
+    """
 
     app_dir: Path
     root: Path
+    inode: int
     environment: Environment
     node: str
 
     @staticmethod
     def of(program: Program, environment: Environment) -> "Slot":
         """Return the slot of a program with its environment."""
-        return Slot(program.app_dir, program.root, environment, identity_of_node())
+        return Slot(program.app_dir, program.root, program.root.stat().st_ino, environment, identity_of_node())
 
     def same_as(self, other: "Slot") -> bool:
         """Say whether a process for one serves the other. The folders of an environment have another name each time."""
-        same_app = (self.app_dir, self.root) == (other.app_dir, other.root)
+        same_app = (self.app_dir, self.root, self.inode) == (other.app_dir, other.root, other.inode)
         return same_app and (self.environment.made, self.node) == (other.environment.made, other.node)
 
     @property
