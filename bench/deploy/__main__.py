@@ -3,12 +3,13 @@
 import argparse
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 
 from bench.deploy.row import Row
 from bench.peers import versions
-from bench.results import write_results
+from bench.results import Result, write_results
 
 ROWS = {
     "synth": "bench.deploy.parts:synth",
@@ -54,11 +55,16 @@ def _options() -> argparse.Namespace:
 
 
 def _measured(name: str, rounds: int) -> Row:
+    """Measure a row; one that fails is a bar that is missed, and does not cost the others."""
     module, _, function = ROWS[name].partition(":")
     measure: Callable[[int], Row] = getattr(import_module(module), function)
     print(f"{name}:", flush=True)
     began = time.monotonic()
-    row = measure(rounds)
+    try:
+        row = measure(rounds)
+    except Exception as error:
+        traceback.print_exc()
+        row = Row((Result(f"the row {name!r}", 0, "", "measured", False, f"it failed: {str(error)[:200]!r}"),), "")
     print(f"  took {time.monotonic() - began:.0f} s", flush=True)
     return row
 
