@@ -15,12 +15,13 @@ from botocore.credentials import CredentialProvider, CredentialResolver, Deferre
 from botocore.loaders import create_loader
 
 from stagedoor.deploy.access import EXPIRED
-from stagedoor.deploy.pace import Budget
+from stagedoor.deploy.pace import Budget, Busy
 from stagedoor.errors import TargetUnusable
 from stagedoor.target import Target
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.literals import StackStatusType
     from mypy_boto3_ecr import ECRClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -39,6 +40,18 @@ _DESCRIPTIONS = create_loader()
 _SESSION_SECONDS = 3600
 """How long an assumed role's credentials last; an hour is also the limit when one role assumes another
 (https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html)."""
+
+_BUSY: "list[StackStatusType]" = [
+    "CREATE_IN_PROGRESS",
+    "DELETE_IN_PROGRESS",
+    "IMPORT_IN_PROGRESS",
+    "IMPORT_ROLLBACK_IN_PROGRESS",
+    "ROLLBACK_IN_PROGRESS",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS",
+    "UPDATE_IN_PROGRESS",
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
+    "UPDATE_ROLLBACK_IN_PROGRESS",
+]
 
 _RENEWALS = 3
 """How often one request is sent again with new credentials."""
@@ -76,6 +89,7 @@ class Clients:
     ) -> None:
         self.target = target
         self.looks = Budget()
+        self.busy = Busy(self._busy_stacks)
         self._before_change = before_change
         self._user_agent = user_agent
         self._sessions: dict[str | None, boto3.Session] = {}
@@ -121,6 +135,11 @@ class Clients:
     def ask_before_change(self) -> None:
         """Ask what is asked before each change; for one that is made by another program than the AWS SDK."""
         self._before_change()
+
+    def _busy_stacks(self) -> frozenset[str]:
+        """Return the ARNs of all stacks that are worked on."""
+        pages = self.cloudformation.get_paginator("list_stacks").paginate(StackStatusFilter=_BUSY)
+        return frozenset(summary.get("StackId", "") for page in pages for summary in page["StackSummaries"])
 
     def _role(self, phase: Phase) -> str | None:
         roles = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from stagedoor.deploy.access import may_not_ask
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.pace import Pace
 from stagedoor.deploy.stacks import GONE, REVIEW, ActualStack, is_missing, read_stack
@@ -83,7 +84,27 @@ class Watch:
                     return actual
             elif news:
                 asked_at = pace.total
-            yield pace.next(news=news)
+            yield from self._wait(pace, news=news)
+
+    def _wait(self, pace: Pace, *, news: bool) -> Work[None]:
+        """Wait until the next look. Where it is put off, as many others look too, one question for all of them says
+        meanwhile whether the stack is still worked on.
+        """
+        left = pace.next(news=news)
+        while left > pace.wish:
+            yield pace.wish
+            left -= pace.wish
+            if not (yield from ask(self._still_busy)):
+                return
+        yield left
+
+    def _still_busy(self) -> bool:
+        try:
+            return self.clients.busy.holds(self.arn)
+        except ClientError as error:
+            if not may_not_ask(error):
+                raise
+            return True
 
     def _skip_past(self) -> "StackEventTypeDef | None":
         first: StackEventTypeDef | None = None

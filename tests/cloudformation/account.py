@@ -65,6 +65,15 @@ class ScriptedAccount(Operations):
         live = [stack for stack in chosen if "StackName" in call or stack.status != "DELETE_COMPLETE"]
         return {"Stacks": [self._described(stack) for stack in live]}
 
+    def list_stacks(self, call: Answer) -> Answer:
+        self._advance()
+        summaries = [
+            {"StackId": one.arn, "StackName": one.name, "StackStatus": one.status, "CreationTime": now()}
+            for one in self.stacks.values()
+            if one.status in call.get("StackStatusFilter", [one.status])
+        ]
+        return {"StackSummaries": summaries}
+
     def get_template(self, call: Answer) -> Answer:
         return {"TemplateBody": self.find(call["StackName"]).template}
 
