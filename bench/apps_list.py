@@ -104,7 +104,9 @@ APPS = (
         cause=Cause.APP,
         why="it sets a property that the type does not have, to show how",
     ),
-    PublicApp("typescript/s3-sns-lambda-chain"),
+    PublicApp(
+        "typescript/s3-sns-lambda-chain", cause=Cause.EMULATOR, why="its Lambda functions of Node have no AWS SDK"
+    ),
     PublicApp("typescript/static-site-basic", cause=Cause.EMULATOR, why="its Lambda functions have no layers"),
     PublicApp("typescript/stepfunctions-job-poller"),
 )
