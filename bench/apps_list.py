@@ -78,7 +78,9 @@ APPS = (
     PublicApp("typescript/cloudfront-functions", cause=Cause.EMULATOR, why="its Lambda functions have no layers"),
     PublicApp("typescript/cognito-api-lambda"),
     PublicApp(
-        "typescript/custom-logical-names", cause=Cause.EMULATOR, why="its Lambda functions of Node have no AWS SDK"
+        "typescript/custom-logical-names",
+        cause=Cause.EMULATOR,
+        why="a custom resource of CDK's own, which empties buckets, never answers there",
     ),
     PublicApp(
         "typescript/custom-resource-provider",
@@ -98,14 +100,20 @@ APPS = (
         cause=Cause.APP,
         why="`npm ci` refuses the lock file that `npm install` writes for it",
     ),
-    PublicApp("typescript/my-widget-service", cause=Cause.EMULATOR, why="its Lambda functions of Node have no AWS SDK"),
+    PublicApp(
+        "typescript/my-widget-service",
+        cause=Cause.EMULATOR,
+        why="a custom resource of CDK's own, which empties buckets, never answers there",
+    ),
     PublicApp(
         "typescript/resource-overrides",
         cause=Cause.APP,
         why="it sets a property that the type does not have, to show how",
     ),
     PublicApp(
-        "typescript/s3-sns-lambda-chain", cause=Cause.EMULATOR, why="its Lambda functions of Node have no AWS SDK"
+        "typescript/s3-sns-lambda-chain",
+        cause=Cause.EMULATOR,
+        why="a custom resource of CDK's own, which empties buckets, never answers there",
     ),
     PublicApp("typescript/static-site-basic", cause=Cause.EMULATOR, why="its Lambda functions have no layers"),
     PublicApp("typescript/stepfunctions-job-poller"),
