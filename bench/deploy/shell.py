@@ -10,6 +10,7 @@ from bench.results import Result
 from bench.sample import change_code, copy_of_the_app
 
 STAGE = ("deploy", "--stage", "bench")
+FULL = ("deploy", "--stage", "full", "--no-hotswap")
 ALL = ("deploy", "--all", "--require-approval", "never")
 
 UNCHANGED = """
@@ -69,9 +70,6 @@ def changed(rounds: int) -> Row:
         ),
         CHANGED + "\n" + spread(seconds),
     )
-
-
-FULL = ("deploy", "--stage", "full", "--no-hotswap")
 
 
 def deployed(here: Place) -> tuple[Program, Program]:
