@@ -1,4 +1,4 @@
-"""What CloudFormation takes of a template at most.
+"""What CloudFormation takes of a template at most, asked of what is sent: rewriting may have made it larger.
 
 Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 """
@@ -8,16 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from stagedoor.assembly.model import Stack
-from stagedoor.errors import UserError
+from stagedoor.assembly.template_checks import SECTION_LIMITS, TemplateOverLimits
 
 TEMPLATE_BYTES = 1_048_576
-_ENTRIES = {"Resources": 500, "Outputs": 200, "Parameters": 200, "Mappings": 200}
-
-
-class TemplateOverLimits(UserError):
-    """A stack's template is larger than CloudFormation takes."""
-
-    id = "template-over-limits"
 
 
 def check_limits(stack: Stack, template: Mapping[str, Any]) -> None:
@@ -30,7 +23,7 @@ def check_limits(stack: Stack, template: Mapping[str, Any]) -> None:
 
 
 def _check(who: str, template: Mapping[str, Any], size: int) -> None:
-    for section, limit in _ENTRIES.items():
+    for section, limit in SECTION_LIMITS.items():
         count = len(template.get(section, {}))
         if count > limit:
             raise TemplateOverLimits(

@@ -62,7 +62,8 @@ def test_aws_cannot_be_reached(stagedoor: Command):
 
 def test_not_bootstrapped(stagedoor: Command):
     program = stagedoor.folder / "app.py"
-    long = 'template["Description"] = "x" * 60_000\n(out / "Tiny.template'  # too long to be sent: it goes by the bucket
+    # Too long to be sent: it goes by the bucket.
+    long = 'template["Metadata"] = {"Words": "x" * 60_000}\n(out / "Tiny.template'
     program.write_text(program.read_text().replace('(out / "Tiny.template', long, 1))
     wrong(stagedoor("deploy", "--stage", "dev"), "has nothing prepared for assets", "stagedoor bootstrap")
 
@@ -142,9 +143,12 @@ def test_an_error_of_our_own_keeps_its_traceback(stagedoor: Command, tmp_path: P
     assert str(kept) in done.stderr
 
 
-def test_what_cloudformation_refuses_in_lines_and_as_json(slow: Command, scripted: ScriptedCloudFormation):
+def test_what_cloudformation_refuses_in_lines(slow: Command, scripted: ScriptedCloudFormation):
     scripted.account.fail(stack_name(slow), "Word", "There is no room.")
     wrong(slow("deploy", "--stage", "dev"), "Tiny/Word", "failed: There is no room.", "deploy again")
+
+
+def test_what_cloudformation_refuses_as_json(slow: Command, scripted: ScriptedCloudFormation):
     scripted.account.fail(stack_name(slow), "Word", "There is no room.")
     refused = slow.result("deploy", "--stage", "dev")
     assert not refused["ok"]

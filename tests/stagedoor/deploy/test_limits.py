@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from stagedoor.assembly.model import FileAsset, Packaging
-from stagedoor.deploy.limits import TemplateOverLimits, check_limits
+from stagedoor.assembly.template_checks import TemplateOverLimits
+from stagedoor.deploy.limits import check_limits
 from tests.stagedoor.deploy.assemblies import parameter, stack, template
 
 
