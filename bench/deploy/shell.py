@@ -1,6 +1,7 @@
 """What a person types in the app's folder, from the shell to the end of the command: without a change, and with one."""
 
 import json
+from uuid import uuid4
 
 from bench.alternating import Side, alternate
 from bench.deploy.accounts import OURS, Place, place
@@ -83,10 +84,9 @@ def deployed(here: Place) -> tuple[Program, Program]:
 
 
 def _changing(program: Program, *words: str) -> Side:
-    name = "-".join(word.lstrip("-") for word in words)
-
-    def prepare(number: int) -> None:
-        change_code(program.folder, f"{name} {number}")
+    def prepare(_: int) -> None:
+        # Never seen before, in an earlier run of the benchmark neither: else there would be no synth to measure.
+        change_code(program.folder, uuid4().hex)
 
     def run() -> None:
         said = program(*words)
