@@ -23,10 +23,10 @@ from bench.results import Result, write_results
 from demo.aws.server import LocalAws
 from stagedoor.assembly.model import Assembly, FileAsset, Packaging, Stack
 from stagedoor.assembly.target_names import assets_bucket
-from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.bootstrap import bootstrap
 from stagedoor.deploy.clients import Clients, Phase
-from stagedoor.deploy.publish import Publishing
+from stagedoor.deploy.publishing.assets import address_assets
+from stagedoor.deploy.publishing.publish import Publishing
 from stagedoor.deploy.together import run_alone
 from stagedoor.events import silent
 from stagedoor.target import Target

@@ -8,12 +8,12 @@ from sqlalchemy import select
 
 from service.database import Sessions, insert_into, now
 from service.models import ContextValue
-from stagedoor.synth.context_lookup import still_holds
+from stagedoor.synth.context.lookup import still_holds
 from stagedoor.target import Trust
 
 
 class ContextTable:
-    """Implements `stagedoor.synth.context_lookup.KeptContext` for one app in one target."""
+    """Implements `stagedoor.synth.context.lookup.KeptContext` for one app in one target."""
 
     def __init__(self, sessions: Sessions, target_id: int, app_id: int, trust: Trust) -> None:
         self._sessions = sessions

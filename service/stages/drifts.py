@@ -9,11 +9,11 @@ from sqlalchemy import func, select
 from service.database import now
 from service.models import StageStack
 from service.stages.lease import Lease
-from stagedoor.deploy.drift import Drift, drift_from
+from stagedoor.deploy.swapping.drift import Drift, drift_from
 
 
 class DatabaseDrifts:
-    """Implements `stagedoor.deploy.drift.Drifts`."""
+    """Implements `stagedoor.deploy.swapping.drift.Drifts`."""
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease

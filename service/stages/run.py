@@ -26,16 +26,16 @@ from stagedoor.assembly.rules import AssemblyRules
 from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.drift import Drifts
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import KnownStack
-from stagedoor.deploy.published import PublishedFiles
+from stagedoor.deploy.publishing.published import PublishedFiles
 from stagedoor.deploy.remove import Kept, remove
-from stagedoor.deploy.swap import Hotswaps
+from stagedoor.deploy.swapping.drift import Drifts
+from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
-from stagedoor.synth.context_lookup import Account, synthesize_with_context
+from stagedoor.synth.context.lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
 from stagedoor.synth.validation import Validation

@@ -19,14 +19,14 @@ from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.apply import Deployed
 from stagedoor.deploy.apply import deploy as deploy_assembly
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.drift import ParameterDrifts
-from stagedoor.deploy.published import PublishedFiles
+from stagedoor.deploy.publishing.published import PublishedFiles
 from stagedoor.deploy.stacks import read_all_stacks
-from stagedoor.deploy.swap import Hotswaps
+from stagedoor.deploy.swapping.drift import ParameterDrifts
+from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.events import Event, EventKind
 from stagedoor.naming import StageIdentity
-from stagedoor.synth.context_file import ContextFile
-from stagedoor.synth.context_lookup import Account, synthesize_with_context
+from stagedoor.synth.context.kept_file import ContextFile
+from stagedoor.synth.context.lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
 from stagedoor.synth.validation import Validation

@@ -17,10 +17,10 @@ from stagedoor.cli.plan_tree import plan_tree, summary
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, find_stage
 from stagedoor.cli.work import Work, at_work
-from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.insides import with_insides
 from stagedoor.deploy.plan import Plan, plan_deploy
 from stagedoor.deploy.plan_json import plan_as_json
+from stagedoor.deploy.publishing.assets import address_assets
 from stagedoor.deploy.trial import with_change_sets
 
 _LONGEST_LINE = 1_000

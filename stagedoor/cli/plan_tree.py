@@ -8,11 +8,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from stagedoor.deploy.differences import ChangeAction, ResourceChange, ValueChange
-from stagedoor.deploy.permissions import PermissionChange, PermissionKind
-from stagedoor.deploy.plan import Action, Plan, StackPlan
-from stagedoor.deploy.refusals import printable
-from stagedoor.deploy.resource_types.reading import Replacement
+from stagedoor.deploy.comparison.differences import ChangeAction, ResourceChange, ValueChange
+from stagedoor.deploy.comparison.permissions import PermissionChange, PermissionKind
+from stagedoor.deploy.comparison.refusals import printable
+from stagedoor.deploy.comparison.resource_types.reading import Replacement
+from stagedoor.deploy.decision import Action
+from stagedoor.deploy.plan import Plan, StackPlan
 from stagedoor.errors import UserError
 
 _SIGNS = {

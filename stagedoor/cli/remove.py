@@ -9,11 +9,11 @@ from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import busy_stacks, find_stage
 from stagedoor.cli.work import at_work
-from stagedoor.deploy.drift import ParameterDrifts
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import Removed
 from stagedoor.deploy.remove import remove as remove_stage
 from stagedoor.deploy.stacks import read_all_stacks
+from stagedoor.deploy.swapping.drift import ParameterDrifts
 from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
 from stagedoor.target import Target

@@ -15,19 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from stagedoor.assembly.model import Assembly
-from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.change import StackChange
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.comparison.limits import check_limits
+from stagedoor.deploy.decision import Action
 from stagedoor.deploy.deletion import cancel_update
 from stagedoor.deploy.ledger import Ledger
-from stagedoor.deploy.limits import check_limits
-from stagedoor.deploy.plan import Action, KnownStack, Plan, plan_deploy
+from stagedoor.deploy.plan import KnownStack, Plan, plan_deploy
 from stagedoor.deploy.plan_json import plan_as_json
-from stagedoor.deploy.publish import Publishing
-from stagedoor.deploy.published import Published
+from stagedoor.deploy.publishing.assets import address_assets
+from stagedoor.deploy.publishing.publish import Publishing
+from stagedoor.deploy.publishing.published import Published
 from stagedoor.deploy.remove import delete_stacks
 from stagedoor.deploy.stacks import ActualStack
-from stagedoor.deploy.swap import Hotswaps
+from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.deploy.together import Work, run_together
 from stagedoor.errors import Cancelled, UserError
 from stagedoor.events import Emit, Event, EventKind

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from stagedoor.assembly.model import Template
-from stagedoor.assembly.target_names import assets_bucket
+from stagedoor.assembly.target_names import assets_bucket, image_repository
 from stagedoor.deploy.clients import Clients, Phase
-from stagedoor.deploy.images import image_repository
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.stacks import GOOD, error_code, read_stack
 from stagedoor.deploy.together import run_alone

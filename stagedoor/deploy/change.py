@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from stagedoor.deploy.change_set import begin_by_change_set, discard_change_sets
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.decision import Action, decide
 from stagedoor.deploy.deletion import Deletion
 from stagedoor.deploy.direct import begin_directly
 from stagedoor.deploy.failure import DeployFailed, failure_of
-from stagedoor.deploy.hotswap import Swap
 from stagedoor.deploy.kept_exports import keeping_exports
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.pace import Pace
-from stagedoor.deploy.plan import Action, StackPlan, decide
+from stagedoor.deploy.plan import StackPlan
 from stagedoor.deploy.request import Begun, Nothing, Request
 from stagedoor.deploy.rollback import ROLLED_BACK, continue_rollback
 from stagedoor.deploy.stacks import GONE, GOOD, REVIEW, ActualStack, check_ours, read_stack, read_template
-from stagedoor.deploy.swap import Hotswaps, StackSwap
+from stagedoor.deploy.swapping.hotswap import Swap
+from stagedoor.deploy.swapping.swap import Hotswaps, StackSwap
 from stagedoor.deploy.together import Work, ask
 from stagedoor.deploy.wanted import Wanted
 from stagedoor.deploy.watch import Watch

@@ -14,10 +14,11 @@ from typing import Any
 from stagedoor.assembly.model import DockerImageAsset, Stack, Template
 from stagedoor.assembly.template import NESTED_STACK, construct_paths_of
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.differences import difference
-from stagedoor.deploy.permissions import permission_changes
-from stagedoor.deploy.plan import Action, Plan, StackPlan
-from stagedoor.deploy.resolution import Comparison, Resolved, resolve, values_of
+from stagedoor.deploy.comparison.differences import difference
+from stagedoor.deploy.comparison.permissions import permission_changes
+from stagedoor.deploy.comparison.resolution import Comparison, Resolved, resolve, values_of
+from stagedoor.deploy.decision import Action
+from stagedoor.deploy.plan import Plan, StackPlan
 from stagedoor.deploy.stacks import ActualStack, read_template
 
 

@@ -23,7 +23,7 @@ from stagedoor.assembly.model import FileAsset, Packaging, Template
 from stagedoor.assembly.target_names import assets_bucket
 from stagedoor.deploy.access import may_not_ask
 from stagedoor.deploy.clients import Clients, Phase
-from stagedoor.deploy.long_templates import TEMPLATE_BODY_LIMIT, object_url
+from stagedoor.deploy.publishing.long_templates import TEMPLATE_BODY_LIMIT, object_url
 from stagedoor.deploy.request import Request
 from stagedoor.deploy.stacks import ActualStack, is_missing, read_template
 from stagedoor.deploy.together import Work, ask

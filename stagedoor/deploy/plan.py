@@ -1,28 +1,24 @@
 """What a deploy would do to each stack, as data. Nothing here changes anything.
 
-`decide` is the whole decision, a pure function of what is wanted and what the account says; `plan_deploy` only reads.
-`apply` asks `decide` again about each stack when its turn comes, since time has passed by then.
+`decision.py` has the decision about one stack; `plan_deploy` reads what it needs, and what changes in each stack.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from stagedoor.assembly.model import Assembly, Template
 from stagedoor.assembly.template import construct_paths_of
-from stagedoor.deploy.account_checks import StageStacks, account_refusals
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.differences import StackDifference, difference
-from stagedoor.deploy.permissions import PermissionChange, permission_changes
-from stagedoor.deploy.refusals import export_refusals, exports, printable, template_refusals
-from stagedoor.deploy.resolution import Comparison, parameters_of, resolve, values_of
+from stagedoor.deploy.comparison.account_checks import StageStacks, account_refusals
+from stagedoor.deploy.comparison.differences import StackDifference, difference
+from stagedoor.deploy.comparison.permissions import PermissionChange, permission_changes
+from stagedoor.deploy.comparison.refusals import export_refusals, exports, printable, template_refusals
+from stagedoor.deploy.comparison.resolution import Comparison, resolve, values_of
+from stagedoor.deploy.decision import Action, Decision, decide
 from stagedoor.deploy.stacks import (
     GONE,
     GOOD,
-    REVIEW,
-    UNUSABLE,
     ActualStack,
     check_ours,
     is_ours,
@@ -30,20 +26,18 @@ from stagedoor.deploy.stacks import (
     read_template,
     waiting_change_sets,
 )
+from stagedoor.deploy.swapping.hotswap import Swap
+from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.deploy.wanted import (
     Wanted,
     check_region,
     parameter_changes,
-    parameter_may_differ,
     wanted_stacks,
     worked_out,
 )
 from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
 from stagedoor.target import Target
-
-if TYPE_CHECKING:
-    from stagedoor.deploy.hotswap import Swap
 
 _ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"})
 """Statuses in which a stack has the template from before its last update."""
@@ -64,40 +58,6 @@ class KnownStack:
     ordinal: int
 
 
-class Action(StrEnum):
-    """What is to be done with a stack next. After `JOIN`, `RECREATE` and `CONTINUE` it is looked at again."""
-
-    CREATE = "create"
-    UPDATE = "update"
-    HOTSWAP = "hotswap"  # what changes is changed without CloudFormation, in a second
-    RECREATE = "recreate"  # it can only be deleted: do that, then create it anew
-    CONTINUE = "continue"  # its rollback failed half-way: let CloudFormation try again, then update it
-    JOIN = "join"  # something is under way: await its end
-    UNCHANGED = "unchanged"
-    DELETE = "delete"  # the app no longer has it
-    KEEP = "keep"  # the app no longer has it, but this stage's data is not ours to delete
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to do with a stack, and why, in words that a person reads in the plan."""
-
-    action: Action
-    reason: str
-
-
-class Hotswapping(Protocol):
-    """What a deploy knows of hotswaps (`stagedoor.deploy.swap.Hotswaps`)."""
-
-    def read(self) -> Self:
-        """Read what earlier hotswaps left, and return itself."""
-
-    def decide(
-        self, decision: Decision, wanted: Wanted, actual: ActualStack | None, template: Mapping[str, Any] | None
-    ) -> "tuple[Decision, Swap | None]":
-        """Return the decision with hotswaps in mind, and the swap where that is what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class StackPlan:
     """The decision about one stack, and what changes in it where it is not unchanged.
@@ -113,7 +73,7 @@ class StackPlan:
     difference: StackDifference = field(default_factory=StackDifference)
     permissions: tuple[PermissionChange, ...] = ()
     comparison: Comparison | None = field(default=None, repr=False)
-    swap: "Swap | None" = field(default=None, repr=False)
+    swap: Swap | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +103,7 @@ def plan_deploy(
     identity: StageIdentity,
     clients: Clients,
     known: Sequence[KnownStack],
-    hotswaps: "Hotswapping | None" = None,
+    hotswaps: Hotswaps | None = None,
 ) -> Plan:
     """Compare an assembly, whose assets have their addresses, with what the account says of the stage.
 
@@ -187,42 +147,8 @@ def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Ex
     yield from account_refusals(stage, clients, readers)
 
 
-def decide(wanted: Wanted, actual: ActualStack | None, template: Mapping[str, Any] | None) -> Decision:
-    """Decide about a stack that is ours or not there. `template` is what it was last given; None: not comparable."""
-    if actual is None or actual.status in (GONE, REVIEW):
-        return Decision(Action.CREATE, "it does not exist")
-    if actual.busy:
-        return Decision(Action.JOIN, f"it is {actual.status}")
-    if actual.status in UNUSABLE:
-        return Decision(Action.RECREATE, f"it is {actual.status}, from which CloudFormation offers only deletion")
-    if actual.status == "UPDATE_ROLLBACK_FAILED":
-        return Decision(Action.CONTINUE, "its last update could not be rolled back")
-    differs = _difference(wanted, actual, template)
-    if differs:
-        return Decision(Action.UPDATE, differs)
-    return Decision(Action.UNCHANGED, "template, parameters and tags are the same")
-
-
-def _difference(wanted: Wanted, actual: ActualStack, template: Mapping[str, Any] | None) -> str:
-    """Return in words what differs; empty when nothing does. What cannot be known counts as different: the change set
-    that follows knows it.
-    """
-    if actual.status not in GOOD:
-        return f"it is {actual.status}"
-    if template is None or template != wanted.template:
-        return "its template changes"
-    if dict(actual.tags) != dict(wanted.tags):
-        return "its tags change"
-    if actual.termination_protection != wanted.stack.termination_protection:
-        return "its termination protection changes"
-    for key, definition in parameters_of(wanted.template).items():
-        if parameter_may_differ(key, definition, wanted, actual):
-            return f"its parameter {key} changes"
-    return ""
-
-
 def _plan_stack(
-    wanted: Wanted, identity: StageIdentity, clients: Clients, hotswapped: "Future[Hotswapping] | None"
+    wanted: Wanted, identity: StageIdentity, clients: Clients, hotswapped: Future[Hotswaps] | None
 ) -> StackPlan:
     actual = read_stack(clients, wanted.name)
     template = None

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from stagedoor.assembly.retention import DATA
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.differences import ChangeAction, ResourceChange, ValueChange, redacted
+from stagedoor.deploy.comparison.differences import ChangeAction, ResourceChange, ValueChange, redacted
+from stagedoor.deploy.comparison.resolution import HIDDEN
+from stagedoor.deploy.comparison.resource_types.reading import Replacement
+from stagedoor.deploy.decision import Action
 from stagedoor.deploy.failure import change_set_refused
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.pace import Pace
-from stagedoor.deploy.plan import Action, Plan, StackPlan
+from stagedoor.deploy.plan import Plan, StackPlan
 from stagedoor.deploy.request import Request, change_set_name, says_nothing_to_do
-from stagedoor.deploy.resolution import HIDDEN
-from stagedoor.deploy.resource_types.reading import Replacement
 from stagedoor.deploy.wanted import Wanted
 from stagedoor.errors import UserError
 

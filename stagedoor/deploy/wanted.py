@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from stagedoor.assembly.model import Assembly, Stack, Template
-from stagedoor.deploy.differences import ValueChange
-from stagedoor.deploy.resolution import HIDDEN, Resolved, is_hidden, parameters_of, resolve, values_of
+from stagedoor.deploy.comparison.differences import ValueChange
+from stagedoor.deploy.comparison.resolution import HIDDEN, Resolved, is_hidden, parameters_of, resolve, values_of
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity

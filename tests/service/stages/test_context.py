@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from service.database import Sessions
 from service.models import ContextValue, TargetRow
 from service.stages.context import ContextTable
-from stagedoor.synth.context_lookup import PREVIEW_KEEPS
+from stagedoor.synth.context.lookup import PREVIEW_KEEPS
 from stagedoor.target import Trust
 from tests.service.rows import add_stage, add_target
 from tests.service.stages.conftest import House

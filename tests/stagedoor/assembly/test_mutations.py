@@ -21,7 +21,7 @@ from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.assembly.rules import PREVIEW_RULES
 from stagedoor.errors import UserError
-from stagedoor.synth.context_query import queries_of
+from stagedoor.synth.context.query import queries_of
 from tests.stagedoor.assembly.conftest import TARGET, identity, synthesised
 
 APP = Path(__file__).with_name("synthesizers_app.py")

@@ -13,7 +13,7 @@ from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.assembly.rules import PREVIEW_RULES
 from stagedoor.assembly.template_checks import DeniedResourceType
-from stagedoor.deploy.assets import address_assets
+from stagedoor.deploy.publishing.assets import address_assets
 from tests.stagedoor.assembly.conftest import TARGET, identity, only, synthesised, template_of
 
 APP = Path(__file__).with_name("synthesizers_app.py")

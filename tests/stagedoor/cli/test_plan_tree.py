@@ -5,9 +5,10 @@ from typing import Any
 from rich.console import Console
 
 from stagedoor.cli.plan_tree import plan_tree, summary
-from stagedoor.deploy.differences import difference
-from stagedoor.deploy.permissions import permission_changes
-from stagedoor.deploy.plan import Action, Plan, StackPlan
+from stagedoor.deploy.comparison.differences import difference
+from stagedoor.deploy.comparison.permissions import permission_changes
+from stagedoor.deploy.decision import Action
+from stagedoor.deploy.plan import Plan, StackPlan
 from tests.stagedoor.deploy.compared import compared, of, resource
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from stagedoor.assembly.model import Stack
 from stagedoor.assembly.template import construct_paths_of
-from stagedoor.deploy.differences import ResourceChange, difference
-from stagedoor.deploy.resolution import Comparison, Resolved, parameters_of, resolve, values_of
+from stagedoor.deploy.comparison.differences import ResourceChange, difference
+from stagedoor.deploy.comparison.resolution import Comparison, Resolved, parameters_of, resolve, values_of
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.target import Target
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from stagedoor.assembly.model import Assembly, FileAsset
-from stagedoor.deploy import asset_files
-from stagedoor.deploy.archives import write_archive
-from stagedoor.deploy.asset_files import AssetOutsideAssembly, AssetTooLarge, content_hash
-from stagedoor.deploy.assets import ForeignAssetBucket, address_assets, with_keys
+from stagedoor.deploy.publishing import asset_files
+from stagedoor.deploy.publishing.archives import write_archive
+from stagedoor.deploy.publishing.asset_files import AssetOutsideAssembly, AssetTooLarge, content_hash
+from stagedoor.deploy.publishing.assets import ForeignAssetBucket, address_assets, with_keys
 from stagedoor.target import Target, Trust
 from tests.stagedoor.deploy.assemblies import code_asset, stack, template
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from stagedoor.deploy.differences import ChangeAction, ValueChange, difference
-from stagedoor.deploy.resource_types.making import table
-from stagedoor.deploy.resource_types.reading import Replacement, resource_type
+from stagedoor.deploy.comparison.differences import ChangeAction, ValueChange, difference
+from stagedoor.deploy.comparison.resource_types.making import table
+from stagedoor.deploy.comparison.resource_types.reading import Replacement, resource_type
 from tests.stagedoor.deploy.compared import changes, compared, of, resource
 
 TABLE = "AWS::DynamoDB::Table"

@@ -5,9 +5,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagedoor.deploy.differences import difference
-from stagedoor.deploy.permissions import permission_changes
-from stagedoor.deploy.refusals import suspicions, template_refusals
+from stagedoor.deploy.comparison.differences import difference
+from stagedoor.deploy.comparison.permissions import permission_changes
+from stagedoor.deploy.comparison.refusals import suspicions, template_refusals
 from tests.stagedoor.deploy.compared import compared
 
 _NAMES = ("A", "B", "AWS::NoValue", "AWS::Region", "A.Arn", "${A}", "${B.Arn}-${AWS::Region}", "0", "Statement", "Size")

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from stagedoor.assembly.model import Template
-from stagedoor.deploy.drift import IN_DOUBT, Drift, digest
-from stagedoor.deploy.hotswap import NotSwappable, Swap, find_restoration, find_swap
-from stagedoor.deploy.references import resolve, scope_in_account
 from stagedoor.deploy.stacks import ActualStack
+from stagedoor.deploy.swapping.drift import IN_DOUBT, Drift, digest
+from stagedoor.deploy.swapping.hotswap import NotSwappable, Swap, find_restoration, find_swap
+from stagedoor.deploy.swapping.references import resolve, scope_in_account
 from tests.stagedoor.deploy.assemblies import template
 
 ARN = "arn:aws:cloudformation:eu-west-1:000000000001:stack/shop-Api/1"

@@ -14,11 +14,11 @@ from botocore.exceptions import ClientError
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.apply import Deployed, deploy
 from stagedoor.deploy.clients import Clients, Phase, change_freely
-from stagedoor.deploy.drift import ParameterDrifts
 from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.remove import remove
-from stagedoor.deploy.swap import Hotswaps
+from stagedoor.deploy.swapping.drift import ParameterDrifts
+from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.errors import LeaseLost
 from stagedoor.events import Event, EventKind
 from stagedoor.target import Target

@@ -18,21 +18,21 @@ import pytest
 
 from demo.aws.server import LocalAws
 from stagedoor.assembly.model import Assembly, DockerImageAsset
+from stagedoor.assembly.target_names import image_repository
 from stagedoor.deploy.apply import deploy
-from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.docker import ImageBuildFailed, ImagePushFailed, NoDocker
-from stagedoor.deploy.images import (
+from stagedoor.deploy.ledger import MemoryLedger
+from stagedoor.deploy.publishing.assets import address_assets
+from stagedoor.deploy.publishing.docker import ImageBuildFailed, ImagePushFailed, NoDocker
+from stagedoor.deploy.publishing.images import (
     ForeignImageRepository,
     ImageBuildsRefused,
     ImageOptionRefused,
     build_arguments,
     image_hash,
-    image_repository,
 )
-from stagedoor.deploy.ledger import MemoryLedger
-from stagedoor.deploy.publish import Publishing
-from stagedoor.deploy.registry import NoImageRepository
+from stagedoor.deploy.publishing.publish import Publishing
+from stagedoor.deploy.publishing.registry import NoImageRepository
 from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.deploy.together import run_alone
 from stagedoor.errors import LeaseLost

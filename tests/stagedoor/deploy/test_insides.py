@@ -7,11 +7,11 @@ from typing import Any
 
 from stagedoor.assembly.model import Assembly, FileAsset, Packaging
 from stagedoor.deploy.apply import deploy
-from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.insides import with_insides
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.plan import Plan, plan_deploy
+from stagedoor.deploy.publishing.assets import address_assets
 from stagedoor.events import silent
 from stagedoor.target import Target
 from tests.stagedoor.deploy.assemblies import IDENTITY, parameter, stack, template

@@ -8,7 +8,7 @@ import pytest
 
 from stagedoor.assembly.model import FileAsset, Packaging
 from stagedoor.assembly.template_checks import TemplateOverLimits
-from stagedoor.deploy.limits import check_limits
+from stagedoor.deploy.comparison.limits import check_limits
 from tests.stagedoor.deploy.assemblies import parameter, stack, template
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from stagedoor.deploy.differences import ChangeAction
-from stagedoor.deploy.permissions import PermissionChange, PermissionKind, permission_changes
+from stagedoor.deploy.comparison.differences import ChangeAction
+from stagedoor.deploy.comparison.permissions import PermissionChange, PermissionKind, permission_changes
 from tests.stagedoor.deploy.compared import compared, of, resource
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stagedoor.deploy.differences import ValueChange
-from stagedoor.deploy.plan import Action, decide
+from stagedoor.deploy.comparison.differences import ValueChange
+from stagedoor.deploy.decision import Action, decide
 from stagedoor.deploy.request import capabilities, change_set_name
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.deploy.wanted import StackElsewhere, Wanted, check_region, parameter_changes, parameters_for

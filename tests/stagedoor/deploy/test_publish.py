@@ -22,12 +22,12 @@ from urllib3 import HTTPResponse
 from stagedoor.assembly.model import Assembly, FileAsset, Packaging
 from stagedoor.assembly.target_names import assets_bucket
 from stagedoor.deploy.apply import deploy
-from stagedoor.deploy.assets import address_assets
 from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.failure import DeployFailed
 from stagedoor.deploy.ledger import MemoryLedger
-from stagedoor.deploy.publish import Publishing
-from stagedoor.deploy.published import REMEMBERED_SECONDS, Published, PublishedFiles
+from stagedoor.deploy.publishing.assets import address_assets
+from stagedoor.deploy.publishing.publish import Publishing
+from stagedoor.deploy.publishing.published import REMEMBERED_SECONDS, Published, PublishedFiles
 from stagedoor.deploy.together import run_alone
 from stagedoor.errors import LeaseLost
 from stagedoor.events import Emit, Event, EventKind, silent
@@ -120,7 +120,7 @@ def test_one_page_of_the_bucket_tells_of_many_assets(app: Path, target: Target, 
 def test_what_lies_past_the_first_page_is_asked_for(
     app: Path, target: Target, clients: Clients, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("stagedoor.deploy.uploads._PAGE", 5)
+    monkeypatch.setattr("stagedoor.deploy.publishing.uploads._PAGE", 5)
     assembly = with_assets(app, target, *(file_asset(app, target, f"file{number}", 100) for number in range(20)))
     publish(assembly, clients)
     calls = calls_of(clients)
@@ -148,7 +148,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock()
-    monkeypatch.setattr("stagedoor.deploy.publish.time.time", clock)
+    monkeypatch.setattr("stagedoor.deploy.publishing.publish.time.time", clock)
     return clock  # type: ignore[return-value]
 
 
@@ -266,8 +266,8 @@ def test_who_has_lost_the_lease_sends_nothing(app: Path, target: Target, clients
 
 
 def test_progress_is_told_in_bytes(app: Path, target: Target, clients: Clients, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("stagedoor.deploy.publish._TELL_SECONDS", 0.0)
-    monkeypatch.setattr("stagedoor.deploy.publish._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("stagedoor.deploy.publishing.publish._TELL_SECONDS", 0.0)
+    monkeypatch.setattr("stagedoor.deploy.publishing.publish._LOOK_SECONDS", 0.01)
     events: list[Event] = []
     publish(with_assets(app, target, file_asset(app, target, "large", 20 * MB)), clients, events.append)
     told = [event.data["bytes"] for event in events if event.status in ("uploading", "uploaded")]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from stagedoor.deploy.refusals import export_refusals, suspicions, template_refusals
-from stagedoor.deploy.resolution import Comparison
+from stagedoor.deploy.comparison.refusals import export_refusals, suspicions, template_refusals
+from stagedoor.deploy.comparison.resolution import Comparison
 from tests.stagedoor.deploy.compared import compared, of, resource
 
 QUEUE = "AWS::SQS::Queue"

@@ -8,10 +8,10 @@ import boto3
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.differences import ChangeAction, ResourceChange, ValueChange
+from stagedoor.deploy.comparison.differences import ChangeAction, ResourceChange, ValueChange
+from stagedoor.deploy.comparison.resource_types.reading import Replacement
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.plan import plan_deploy
-from stagedoor.deploy.resource_types.reading import Replacement
 from stagedoor.deploy.trial import exact, with_change_sets
 from stagedoor.events import silent
 from tests.stagedoor.deploy.assemblies import IDENTITY, stack, template

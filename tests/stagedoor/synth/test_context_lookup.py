@@ -18,8 +18,8 @@ from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.clients import Clients
 from stagedoor.errors import UserError
 from stagedoor.events import silent
-from stagedoor.synth.context_file import ContextFile
-from stagedoor.synth.context_lookup import (
+from stagedoor.synth.context.kept_file import ContextFile
+from stagedoor.synth.context.lookup import (
     PREVIEW_KEEPS,
     Account,
     NoLookupRole,
@@ -27,8 +27,8 @@ from stagedoor.synth.context_lookup import (
     look_up,
     synthesize_with_context,
 )
-from stagedoor.synth.context_providers import LookupFailed
-from stagedoor.synth.context_query import Query, context_key, queries_of
+from stagedoor.synth.context.providers import LookupFailed
+from stagedoor.synth.context.query import Query, context_key, queries_of
 from stagedoor.synth.synthesis import SynthRequest
 from stagedoor.target import Target, Trust
 from tests.stagedoor.assembly.conftest import cdk_python

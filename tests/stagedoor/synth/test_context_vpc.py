@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stagedoor.synth.context_providers import LookupFailed
-from stagedoor.synth.context_vpc import RouteTables, Subnet, asymmetric_groups, subnet, symmetric_groups
+from stagedoor.synth.context.providers import LookupFailed
+from stagedoor.synth.context.vpc import RouteTables, Subnet, asymmetric_groups, subnet, symmetric_groups
 
 IGW = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1"}
 NAT = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1"}

@@ -17,9 +17,9 @@ from typing import Any
 from stagedoor.assembly.expressions import Scope
 from stagedoor.assembly.model import Template
 from stagedoor.assembly.template import properties_of, resources, section
-from stagedoor.deploy.drift import RECORD_LIMIT, Drift, digest
-from stagedoor.deploy.references import Unresolvable, resolve, scope_in_account
 from stagedoor.deploy.stacks import ActualStack
+from stagedoor.deploy.swapping.drift import RECORD_LIMIT, Drift, digest
+from stagedoor.deploy.swapping.references import Unresolvable, resolve, scope_in_account
 
 FUNCTION = "AWS::Lambda::Function"
 STATE_MACHINE = "AWS::StepFunctions::StateMachine"

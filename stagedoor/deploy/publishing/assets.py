@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging, Stack
-from stagedoor.assembly.target_names import assets_bucket, resolved
-from stagedoor.deploy.asset_files import content_hash
-from stagedoor.deploy.images import check_image, image_hash, image_name, image_repository
+from stagedoor.assembly.target_names import assets_bucket, image_repository, resolved
+from stagedoor.deploy.publishing.asset_files import content_hash
+from stagedoor.deploy.publishing.images import check_image, image_hash, image_name
 from stagedoor.errors import UserError
 from stagedoor.target import Target
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from stagedoor.synth.context_providers import ClientOf, LookupFailed, filters_of, pages, the_only
-from stagedoor.synth.context_query import Query
+from stagedoor.synth.context.providers import ClientOf, LookupFailed, filters_of, pages, the_only
+from stagedoor.synth.context.query import Query
 
 _TYPES = ("Isolated", "Private", "Public")
 _TYPE_TAG = "aws-cdk:subnet-type"

@@ -17,14 +17,14 @@ from stagedoor.assembly.model import Template
 from stagedoor.assembly.template import properties_of
 from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.clients import Clients, Phase
-from stagedoor.deploy.drift import IN_DOUBT, Drift, Drifts, DriftsUnreadable, digest
+from stagedoor.deploy.decision import Action, Decision, decide
 from stagedoor.deploy.failure import DeployFailed
-from stagedoor.deploy.function_swap import FunctionSwap, SwapFailed, Swapping, function_change, touching
-from stagedoor.deploy.hotswap import DEFINITION, FUNCTION, ResourceSwap, Swap, find_restoration, find_swap
 from stagedoor.deploy.ledger import Ledger, Step
-from stagedoor.deploy.plan import Action, Decision, decide
-from stagedoor.deploy.references import Unresolvable, read_physical_ids, resolve, scope_in_account
 from stagedoor.deploy.stacks import ActualStack, error_code
+from stagedoor.deploy.swapping.drift import IN_DOUBT, Drift, Drifts, DriftsUnreadable, digest
+from stagedoor.deploy.swapping.function_swap import FunctionSwap, SwapFailed, Swapping, function_change, touching
+from stagedoor.deploy.swapping.hotswap import DEFINITION, FUNCTION, ResourceSwap, Swap, find_restoration, find_swap
+from stagedoor.deploy.swapping.references import Unresolvable, read_physical_ids, resolve, scope_in_account
 from stagedoor.deploy.together import Work, ask
 from stagedoor.deploy.wanted import Wanted
 from stagedoor.events import Emit, Event, EventKind

@@ -17,12 +17,12 @@ from typing import Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset
-from stagedoor.deploy.assets import address_of, asset_name
 from stagedoor.deploy.bootstrap import Bootstrap, NotBootstrapped, find_bootstrap
 from stagedoor.deploy.clients import Clients, Phase
-from stagedoor.deploy.long_templates import is_long, object_url, template_asset
-from stagedoor.deploy.published import Forgetful, Published
-from stagedoor.deploy.sending import Ended, Sending, present
+from stagedoor.deploy.publishing.assets import address_of, asset_name
+from stagedoor.deploy.publishing.long_templates import is_long, object_url, template_asset
+from stagedoor.deploy.publishing.published import Forgetful, Published
+from stagedoor.deploy.publishing.sending import Ended, Sending, present
 from stagedoor.deploy.together import Work, ask
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind

@@ -14,8 +14,8 @@ from enum import StrEnum
 from typing import Any
 
 from stagedoor.assembly.retention import DATA, RETAINING, SNAPSHOT_BY_DEFAULT
-from stagedoor.deploy.resolution import HIDDEN, Resolved
-from stagedoor.deploy.resource_types.reading import Members, Replacement, resource_type
+from stagedoor.deploy.comparison.resolution import HIDDEN, Resolved
+from stagedoor.deploy.comparison.resource_types.reading import Members, Replacement, resource_type
 
 _RANK = [Replacement.NEVER, Replacement.MAYBE, Replacement.ALWAYS]
 _ATTRIBUTES = ("DeletionPolicy", "UpdateReplacePolicy", "DependsOn", "CreationPolicy", "UpdatePolicy", "Condition")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from stagedoor.assembly.model import DockerImageAsset
 from stagedoor.assembly.target_names import url_suffix
 from stagedoor.deploy.clients import Clients, Phase
-from stagedoor.deploy.docker import Docker, ImagePushFailed, Say
-from stagedoor.deploy.images import build_arguments, image_name
+from stagedoor.deploy.publishing.docker import Docker, ImagePushFailed, Say
+from stagedoor.deploy.publishing.images import build_arguments, image_name
 from stagedoor.errors import UserError
 
 if TYPE_CHECKING:

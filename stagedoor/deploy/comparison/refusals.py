@@ -15,9 +15,9 @@ from typing import Any
 
 from stagedoor.assembly.model import Template
 from stagedoor.assembly.template import resources, section
-from stagedoor.deploy.differences import references
-from stagedoor.deploy.resolution import Comparison, Resolved
-from stagedoor.deploy.resource_types.reading import Members, resource_type
+from stagedoor.deploy.comparison.differences import references
+from stagedoor.deploy.comparison.resolution import Comparison, Resolved
+from stagedoor.deploy.comparison.resource_types.reading import Members, resource_type
 from stagedoor.errors import UserError
 
 _VARIABLE = re.compile(r"\$\{([^!${}][^${}]*)\}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from stagedoor.assembly.model import FileAsset
-from stagedoor.deploy.asset_files import AssetFile, asset_files
+from stagedoor.deploy.publishing.asset_files import AssetFile, asset_files
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CHUNK = 1 << 18

@@ -16,12 +16,12 @@ from queue import Empty, SimpleQueue
 from typing import IO
 
 from stagedoor.assembly.model import DockerImageAsset, FileAsset, Packaging
-from stagedoor.deploy.archives import write_archive
-from stagedoor.deploy.assets import Asset, address_of, asset_name
 from stagedoor.deploy.clients import Clients, Phase
-from stagedoor.deploy.docker import Docker
-from stagedoor.deploy.registry import ImageRegistry
-from stagedoor.deploy.uploads import Transfer, Uploads
+from stagedoor.deploy.publishing.archives import write_archive
+from stagedoor.deploy.publishing.assets import Asset, address_of, asset_name
+from stagedoor.deploy.publishing.docker import Docker
+from stagedoor.deploy.publishing.registry import ImageRegistry
+from stagedoor.deploy.publishing.uploads import Transfer, Uploads
 from stagedoor.events import Event, EventKind
 
 _AT_ONCE = 16

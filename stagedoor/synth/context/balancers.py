@@ -5,8 +5,8 @@ Source: `context-providers/load-balancers.ts` of `toolkit-lib` in https://github
 
 from typing import Any
 
-from stagedoor.synth.context_providers import CORRECT, ClientOf, NothingFound, pages, the_only
-from stagedoor.synth.context_query import Query
+from stagedoor.synth.context.providers import CORRECT, ClientOf, NothingFound, pages, the_only
+from stagedoor.synth.context.query import Query
 
 _TAGGED_AT_ONCE = 20
 """DescribeTags takes so many (https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html)."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from stagedoor.deploy.differences import ChangeAction, ResourceChange
-from stagedoor.deploy.resource_types.reading import Replacement
+from stagedoor.deploy.comparison.differences import ChangeAction, ResourceChange
+from stagedoor.deploy.comparison.resource_types.reading import Replacement
 
 
 def denied(policy: Mapping[str, Any], changes: Sequence[ResourceChange]) -> Iterator[tuple[ResourceChange, str]]:

@@ -18,9 +18,9 @@ from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
-from stagedoor.synth.context_balancers import load_balancer, load_balancer_listener
-from stagedoor.synth.context_cloud_control import cloud_control
-from stagedoor.synth.context_providers import (
+from stagedoor.synth.context.balancers import load_balancer, load_balancer_listener
+from stagedoor.synth.context.cloud_control import cloud_control
+from stagedoor.synth.context.providers import (
     ClientOf,
     LookupFailed,
     NothingFound,
@@ -32,8 +32,8 @@ from stagedoor.synth.context_providers import (
     security_group,
     ssm_parameter,
 )
-from stagedoor.synth.context_query import Query, queries_of
-from stagedoor.synth.context_vpc import vpc
+from stagedoor.synth.context.query import Query, queries_of
+from stagedoor.synth.context.vpc import vpc
 from stagedoor.synth.settings import read_settings
 from stagedoor.synth.synthesis import SynthRequest
 from stagedoor.target import Target, Trust

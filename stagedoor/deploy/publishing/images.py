@@ -18,8 +18,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stagedoor.assembly.model import DockerImageAsset
-from stagedoor.assembly.target_names import resolved
-from stagedoor.deploy.asset_files import bytes_hash
+from stagedoor.assembly.target_names import image_repository, resolved
+from stagedoor.deploy.publishing.asset_files import bytes_hash
 from stagedoor.errors import UserError
 from stagedoor.target import ImageBuilds, Target
 
@@ -84,11 +84,6 @@ class _Build(_Strict):
             f"the network {self.network!a}": self.network not in _CONFINED_NETWORKS,
         }
         return ", ".join(words for words, wanted in wants.items() if wanted)
-
-
-def image_repository(target: Target) -> str:
-    """Return the repository for images that the target's bootstrap stack made."""
-    return f"cdk-{target.qualifier}-container-assets-{target.account}-{target.region}"
 
 
 def check_image(asset: DockerImageAsset, stack_name: str, target: Target) -> None:

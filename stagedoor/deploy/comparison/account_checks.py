@@ -15,11 +15,11 @@ from botocore.exceptions import ClientError
 
 from stagedoor.deploy.access import may_not_ask
 from stagedoor.deploy.clients import Clients, Phase
-from stagedoor.deploy.differences import ChangeAction, StackDifference, references
-from stagedoor.deploy.refusals import DuplicateExport, exports, imports, knows_exports, suspicions
-from stagedoor.deploy.resolution import Comparison
-from stagedoor.deploy.resource_types.reading import Replacement, version
-from stagedoor.deploy.stack_policy import denied
+from stagedoor.deploy.comparison.differences import ChangeAction, StackDifference, references
+from stagedoor.deploy.comparison.refusals import DuplicateExport, exports, imports, knows_exports, suspicions
+from stagedoor.deploy.comparison.resolution import Comparison
+from stagedoor.deploy.comparison.resource_types.reading import Replacement, version
+from stagedoor.deploy.comparison.stack_policy import denied
 from stagedoor.errors import UserError
 
 _BUCKET = "AWS::S3::Bucket"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stagedoor.errors import UserError
-from stagedoor.synth.context_query import Query
+from stagedoor.synth.context.query import Query
 
 ClientOf = Callable[[str], Any]
 """Returns boto3's client of a service."""

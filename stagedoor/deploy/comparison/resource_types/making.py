@@ -8,7 +8,7 @@ and a permission that CDK's deploy role lacks, so it has only the last word (`ac
 have no `maybe` and come with sixteen packages; a change set is exact, but making one changes the account.
 
     npm pack @aws-cdk/aws-service-spec && tar -xf aws-cdk-aws-service-spec-*.tgz package/db.json.gz
-    python -m stagedoor.deploy.resource_types.making package/db.json.gz VERSION
+    python -m stagedoor.deploy.comparison.resource_types.making package/db.json.gz VERSION
 """
 
 import gzip

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stagedoor.synth.context_providers import CORRECT, ClientOf, LookupFailed, NothingFound, SecretLookup
-from stagedoor.synth.context_query import Query
+from stagedoor.synth.context.providers import CORRECT, ClientOf, LookupFailed, NothingFound, SecretLookup
+from stagedoor.synth.context.query import Query
 
 SECRET_TYPES = frozenset(
     {"AWS::SecretsManager::Secret", "AWS::SSM::Parameter", "AWS::IAM::AccessKey", "AWS::Lambda::Function"}

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import ClientError, ParamValidationError
 
 from stagedoor.assembly.expressions import Scope
-from stagedoor.deploy.hotswap import CODE, VARIABLE, VERSION, ResourceSwap
-from stagedoor.deploy.references import resolve
 from stagedoor.deploy.stacks import error_code
+from stagedoor.deploy.swapping.hotswap import CODE, VARIABLE, VERSION, ResourceSwap
+from stagedoor.deploy.swapping.references import resolve
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

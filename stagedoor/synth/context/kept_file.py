@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stagedoor.synth.context_lookup import still_holds
+from stagedoor.synth.context.lookup import still_holds
 from stagedoor.synth.synthesis import SynthRequest
 
 

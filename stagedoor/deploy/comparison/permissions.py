@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from stagedoor.deploy.differences import ChangeAction
-from stagedoor.deploy.resolution import Resolved
+from stagedoor.deploy.comparison.differences import ChangeAction
+from stagedoor.deploy.comparison.resolution import Resolved
 
 _LISTS = ("Action", "NotAction", "Resource", "NotResource")
 _RULES = {"SecurityGroupIngress": "ingress", "SecurityGroupEgress": "egress"}
