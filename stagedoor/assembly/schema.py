@@ -50,7 +50,8 @@ class ArtifactType(StrEnum):
 
 
 class _Raw(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    # Built when first used: most are not by one assembly, and to build them all takes a tenth of a second.
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, defer_build=True)
 
 
 class MetadataEntry(_Raw):

@@ -63,6 +63,13 @@ class WrongAccount(TargetUnusable):
     id = "wrong-account"
 
 
+def new_session() -> botocore.session.Session:
+    """Return a session of botocore that reads the descriptions of the services no second time."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _DESCRIPTIONS)
+    return session
+
+
 class Phase(StrEnum):
     """What a client is used for, and so whose identity it has."""
 
@@ -197,8 +204,7 @@ class Clients:
 
     def _session(self, role: str | None) -> boto3.Session:
         if role not in self._sessions:
-            core = botocore.session.Session()
-            core.register_component("data_loader", _DESCRIPTIONS)
+            core = new_session()
             if role is not None:
                 self._roles[role] = _TargetRole(self, role)
                 core.register_component("credential_provider", CredentialResolver([self._roles[role]]))

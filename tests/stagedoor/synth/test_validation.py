@@ -133,6 +133,40 @@ def test_equal_templates_are_not_validated_again(request_, validation, tmp_path)
     assert [event.message for event in second] == [event.message for event in first]
 
 
+def test_templates_that_differ_in_the_hash_of_an_asset_alone_are_not_validated_again(request_, validation, tmp_path):
+    give_engine(request_.app_dir)
+    give_function(request_.app_dir, "a" * 64)
+    first = check(request_, validation)
+    give_engine(request_.app_dir, "throw new Error('it was asked again');")
+    give_function(request_.app_dir, "b" * 64)
+    request_.output.rename(tmp_path / "first")
+    with make_validation(tmp_path) as again:
+        second = check(request_, again)
+    assert len(first) == 1
+    assert [event.message for event in second] == [event.message for event in first]
+
+
+def give_function(app: Path, code: str) -> None:
+    """An assembly with one function, whose code is an asset of this hash."""
+    give_assembly(app, {})
+    assembly = app / "assembly"
+    properties = {"Code": {"S3Bucket": "assets", "S3Key": f"{code}.zip"}}
+    function = {"Type": "AWS::Lambda::Function", "Says": "warning", "Properties": properties}
+    (assembly / "Only.json").write_text(json.dumps({"Resources": {"Function": function}}))
+    (assembly / "code.zip").write_text(code)
+    file = {
+        "source": {"path": "code.zip", "packaging": "file"},
+        "destinations": {"here": {"bucketName": "assets", "objectKey": f"{code}.zip"}},
+    }
+    (assembly / "Only.assets.json").write_text(
+        json.dumps({"version": "48.0.0", "files": {code: file}, "dockerImages": {}})
+    )
+    manifest = json.loads((assembly / "manifest.json").read_text())
+    manifest["artifacts"]["Only"]["dependencies"] = ["Only.assets"]
+    manifest["artifacts"]["Only.assets"] = {"type": "cdk:asset-manifest", "properties": {"file": "Only.assets.json"}}
+    (assembly / "manifest.json").write_text(json.dumps(manifest))
+
+
 @pytest.mark.parametrize(
     ("behave", "words"),
     [
