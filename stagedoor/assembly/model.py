@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from stagedoor.errors import Location
+
 Template = dict[str, Any]
 """A CloudFormation template as parsed JSON."""
 
@@ -58,7 +60,8 @@ class Stack:
     `own_name` is the name that the app gave the stack and `name` the one it is deployed under (equal until rewritten).
     `dependencies` are ids of other stacks of the assembly. `construct_paths` maps logical ids to construct paths.
     `assets` are those that this stack needs, its own template excepted. `acknowledged` are the ids of the rules that
-    the app knows to be broken, by construct path; they hold for all that is below it.
+    the app knows to be broken, by construct path; they hold for all that is below it. `places` are where in the
+    repository resources were asked for, by logical id, as far as the assembly says.
     """
 
     id: str
@@ -77,6 +80,7 @@ class Stack:
     bootstrap_version: int = 0
     notification_arns: tuple[str, ...] = ()
     acknowledged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    places: Mapping[str, Location] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

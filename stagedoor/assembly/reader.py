@@ -32,6 +32,7 @@ from stagedoor.assembly.schema import (
     check_version,
     parse,
 )
+from stagedoor.assembly.source_places import source_places
 from stagedoor.assembly.template import construct_paths_of
 from stagedoor.errors import UserError
 
@@ -59,8 +60,11 @@ class DependencyCycle(UserError):
 
 @dataclass(slots=True)
 class _Found:
-    """What has been read so far: context that is missing, annotations, and how much there was."""
+    """What has been read so far: context that is missing, annotations, and how much there was; `sources` is the
+    repository.
+    """
 
+    sources: Path | None
     missing: list[Mapping[str, Any]] = field(default_factory=list)
     annotations: list[Annotation] = field(default_factory=list)
     manifests: int = 0
@@ -110,9 +114,10 @@ class _Place:
         return (self.directory / MANIFEST).relative_to(self.root).as_posix()
 
 
-def read_assembly(directory: Path) -> Assembly:
+def read_assembly(directory: Path, sources: Path | None = None) -> Assembly:
     """Return the assembly in `directory`, its stacks ordered so that each comes after those it depends on.
 
+    `sources` is the repository that wrote it; with it the stacks know the places of their resources there.
     Raises a `UserError`, and nothing else, whatever the directory holds.
     """
     root = Path(os.path.realpath(directory))
@@ -121,7 +126,7 @@ def read_assembly(directory: Path) -> Assembly:
             f"There is no {MANIFEST} in {directory.name or directory}.",
             "Point at the directory that the app's synth wrote (`cdk.out`).",
         )
-    found = _Found()
+    found = _Found(sources.resolve() if sources else None)
     stacks = _read_manifest(_Place(root, root), found)
     return Assembly(root, tuple(_ordered(stacks)), tuple(found.missing), tuple(found.annotations))
 
@@ -242,6 +247,7 @@ def _read_stack(
         bootstrap_version=max([properties.bootstrap_version, *(group.bootstrap_version for group in own_assets)]),
         notification_arns=tuple(properties.notification_arns),
         acknowledged=_acknowledged(metadata),
+        places=source_places(metadata, found.sources),
     )
 
 

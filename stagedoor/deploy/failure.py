@@ -64,6 +64,7 @@ def failure_of(
         f"{where} ({first.get('ResourceType', '')}) in the stack {stack.name} failed: {reason}.",
         remedy_for(reason),
         detail="\n".join(_line(stack, event) for event in failures),
+        location=stack.places.get(logical_id),
     )
 
 
@@ -102,6 +103,7 @@ def _invalid_resource(stack: Stack, errors: Sequence["OperationEventTypeDef"]) -
         detail="\n".join(
             f"{error.get('ValidationPath', '')}: {error.get('ValidationStatusReason', '')}" for error in errors
         ),
+        location=stack.places.get(logical_id),
     )
 
 

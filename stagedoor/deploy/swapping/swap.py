@@ -262,6 +262,7 @@ class StackSwap:
         return DeployFailed(
             f"{where} ({resource.type}) in the stack {self.wanted.name} could not be hotswapped: {reason.rstrip('.')}.",
             "Correct the app as the reason says, and deploy again; that deploy goes by CloudFormation.",
+            location=self.wanted.stack.places.get(resource.logical_id),
         )
 
     def _tell(self, resource: ResourceSwap, status: str, reason: str = "") -> None:

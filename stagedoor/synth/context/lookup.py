@@ -126,14 +126,15 @@ def synthesize_with_context(
     Raises what `synthesize`, `read_assembly` and `look_up` raise, `NoProgress`, and one `LookupFailed` that names all
     lookups that failed and are still asked for.
     """
-    own = read_settings(request.app_dir.resolve(), (request.root or request.app_dir).resolve()).context
+    root = (request.root or request.app_dir).resolve()
+    own = read_settings(request.app_dir.resolve(), root).context
     given = {key: value for key, value in kept.read().items() if key not in own}
     asked: set[str] = set()
     failed: dict[str, LookupFailed] = {}
     for count in range(ROUNDS):
         output = request.output if count == 0 else request.output.with_name(f"{request.output.name}-{count + 1}")
         context = {**given, **request.context}
-        assembly = read_assembly(synthesize(replace(request, output=output, context=context)))
+        assembly = read_assembly(synthesize(replace(request, output=output, context=context)), root)
         queries = queries_of(assembly.missing_context)
         if not queries:
             return assembly

@@ -144,8 +144,13 @@ def test_an_error_of_our_own_keeps_its_traceback(stagedoor: Command, tmp_path: P
 
 
 def test_what_cloudformation_refuses_in_lines(slow: Command, scripted: ScriptedCloudFormation):
+    program = slow.folder / "app.py"
+    frames = ["...new CfnParameter in aws-cdk-lib...", f"new Tiny ({program.resolve()}:6:8)"]
+    made = [{"type": "aws:cdk:logicalId", "data": "Word"}, {"type": "aws:cdk:creationStack", "data": frames}]
+    metadata = json.dumps({"/Tiny/Word": made})
+    program.write_text(program.read_text().replace('"environment"', f'"metadata": {metadata}, "environment"'))
     scripted.account.fail(stack_name(slow), "Word", "There is no room.")
-    wrong(slow("deploy", "--stage", "dev"), "Tiny/Word", "failed: There is no room.", "deploy again")
+    wrong(slow("deploy", "--stage", "dev"), "Tiny/Word", "failed: There is no room.", "app.py:6:8", "deploy again")
 
 
 def test_what_cloudformation_refuses_as_json(slow: Command, scripted: ScriptedCloudFormation):
