@@ -104,7 +104,8 @@ def going_on(command: str, log: Path) -> Iterator[list[int]]:
     finally:
         stop.set()
         if command:
-            running[0].terminate()
+            for process in running:
+                process.terminate()
             thread.join(60)
 
 
