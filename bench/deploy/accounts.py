@@ -1,7 +1,6 @@
 """Accounts of the local AWS for the two sides, prepared and emptied outside of the clock."""
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,15 +70,3 @@ def place() -> Iterator[Place]:
     """Start a local AWS with a folder, and end both."""
     with TemporaryDirectory(prefix="stagedoor-bench-") as folder, LocalAws(Path(folder) / "aws") as aws:
         yield Place(aws, Path(folder))
-
-
-@contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Let AWS's SDK in this process find an account, for as long as that is wanted."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

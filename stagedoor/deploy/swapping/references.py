@@ -12,11 +12,9 @@ from stagedoor.assembly.expressions import Scope, Unresolved, evaluate, scope_of
 from stagedoor.assembly.model import Template
 from stagedoor.assembly.template import resources
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.comparison.resolution import HIDDEN
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.target import Target
-
-_HIDDEN = "****"
-"""What CloudFormation answers for the value of a `NoEcho` parameter."""
 
 _ATTRIBUTES = {
     "AWS::DynamoDB::Table": {"Arn": "arn:{partition}:dynamodb:{region}:{account}:table/{id}"},
@@ -43,7 +41,7 @@ class Unresolvable(Exception):
 
 def scope_in_account(template: Template, actual: ActualStack, physical_ids: Mapping[str, str]) -> Scope:
     """Return what the names in a stack's template stand for. A parameter's hidden value stands for nothing."""
-    parameters = {name: Unresolved.UNKNOWN if value == _HIDDEN else value for name, value in actual.parameters.items()}
+    parameters = {name: Unresolved.UNKNOWN if value == HIDDEN else value for name, value in actual.parameters.items()}
     _, partition, _, region, account, _ = actual.arn.split(":", 5)
     target = Target("", account, region, partition)
     scope = scope_of(template, target, actual.name, parameters, frozenset())
