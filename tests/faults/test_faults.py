@@ -20,6 +20,7 @@ from tests.faults.sequences import Sequence
 
 ACCOUNT = "000000000077"
 COUNT = int(os.environ.get("FAULT_SEQUENCES", "15"))
+SECONDS = max(240, 12 * COUNT)  # two hundred lives take longer than any other test may
 SEED = int(os.environ.get("FAULT_SEED", "0")) or random.randrange(1, 10**6)
 
 
@@ -42,6 +43,7 @@ def a_target() -> Target:
     return target
 
 
+@pytest.mark.timeout(SECONDS)
 def test_random_lives_end_right_and_leave_nothing(aws: LocalAws, monkeypatch: pytest.MonkeyPatch):
     print(f"FAULT_SEED={SEED}")
     target = a_target()
