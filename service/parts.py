@@ -15,12 +15,16 @@ EXTENSION = "stagedoor"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Settings, database and blobs. Nothing in here connects before it is used."""
+    """Settings, database and blobs. Nothing in here connects before it is used.
+
+    `warm_door` is the descriptor by which a worker reaches its keeper of warm processes, where it has one.
+    """
 
     settings: Settings
     engine: Engine
     sessions: Sessions
     blobs: BlobStore
+    warm_door: int | None = None
 
 
 def make_parts(settings: Settings) -> Parts:

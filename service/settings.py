@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     synth_user: str = ""  # an account of the machine that repository code runs as; needs root
     synth_seconds: float = 600
     synth_memory_mb: int = 4096
+    warm_memory_mb: int = Field(default=512, ge=0)  # of all processes of a worker that wait for a synth; 0: none wait
 
     lease_seconds: float = 30
     heartbeat_seconds: float = 5

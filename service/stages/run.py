@@ -6,7 +6,7 @@ target's roles and never runs repository code.
 
 import pwd
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from service.github.client import GitHubClients
 from service.models import Repository
 from service.parts import Parts
+from service.settings import Settings
 from service.stages.context import ContextTable
 from service.stages.fetch import fetch_commit
 from service.stages.lease import elapsed
@@ -39,6 +40,8 @@ from stagedoor.synth.context.lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
 from stagedoor.synth.validation import Validation
+from stagedoor.synth.warm import Warm
+from stagedoor.synth.warm_keeper import KeptWarm
 from stagedoor.target import Target
 
 
@@ -92,12 +95,12 @@ def deploy_commit(
     work = work_folder(parts.settings, job.run_id)
     remove_folder(work)
     try:
-        with _validation(job, parts, check) as validation:
+        with _validation(job, parts, check) as validation, _warm(parts, check) as warm:
             with phase("fetch", emit):
                 tree = _fetch(job, github, work / "tree", emit)
             still_wanted()
             with phase("synth", emit):
-                assembly = _synth(job, parts, tree, work, emit, check, validation)
+                assembly = _synth(job, parts, tree, work, emit, check, validation, warm)
                 validation.begin(assembly)
             with phase("inspect", emit):
                 rewritten = _inspect(assembly, job, work, emit)
@@ -148,11 +151,23 @@ def _fetch(job: Job, github: GitHubClients, folder: Path, emit: Emit) -> Path:
 
 def _validation(job: Job, parts: Parts, check: Callable[[], None]) -> Validation:
     """Return what validates the templates beside the deploy's first steps."""
-    return Validation(lambda go_on: _executor(parts, go_on), _cache(parts) / job.target.trust.value, check)
+    return Validation(lambda go_on: executor(parts.settings, go_on), _cache(parts) / job.target.trust.value, check)
+
+
+def _warm(parts: Parts, check: Callable[[], None]) -> AbstractContextManager[Warm | None]:
+    """Return where the run's synth may find a process that has all loaded."""
+    return nullcontext() if parts.warm_door is None else KeptWarm(parts.warm_door, check)
 
 
 def _synth(
-    job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, check: Callable[[], None], validation: Validation
+    job: Job,
+    parts: Parts,
+    tree: Path,
+    work: Path,
+    emit: Emit,
+    check: Callable[[], None],
+    validation: Validation,
+    warm: Warm | None,
 ) -> Assembly:
     app = (tree / str(job.settings.get("path") or ".")).resolve()
     if not app.is_relative_to(tree.resolve()) or not app.is_dir():
@@ -175,7 +190,7 @@ def _synth(
     clients = Clients(job.target, user_agent=f"stagedoor-run/{job.run_id}")
     return synthesize_with_context(
         request,
-        lambda asked: synthesize(asked, _executor(parts, check), emit, validation),
+        lambda asked: synthesize(asked, executor(parts.settings, check), emit, validation, warm),
         Account(job.target, clients.lookup, judges_request),
         ContextTable(parts.sessions, job.target_id, job.app_id, job.target.trust),
         emit,
@@ -186,9 +201,9 @@ def _cache(parts: Parts) -> Path:
     return parts.settings.data_dir.absolute() / "cache"
 
 
-def _executor(parts: Parts, check: Callable[[], None]) -> LocalProcessExecutor:
-    settings = parts.settings
-    limits = Limits(seconds=settings.synth_seconds, memory=settings.synth_memory_mb * 1024 * 1024)
+def executor(settings: Settings, check: Callable[[], None], seconds: float | None = None) -> LocalProcessExecutor:
+    """Return what runs repository code under the operator's limits, or for other `seconds`."""
+    limits = Limits(seconds=seconds or settings.synth_seconds, memory=settings.synth_memory_mb * 1024 * 1024)
     user = pwd.getpwnam(settings.synth_user).pw_uid if settings.synth_user else None
     return LocalProcessExecutor(limits, user, check)
 

@@ -1,5 +1,7 @@
 """The jobs: an id in, everything else from the database. All end well whatever they find; the ringer rings again."""
 
+import os
+from dataclasses import replace
 from functools import cache
 
 import structlog
@@ -12,6 +14,7 @@ from service.stages.reconcile import reconcile
 from service.stages.sources import resolve
 from service.stages.teller import tell_or_put_off
 from service.stages.unheard import find_unheard
+from service.worker.warmth import WARM_DOOR_VARIABLE
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +23,8 @@ log = structlog.get_logger(__name__)
 def _parts() -> tuple[Parts, GitHubClients]:
     """Make this process's parts at its first job: RQ forks for each job, and connections do not survive a fork."""
     settings = Settings()
-    return make_parts(settings), GitHubClients(settings)
+    door = os.environ.get(WARM_DOOR_VARIABLE)
+    return replace(make_parts(settings), warm_door=int(door) if door else None), GitHubClients(settings)
 
 
 def resolve_source(source_id: int) -> None:

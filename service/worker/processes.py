@@ -24,7 +24,9 @@ from service.stages.leftovers import prune_deliveries, sweep_work_folders
 from service.worker.parent import end_with_parent
 from service.worker.ring_job import RingJob
 from service.worker.upkeep import Upkeep
+from service.worker.warmth import WARM_DOOR_VARIABLE, warm_keeper
 from stagedoor.synth.confinement import shield_this_process
+from stagedoor.synth.warm_keeper import WarmKeeper
 
 log = structlog.get_logger(__name__)
 
@@ -59,13 +61,14 @@ def work() -> None:
 
 
 class WorkerGroup:
-    """Some worker processes, and the ringer that rings for them."""
+    """Some worker processes, the ringer that rings for them, and the keeper of the warm processes that they use."""
 
     def __init__(self, settings: Settings, redis_url: str, count: int) -> None:
         self._redis_url = redis_url
         self._count = count
         self._children: list[subprocess.Popen[bytes]] = []
         self._stop = threading.Event()
+        self._settings = settings
         parts = make_parts(settings)
         self._ringer = Ringer(parts, queue_on(redis_url))
 
@@ -87,13 +90,11 @@ class WorkerGroup:
         for thread in beside:
             thread.start()
         try:
-            while not self._stop.is_set():
-                self._mind()
-                self._stop.wait(0.5)
+            with warm_keeper(self._settings) as keeper:
+                self._mind_until_stop(keeper)
         finally:
             self._ringer.stop()
             self._upkeep.stop()
-            self._end_children()
             for thread in beside:
                 thread.join(timeout=5)
 
@@ -101,15 +102,28 @@ class WorkerGroup:
         """End `run`. Safe to call from a signal's handler."""
         self._stop.set()
 
-    def _mind(self) -> None:
+    def _mind_until_stop(self, keeper: WarmKeeper | None) -> None:
+        try:
+            while not self._stop.is_set():
+                self._mind(keeper)
+                if keeper is not None:
+                    keeper.mind()
+                self._stop.wait(0.5)
+        finally:
+            self._ringer.stop()
+            self._end_children()
+
+    def _mind(self, keeper: WarmKeeper | None) -> None:
         for child in [child for child in self._children if child.poll() is not None]:
             log.warning("a worker has died and is started again", pid=child.pid, code=child.returncode)
             self._children.remove(child)
+        door = str(keeper.door) if keeper else ""
         while len(self._children) < self._count:
             self._children.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "service.worker.processes"],
-                    env={**os.environ, QUEUE_VARIABLE: self._redis_url},
+                    env={**os.environ, QUEUE_VARIABLE: self._redis_url, WARM_DOOR_VARIABLE: door},
+                    pass_fds=(keeper.door,) if keeper else (),
                 )
             )
 

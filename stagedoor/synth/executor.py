@@ -118,13 +118,19 @@ class LocalProcessExecutor:
         self._limits = limits or Limits()
         self._user = user
         self._check = check
+        self._running: _Watch | None = None
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the processes of the command that was started last have for themselves; 0 when it has ended."""
+        return self._running.memory if self._running else 0
 
     def run(self, command: Command, on_line: Callable[[str], None]) -> Completed:
         """Run `command` (see `Executor`)."""
         confinement.shield_this_process()
         with tempfile.TemporaryDirectory(prefix="stagedoor-", ignore_cleanup_errors=True) as scratch:
             for path in (Path(scratch), *command.writable):
-                self._hand_over(path)
+                self.hand_over(path)
             return self._watch(command, Path(scratch), on_line)
 
     def _watch(self, command: Command, scratch: Path, on_line: Callable[[str], None]) -> Completed:
@@ -142,13 +148,14 @@ class LocalProcessExecutor:
                 pass_fds=(failures_of_launcher,),
             ) as process,
         ):
-            watch = _Watch(command, self._limits, process, on_line, self._check)
+            self._running = watch = _Watch(command, self._limits, process, on_line, self._check)
             try:
                 os.close(failures_of_launcher)
                 self._tell(process, self._spec(command, scratch, failures_of_launcher))
                 completed = watch.until_end()
             finally:
                 _end(process)
+                self._running = None
             if problem := failed.read().decode(errors="replace"):
                 raise OSError(f"The command {command.name!r} could not be confined: {problem}")
         return completed
@@ -181,7 +188,7 @@ class LocalProcessExecutor:
             tasks=None if self._user is None else self._limits.processes * 16,
         )
 
-    def _hand_over(self, path: Path) -> None:
+    def hand_over(self, path: Path) -> None:
         """Give what the command may change to the user that it runs as."""
         if self._user is None:
             return
@@ -210,6 +217,7 @@ class _Watch:
         self._started = time.monotonic()
         self._printed = 0
         self._peak_memory = 0
+        self.memory = 0
         self._rest = b""
 
     def until_end(self) -> Completed:
@@ -264,9 +272,9 @@ class _Watch:
                 f"The {self._command.name} had more than {self._limits.processes} processes at once and was ended.",
                 "Start fewer processes at a time.",
             )
-        memory = sum(map(private_bytes, below))
-        self._peak_memory = max(self._peak_memory, memory)
-        if memory > self._limits.memory:
+        self.memory = sum(map(private_bytes, below))
+        self._peak_memory = max(self._peak_memory, self.memory)
+        if self.memory > self._limits.memory:
             raise UsedTooMuchMemory(
                 f"The {self._command.name} used more than {_size(self._limits.memory)} of memory and was ended.",
                 "Make it use less: most apps are synthesised in a few hundred megabytes.",

@@ -25,7 +25,7 @@ from stagedoor.synth.program import Program, SynthRequest, interpreted, read_pro
 from stagedoor.synth.seen import SeenAssemblies
 from stagedoor.synth.sources import read_sources, unchanged
 from stagedoor.synth.validation import Validation
-from stagedoor.synth.warm import START, Slot, WarmPool, quick, script_of
+from stagedoor.synth.warm import START, Slot, Warm, quick, script_of
 
 __all__ = ["NoAssembly", "SynthFailed", "SynthRequest", "synthesize"]
 
@@ -47,7 +47,7 @@ def synthesize(
     executor: Executor,
     emit: Emit,
     validation: Validation | None = None,
-    warm: WarmPool | None = None,
+    warm: Warm | None = None,
 ) -> Path:
     """Return the directory of the app's assembly: install the app's dependencies and run its program, or use what an
     equal tree gave before, which the event `hit` tells. `validation` is got ready while the program runs; `warm`
@@ -87,7 +87,7 @@ def _run(
     executor: Executor,
     emit: Emit,
     validation: Validation | None,
-    warm: WarmPool | None,
+    warm: Warm | None,
 ) -> Environment:
     """Install what the program needs, run it, and return what was installed."""
     environment = install(program.app_dir, program.root, cache, executor, emit)
@@ -129,14 +129,14 @@ class _Running:
     environment: Environment
     variables: Mapping[str, str]
     passing: Path
-    warm: WarmPool | None
+    warm: Warm | None
 
     def run(self, line: str, executor: Executor, emit: Emit) -> None:
         """Run one command line of the repository's own, and raise `SynthFailed` when it fails."""
         app_dir, root = self.program.app_dir, self.program.root
         printed: list[str] = []
         on_line = to_log("synth", printed, emit)
-        completed = self._warm(line, on_line) or executor.run(self._command(line), on_line)
+        completed = self._warm(line, on_line, emit) or executor.run(self._command(line), on_line)
         if completed.status != 0:
             last = next((text.strip() for text in reversed(printed) if text.strip()), "")
             raise SynthFailed(
@@ -161,15 +161,16 @@ class _Running:
             writable=(self.program.root, self.output),
         )
 
-    def _warm(self, line: str, on_line: Callable[[str], None]) -> Completed | None:
+    def _warm(self, line: str, on_line: Callable[[str], None], emit: Emit) -> Completed | None:
         """Run the line in a process that has all loaded; None where there is none for it, and nothing was run."""
         argv = script_of(line)
         if self.warm is None or argv is None or self.program.large or any(self.output.iterdir()):
             return None
-        process = self.warm.take(Slot.of(self.program, self.environment))
+        process = self.warm.take(Slot.of(self.program, self.environment), argv[0])
         if process is None:
             return None
         completed = process.run(argv, self.variables, on_line, self.warm.check)
+        emit(Event(EventKind.LOG, "synth", "warm", "The program ran in a process that had the CDK loaded."))
         self.output.rmdir()
         shutil.move(process.output, self.output)
         return completed

@@ -4,9 +4,10 @@
     python -P warm_start.py --now FILE.py …      waits for nothing: what this saves is how Python ends, see `_end`
 
 Run by the Python of an app's environment; nothing of Stagedoor is imported. Loading takes most of a synth, and nothing
-of it depends on the app. When PASSING/ready is there it waits for PASSING/order, JSON with `cwd`, `env`, `argv` (the
-script and its arguments), and goes on as `python argv` does there. The kernel of jsii, a Node process that took its
-folder and its environment when it started, is moved by `warm_kernel.js`.
+of it depends on the app. When PASSING/ready is there, a list of the modules that are loaded, it waits for
+PASSING/order, JSON with `cwd`, `env`, `argv` (the script and its arguments), and goes on as `python argv` does there.
+The kernel of jsii, a Node process that took its folder and its environment when it started, is moved by
+`warm_kernel.js`.
 """
 
 import atexit
@@ -50,7 +51,7 @@ def main() -> None:
     if passing == "--now":
         _become({"cwd": os.getcwd(), "env": {}, "argv": modules})
     _load(modules, f"{passing}/out")
-    Path(passing, "ready").touch()
+    _write(Path(passing, "ready"), sorted({name.partition(".")[0] for name in sys.modules}))
     order = Path(passing, "order")
     while not order.exists():
         time.sleep(_LOOK_SECONDS)
@@ -70,6 +71,12 @@ def _load(modules: list[str], output: str) -> None:
         with contextlib.suppress(Exception):  # an older library may lack something
             _SMALL[name](loaded[name], stack)
     app.synth()
+
+
+def _write(file: Path, content: list[str]) -> None:
+    beginning = file.with_suffix(".begun")
+    beginning.write_text(json.dumps(content))
+    beginning.replace(file)
 
 
 def _become(order: dict[str, Any]) -> NoReturn:
