@@ -12,7 +12,7 @@ from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.cli.account import find_target
 from stagedoor.deploy.apply import Deployed, deploy
-from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.clients import Clients, new_session
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.events import silent
 from stagedoor.naming import StageIdentity
@@ -42,7 +42,7 @@ def deploy_assembly(directory: Path, identity: StageIdentity, target: Target, *,
 def main() -> None:
     """Deploy what the arguments name."""
     directory, name = sys.argv[1:]
-    deploy_assembly(Path(directory), stage(name), find_target(None, QUALIFIER, Trust.PREVIEW))
+    deploy_assembly(Path(directory), stage(name), find_target(new_session(), None, QUALIFIER, Trust.PREVIEW))
 
 
 if __name__ == "__main__":

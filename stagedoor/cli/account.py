@@ -3,12 +3,12 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
-import boto3
+import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError, InvalidRegionError
 
 from stagedoor.deploy.access import as_user_error
-from stagedoor.deploy.clients import new_session
 from stagedoor.errors import UserError
 from stagedoor.synth.settings import read_settings
 from stagedoor.target import ImageBuilds, Target, Trust
@@ -41,19 +41,21 @@ def use_profile(profile: str | None) -> None:
         os.environ.pop(name, None)
 
 
-def find_target(region: str | None, qualifier: str, trust: Trust) -> Target:
+def find_target(session: botocore.session.Session, region: str | None, qualifier: str, trust: Trust) -> Target:
     """Return the caller's own account as a target, without roles: the caller is its operator, and the app's author.
+
+    `session` has the caller's credentials, and knows the region where none is named.
 
     Raises `NoCredentials`, `NoRegion`, `AwsUnreachable`.
     """
     try:
-        session = boto3.Session(region_name=region, botocore_session=new_session())
-        region = session.region_name
+        region = region or session.get_config_variable("region")
         if not region:
             raise NoRegion("Nothing says which AWS region is meant.", "Name one with --region, or set AWS_REGION.")
         if not _REGION.match(region):
             raise InvalidRegionError(region_name=region)
-        caller = session.client("sts").get_caller_identity()
+        sts: Any = session.create_client("sts", region)
+        caller = sts.get_caller_identity()
         partition = caller["Arn"].split(":")[1]
         return Target(
             "caller", caller["Account"], region, partition, trust, qualifier, image_builds=ImageBuilds.TRUSTED

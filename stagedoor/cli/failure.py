@@ -5,9 +5,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from rich.text import Text
-
 from stagedoor.cli.cache import cache_dir
+from stagedoor.cli.words import plain
 from stagedoor.errors import Cancelled, Location, UserError
 
 USER_ERROR = 1
@@ -41,7 +40,7 @@ class Failure:
     def text(self) -> str:
         """The whole of it as plain text, without the colours and controls that an app's output may hold."""
         head = [f"Error: {self.what}", self.remedy, f"at {self.place}" if self.place else ""]
-        detail = ["", Text.from_ansi(self.detail).plain] if self.detail else []
+        detail = ["", plain(self.detail)] if self.detail else []
         return "\n".join([line for line in head if line] + detail)
 
     def as_json(self) -> dict[str, Any]:

@@ -6,12 +6,10 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from rich.text import Text
-
 from stagedoor.cli.failure import Failure
-from stagedoor.cli.picture import seconds_text
 from stagedoor.cli.progress import WAITING, words_for
 from stagedoor.cli.screen import STOPPING, Ending, Screen, write
+from stagedoor.cli.words import plain, seconds_text
 from stagedoor.events import Event, EventKind
 
 
@@ -64,7 +62,7 @@ def line_of(event: Event) -> str:
         case EventKind.WARNING:
             line = f"warning: {event.subject}: {event.message}" if event.subject else f"warning: {event.message}"
         case EventKind.LOG:
-            line = f"{event.subject} | {Text.from_ansi(event.message).plain}"
+            line = f"{event.subject} | {plain(event.message)}"
         case EventKind.STACK:
             joined = f", {event.message}" if event.message.startswith("waiting for ") else ""
             line = f"stack {event.subject}: {words_for(event.status)}{joined}{took}"

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from stagedoor.cli.failure import Failure
 from stagedoor.cli.line_screen import write_outputs
-from stagedoor.cli.picture import PLAIN_SIGNS, Signs, picture, seconds_text
+from stagedoor.cli.picture import PLAIN_SIGNS, Signs, picture
 from stagedoor.cli.screen import STOPPING, Ending, Screen
+from stagedoor.cli.words import seconds_text
 from stagedoor.events import Event, EventKind
 
 

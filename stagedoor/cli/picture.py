@@ -9,6 +9,7 @@ from rich.text import Text
 
 from stagedoor.cli.patience import usual_time
 from stagedoor.cli.progress import Item, Progress, StackItem
+from stagedoor.cli.words import plain, seconds_text
 
 SLOW = 30.0
 """Seconds after which a resource that is still being made is worth a second look."""
@@ -58,14 +59,6 @@ def picture(progress: Progress, now: float, signs: Signs, note: str = "") -> Ren
     return Group(table, Text(note, "yellow")) if note else table
 
 
-def seconds_text(seconds: float) -> str:
-    """Return a duration as people say it: `0.4 s`, `12 s`, `3 min 5 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def summary(stack: StackItem) -> str:
     """Return what became of a stack's resources, and which took longest."""
     ended = [item for item in stack.resources.values() if item.seconds is not None]
@@ -104,7 +97,7 @@ def _line(sign: Text, name: str, depth: int = 0) -> Text:
 
 def _about(phase: Item, progress: Progress, now: float) -> Text:
     if phase.seconds is None and now - progress.last_line_at < _FRESH and phase.name not in _OF_STACKS:
-        return Text(Text.from_ansi(progress.last_line).plain)
+        return Text(plain(progress.last_line))
     return Text(phase.detail)
 
 

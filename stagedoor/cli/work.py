@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
+from botocore.session import Session
 
 from stagedoor import __version__
 from stagedoor.cli.account import find_target, qualifier_of, use_profile
@@ -19,11 +19,10 @@ from stagedoor.cli.failure import failure_of
 from stagedoor.cli.interruption import Interruption
 from stagedoor.cli.json_screen import JsonScreen
 from stagedoor.cli.line_screen import LineScreen
-from stagedoor.cli.live_screen import LiveScreen
 from stagedoor.cli.options import Options
 from stagedoor.cli.progress import words_for
 from stagedoor.cli.screen import Screen
-from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.clients import Clients, new_session
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.errors import Cancelled
@@ -43,6 +42,7 @@ class Work:
     interruption: Interruption
     run: str = field(default_factory=lambda: f"{int(time.time())}-{secrets.token_hex(4)}")
     busy_stacks: Callable[[], Iterable[ActualStack]] | None = None
+    _session: Session | None = None
 
     def emit(self, event: Event) -> None:
         """Show an event; raises `Cancelled` when the work is to stop."""
@@ -56,11 +56,13 @@ class Work:
     def target(self, app_dir: Path, root: Path, trust: Trust) -> Target:
         """Return the caller's own account as the target; `app_dir` is where `cdk.json` may ask for a qualifier."""
         use_profile(self.options.profile)
-        return find_target(self.options.region, self.options.qualifier or qualifier_of(app_dir, root), trust)
+        self._session = new_session()
+        qualifier = self.options.qualifier or qualifier_of(app_dir, root)
+        return find_target(self._session, self.options.region, qualifier, trust)
 
     def clients(self, target: Target) -> Clients:
-        """Return the ways into the target's account, which notice an interruption while they wait."""
-        clients = Clients(target, user_agent=f"stagedoor-cli/{__version__}")
+        """Return the ways into the account that `target` found, which notice an interruption while they wait."""
+        clients = Clients(target, user_agent=f"stagedoor-cli/{__version__}", own=self._session)
         self.interruption.check_while_waiting(clients)
         return clients
 
@@ -101,9 +103,15 @@ def choose_screen(options: Options) -> Screen:
     """Return the screen for where the output goes."""
     if options.as_json:
         return JsonScreen()
-    console = Console(stderr=True, highlight=False)
-    if console.is_terminal and not console.is_dumb_terminal:
-        return LiveScreen(console, verbose=options.verbose)
+    if sys.stderr.isatty():
+        # Only here, as rich takes a twentieth of a second to load.
+        from rich.console import Console
+
+        from stagedoor.cli.live_screen import LiveScreen
+
+        console = Console(stderr=True, highlight=False)
+        if console.is_terminal and not console.is_dumb_terminal:
+            return LiveScreen(console, verbose=options.verbose)
     return LineScreen(verbose=options.verbose)
 
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
@@ -64,7 +63,10 @@ class WrongAccount(TargetUnusable):
 
 
 def new_session() -> botocore.session.Session:
-    """Return a session of botocore that reads the descriptions of the services no second time."""
+    """Return a session that reads the descriptions of the services no second time.
+
+    It is botocore's: boto3's adds transfers and resources, which nobody here uses and everybody would wait for.
+    """
     session = botocore.session.Session()
     session.register_component("data_loader", _DESCRIPTIONS)
     return session
@@ -83,26 +85,32 @@ def change_freely() -> None:
 
 
 class Clients:
-    """boto3 clients for a target, made when first wanted and safe to share between threads.
+    """The AWS SDK's clients for a target, made when first wanted and safe to share between threads.
 
     Each phase uses its role of the target, assumed with the external id and assumed anew when the credentials expire;
     a phase without a role uses the process's own credentials. `before_change` runs immediately before each attempt of
     each request that changes something is sent, and stops it by raising (`LeaseLost`): a process that was frozen while
-    its lease ran out and then let go does not send what it had prepared.
+    its lease ran out and then let go does not send what it had prepared. `own` is a session of the process's own
+    credentials that is known to be in the target's account: it is not asked once more.
     """
 
     def __init__(
-        self, target: Target, *, before_change: Callable[[], None] = change_freely, user_agent: str = ""
+        self,
+        target: Target,
+        *,
+        before_change: Callable[[], None] = change_freely,
+        user_agent: str = "",
+        own: botocore.session.Session | None = None,
     ) -> None:
         self.target = target
         self.looks = Budget()
         self.busy = Busy(self._busy_stacks)
         self._before_change = before_change
         self._user_agent = user_agent
-        self._sessions: dict[str | None, boto3.Session] = {}
+        self._sessions: dict[str | None, botocore.session.Session] = {None: own} if own else {}
         self._roles: dict[str, _TargetRole] = {}
         self._clients: dict[tuple[str, str | None], Any] = {}
-        self._checked: set[str | None] = set()
+        self._checked: set[str | None] = {None} if own else set()
         self._lock = threading.RLock()
 
     @property
@@ -169,7 +177,7 @@ class Clients:
         self._checked.add(role)
 
     def _make(self, service: Service, role: str | None) -> Any:
-        client = self._session(role).client(service, region_name=self.target.region, config=self._config(service))
+        client = self._session(role).create_client(service, self.target.region, config=self._config(service))
         client.meta.events.register("before-send", self._ask_before_change)
         if role is not None:
             client.meta.events.register("needs-retry", cast(Any, partial(self._renew, self._roles[role])))
@@ -202,13 +210,13 @@ class Clients:
         role.stale = True
         return 0.0
 
-    def _session(self, role: str | None) -> boto3.Session:
+    def _session(self, role: str | None) -> botocore.session.Session:
         if role not in self._sessions:
-            core = new_session()
+            session = new_session()
             if role is not None:
                 self._roles[role] = _TargetRole(self, role)
-                core.register_component("credential_provider", CredentialResolver([self._roles[role]]))
-            self._sessions[role] = boto3.Session(botocore_session=core, region_name=self.target.region)
+                session.register_component("credential_provider", CredentialResolver([self._roles[role]]))
+            self._sessions[role] = session
         return self._sessions[role]
 
     def assume(self, role: str) -> dict[str, str]:
