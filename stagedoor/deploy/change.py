@@ -1,17 +1,21 @@
 """The protocol by which one stack is created or changed: look, decide, do one thing, look again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from botocore.exceptions import ClientError
+
 from stagedoor.deploy.change_set import begin_by_change_set, discard_change_sets
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.contents import remove_log_groups
 from stagedoor.deploy.decision import Action, decide
-from stagedoor.deploy.deletion import Deletion
+from stagedoor.deploy.deletion import Deletion, Kept, RemoveFailed, clear_up
 from stagedoor.deploy.direct import begin_directly
 from stagedoor.deploy.failure import DeployFailed, failure_of
 from stagedoor.deploy.kept_exports import keeping_exports
 from stagedoor.deploy.ledger import Ledger
+from stagedoor.deploy.left_behind import left_behind
 from stagedoor.deploy.pace import Pace
 from stagedoor.deploy.plan import StackPlan
 from stagedoor.deploy.request import Begun, Nothing, Request
@@ -33,6 +37,8 @@ _ROUNDS = 40
 at least, as a change set that a dead predecessor asked for cannot be deleted before CloudFormation has worked it out.
 """
 _ROUND = 2.5
+_CLEANED_UP = frozenset({"UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
+"""In which an update ends, when CloudFormation has deleted what it could of what it dropped."""
 
 
 @dataclass(slots=True)
@@ -151,14 +157,36 @@ class StackChange:
                 data={"arn": actual.arn, "ordinal": self.wanted.ordinal},
             )
         )
-        yield from watch.until_finished()
+        after = yield from watch.until_finished()
+        yield from self._clear_up(after, watch)
         self.changed = True
+
+    def _clear_up(self, after: ActualStack, watch: Watch) -> Work[None]:
+        """Take away what an update, or its rollback, dropped and CloudFormation could not delete. What stays is told
+        and fails no deploy; of a disposable stage the removal tries again.
+        """
+        if after.status not in _CLEANED_UP:
+            return
+        left, stack = left_behind(watch.deletions()), self.wanted.name
+        if not self.identity.disposable:
+            self._tell_kept(Kept(stack, one.logical_id, one.type, one.physical_id, why) for one, why in left.resources)
+            return
+        try:
+            self._tell_kept(
+                (yield from clear_up(left.resources, stack, self.identity, self.clients, self.ledger, self.emit))
+            )
+            yield from ask(lambda: remove_log_groups(self.clients, left.log_groups))
+        except (ClientError, RemoveFailed) as error:
+            self.emit(Event(EventKind.WARNING, stack, message=f"What the update dropped was not cleared up: {error}"))
 
     def _delete(self, actual: ActualStack) -> Work[None]:
         paths = self.wanted.stack.construct_paths
         deletion = Deletion(actual, self.identity, self.clients, self.ledger, self.emit, paths)
         yield from deletion.run()
-        for kept in deletion.kept:
+        self._tell_kept(deletion.kept)
+
+    def _tell_kept(self, several: Iterable[Kept]) -> None:
+        for kept in several:
             message = f"{kept.physical_id} ({kept.type}) was left behind: {kept.reason}"
             self.emit(Event(EventKind.WARNING, f"{kept.stack}/{kept.logical_id}", message=message))
 
@@ -196,6 +224,7 @@ class StackChange:
         after = yield from watch.until_finished()
         self.updating = None
         self._request().finish(begun.step, after, done=after.status in GOOD)
+        yield from self._clear_up(after, watch)
         if after.status not in GOOD:
             raise (yield from ask(lambda: failure_of(self.clients, self.wanted.stack, after, watch.failures)))
         return after

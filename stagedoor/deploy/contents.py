@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ErrorTypeDef, ObjectIdentifierTypeDef
 
-_BUCKET = "AWS::S3::Bucket"
-_REPOSITORY = "AWS::ECR::Repository"
+BUCKET = "AWS::S3::Bucket"
+REPOSITORY = "AWS::ECR::Repository"
 _STACK = "AWS::CloudFormation::Stack"
+LOG_RETENTION = "Custom::LogRetention"
 _LOG_GROUPS = {
     "AWS::Lambda::Function": "/aws/lambda/{}",
     "AWS::CodeBuild::Project": "/aws/codebuild/{}",
-    "Custom::LogRetention": "{}",
+    LOG_RETENTION: "{}",
 }
 """Log groups that a resource leaves behind, by its physical id. A service makes the first two on the first line that it
 writes (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html); the third is what CDK's own
@@ -69,9 +70,9 @@ def read_contents(clients: Clients, arn: str) -> Contents:
     found = list(_resources(clients, arn))
     going = [resource for resource, why in found if not why or why == _POLICIES["Snapshot"]]
     return Contents(
-        buckets=tuple(resource for resource in going if resource.type == _BUCKET),
-        repositories=tuple(resource for resource in going if resource.type == _REPOSITORY),
-        log_groups=tuple(_log_groups(resource for resource, _ in found)),
+        buckets=tuple(resource for resource in going if resource.type == BUCKET),
+        repositories=tuple(resource for resource in going if resource.type == REPOSITORY),
+        log_groups=tuple(log_groups_of(resource for resource, _ in found)),
         retained=tuple((resource, why) for resource, why in found if why),
     )
 
@@ -92,10 +93,10 @@ def empty_contents(clients: Clients, contents: Contents) -> list[tuple[Resource,
     return left
 
 
-def remove_log_groups(clients: Clients, contents: Contents) -> None:
-    """Delete the log groups that the stack left; CloudFormation does not know of them."""
+def remove_log_groups(clients: Clients, names: Iterable[str]) -> None:
+    """Delete log groups that a stack left; CloudFormation does not know of them."""
     logs = clients.client("logs", Phase.DEPLOY)
-    for name in contents.log_groups:
+    for name in names:
         try:
             logs.delete_log_group(logGroupName=name)
         except ClientError as error:
@@ -103,28 +104,8 @@ def remove_log_groups(clients: Clients, contents: Contents) -> None:
                 raise
 
 
-def read_contents_of_deleted(clients: Clients, arn: str) -> Contents:
-    """Return the log groups that a deleted stack, and those nested in it, left: its events outlive it by ninety days
-    (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html).
-    """
-    resources: dict[str, Resource] = {}
-    nested: set[str] = set()
-    try:
-        for page in clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=arn):
-            for event in page["StackEvents"]:
-                physical_id, kind = event.get("PhysicalResourceId", ""), event.get("ResourceType", "")
-                if kind in _LOG_GROUPS and physical_id:
-                    resources[physical_id] = Resource(event.get("LogicalResourceId", ""), kind, physical_id)
-                elif kind == _STACK and physical_id.startswith("arn:") and physical_id != arn:
-                    nested.add(physical_id)
-    except ClientError as error:
-        if not is_missing(error):
-            raise
-    inner = [read_contents_of_deleted(clients, one).log_groups for one in sorted(nested)]
-    return Contents(log_groups=(*_log_groups(resources.values()), *itertools.chain.from_iterable(inner)))
-
-
-def _log_groups(resources: Iterable[Resource]) -> Iterator[str]:
+def log_groups_of(resources: Iterable[Resource]) -> Iterator[str]:
+    """Yield the names of the log groups that resources leave behind."""
     for resource in resources:
         if resource.type in _LOG_GROUPS:
             yield _LOG_GROUPS[resource.type].format(resource.physical_id)

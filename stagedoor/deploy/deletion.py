@@ -5,7 +5,7 @@ found out on the way. The network interfaces of functions in a VPC are waited fo
 left behind and named where the stage is disposable, else it is an error.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.contents import Contents, Resource, empty_contents, read_contents, remove_log_groups
 from stagedoor.deploy.failure import remedy_for
 from stagedoor.deploy.ledger import Ledger
+from stagedoor.deploy.left_behind import read_left_behind, take_away
 from stagedoor.deploy.pace import LONGEST_PAUSE, Pace
 from stagedoor.deploy.stacks import GONE, ActualStack, read_stack
 from stagedoor.deploy.together import Work, ask
@@ -93,7 +94,7 @@ class Deletion:
         yield from self._rest()
         actual = yield from ask(lambda: read_stack(self.clients, self.actual.arn))
         if actual is None or actual.status == GONE:
-            yield from self._over()
+            yield from self._over(retained)
             return
         yield from self._prepare(actual)
         yield from self._delete(actual, retained)
@@ -147,15 +148,22 @@ class Deletion:
         gone = after.status == GONE
         self.ledger.finish(step, "done" if gone else "failed", {"arn": actual.arn, "status": after.status})
         if gone:
-            yield from self._over()
+            yield from self._over(retained)
             return
         self._failures = watch.failures
         reasons = [failure.get("ResourceStatusReason", "") for failure in watch.failures]
         self._reason = next((reason for reason in reasons if reason), after.reason or after.status)
 
-    def _over(self) -> Work[None]:
+    def _over(self, retained: list[str]) -> Work[None]:
+        """Take away what the stack left now, and what its updates left before: its events outlive it."""
         if self.identity.disposable:
-            yield from ask(lambda: remove_log_groups(self.clients, self._contents))
+            left = yield from ask(lambda: read_left_behind(self.clients, self.actual.arn))
+            groups = dict.fromkeys((*self._contents.log_groups, *left.log_groups))
+            yield from ask(lambda: remove_log_groups(self.clients, groups))
+            forgotten = [(one, why) for one, why in left.resources if one.logical_id not in retained]
+            self.kept += yield from clear_up(
+                forgotten, self.actual.name, self.identity, self.clients, self.ledger, self.emit
+            )
         self.done = True
 
     def _held_by_interfaces(self) -> bool:
@@ -193,17 +201,39 @@ class Deletion:
             kind, physical_id = failure.get("ResourceType", ""), failure.get("PhysicalResourceId", "")
             why = failure.get("ResourceStatusReason", "")
             if kind == _NESTED and physical_id.startswith("arn:"):
-                yield from self._delete_nested(physical_id)
+                self.kept += yield from _delete_nested(physical_id, self.identity, self.clients, self.ledger, self.emit)
             else:
                 self.kept += (Kept(self.actual.name, logical_id, kind, physical_id, why),)
 
-    def _delete_nested(self, arn: str) -> Work[None]:
-        """Delete a nested stack that its parent left behind: only of itself can a list of what it leaves be given."""
-        nested = yield from ask(lambda: read_stack(self.clients, arn))
-        if nested is not None and nested.status != GONE:
-            inner = Deletion(nested, self.identity, self.clients, self.ledger, self.emit)
-            yield from inner.run()
-            self.kept += inner.kept
+
+def clear_up(
+    left: Iterable[tuple[Resource, str]],
+    stack: str,
+    identity: StageIdentity,
+    clients: Clients,
+    ledger: Ledger,
+    emit: Emit,
+) -> Work[tuple[Kept, ...]]:
+    """Take away what updates of a disposable stage's stack left behind, nested stacks too; return what stays."""
+    kept: list[Kept] = []
+    for resource, why in (yield from take_away(left, stack, clients, ledger, emit)):
+        if resource.type == _NESTED:
+            kept += yield from _delete_nested(resource.physical_id, identity, clients, ledger, emit)
+        else:
+            kept.append(_kept(stack, resource, why))
+    return tuple(kept)
+
+
+def _delete_nested(
+    arn: str, identity: StageIdentity, clients: Clients, ledger: Ledger, emit: Emit
+) -> Work[tuple[Kept, ...]]:
+    """Delete a nested stack that its parent left behind: only of itself can a list of what it leaves be given."""
+    nested = yield from ask(lambda: read_stack(clients, arn))
+    if nested is None or nested.status == GONE:
+        return ()
+    inner = Deletion(nested, identity, clients, ledger, emit)
+    yield from inner.run()
+    return inner.kept
 
 
 def _kept(stack: str, resource: Resource, why: str) -> Kept:

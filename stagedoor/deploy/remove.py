@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from botocore.exceptions import ClientError
 
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.contents import read_contents_of_deleted, remove_log_groups
 from stagedoor.deploy.deletion import Deletion, Kept, RemoveFailed
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import KnownStack
@@ -27,7 +26,7 @@ from stagedoor.deploy.stacks import (
     read_all_stacks,
     read_stack,
 )
-from stagedoor.deploy.together import AT_ONCE, Work, run_together
+from stagedoor.deploy.together import AT_ONCE, Work, run_alone, run_together
 from stagedoor.errors import UserError
 from stagedoor.events import Emit
 from stagedoor.naming import StageIdentity
@@ -57,9 +56,9 @@ def remove(
     Needs neither the app's source nor its assembly. Nothing to delete is a success. A disposable stage's buckets and
     repositories are emptied and the log groups of its functions removed. Raises `RemoveFailed`, `ProtectedFromRemoval`.
     """
-    for stack in known:
-        _remove_leftovers_of_deleted(stack, identity, clients)
-    return delete_stacks(stage_stacks(clients, identity, known), identity, clients, ledger, emit, known=known)
+    kept = [one for stack in known for one in _clear_after(stack, identity, clients, ledger, emit)]
+    removed = delete_stacks(stage_stacks(clients, identity, known), identity, clients, ledger, emit, known=known)
+    return Removed(removed.deleted, (*kept, *removed.kept))
 
 
 def delete_stacks(
@@ -150,10 +149,13 @@ def _only_our_change_sets(clients: Clients, actual: ActualStack) -> bool:
     return all(name.startswith(CHANGE_SET_PREFIX) for name in names)
 
 
-def _remove_leftovers_of_deleted(stack: KnownStack, identity: StageIdentity, clients: Clients) -> None:
-    """Remove the log groups of a stack that a predecessor deleted without living to remove them."""
-    if not identity.disposable or stack.arn is None:
-        return
-    actual = read_stack(clients, stack.arn)
-    if actual is not None and actual.status == GONE and is_ours(actual, identity):
-        remove_log_groups(clients, read_contents_of_deleted(clients, stack.arn))
+def _clear_after(
+    stack: KnownStack, identity: StageIdentity, clients: Clients, ledger: Ledger, emit: Emit
+) -> tuple[Kept, ...]:
+    """Take away what a stack left that a predecessor deleted without living to do so; return what stays."""
+    actual = read_stack(clients, stack.arn) if identity.disposable and stack.arn else None
+    if actual is None or actual.status != GONE or not is_ours(actual, identity):
+        return ()
+    deletion = Deletion(actual, identity, clients, ledger, emit)
+    run_alone(deletion.run())
+    return deletion.kept

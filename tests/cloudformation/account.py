@@ -101,6 +101,15 @@ class ScriptedAccount(Operations):
             ]
         }
 
+    def describe_stack_resources(self, call: Answer) -> Answer:
+        wanted = call["PhysicalResourceId"]
+        for stack in self.stacks.values():
+            found = self.list_stack_resources({"StackName": stack.arn})["StackResourceSummaries"]
+            held = [one | {"Timestamp": now()} for one in found if one["PhysicalResourceId"] == wanted]
+            if held and stack.status != "DELETE_COMPLETE":
+                return {"StackResources": held}
+        raise Refused("ValidationError", f"Stack for {wanted} does not exist")
+
     def list_change_sets(self, call: Answer) -> Answer:
         stack = self.find(call["StackName"])
         return {

@@ -38,7 +38,6 @@ def test_what_is_not_there_any_more_is_no_trouble(clients: Clients):
     gone = Contents(
         buckets=(Resource("B", "AWS::S3::Bucket", f"gone-{clients.target.account}"),),
         repositories=(Resource("R", "AWS::ECR::Repository", "gone"),),
-        log_groups=("/aws/lambda/gone",),
     )
     assert empty_contents(clients, gone) == []
-    remove_log_groups(clients, gone)
+    remove_log_groups(clients, ["/aws/lambda/gone"])
