@@ -88,6 +88,14 @@ def check_stage_name(name: str) -> str:
     return name
 
 
+def app_name(place: str) -> str:
+    """Return how an app is called that nothing names: after its repository or folder, with hyphens where need be."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", place).strip("-")
+    if not name[:1].isalpha():
+        name = f"app-{name}"
+    return name[:40].strip("-")
+
+
 def stage_name_for_pull_request(number: int) -> str:
     """Return the stage of a pull request: `pr-<number>`."""
     return f"pr-{number}"

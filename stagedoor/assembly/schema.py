@@ -5,14 +5,15 @@ Source: https://github.com/aws/aws-cdk-cli/tree/main/packages/%40aws-cdk/cloud-a
 are used.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Annotated, Any, Literal, TypeVar
 
 from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly
 from stagedoor.assembly.model import Packaging
+from stagedoor.assembly.shapes import NotOfShape, read
 from stagedoor.errors import UserError
 
 OLDEST_SCHEMA = 15
@@ -49,75 +50,83 @@ class ArtifactType(StrEnum):
     FLAGS = "cdk:feature-flag-report"
 
 
-class _Raw(BaseModel):
-    # Built when first used: most are not by one assembly, and to build them all takes a tenth of a second.
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, defer_build=True)
+_NOT_EMPTY = re.compile(r"(?s).+")
+_STACK_NAME = re.compile(r"(?s).{1,255}")
+_HASH = re.compile(r"[0-9a-f]{32,64}")
 
 
-class MetadataEntry(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataEntry:
     """What a construct wrote about itself; `data` may be anything."""
 
     type: str
     data: Any = None
 
 
-class RawArtifact(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawArtifact:
     """One entry of a manifest; `properties` are read by type."""
 
     type: str
     environment: str = ""
-    metadata: Mapping[str, list[MetadataEntry]] = Field(default_factory=dict)
-    additional_metadata_file: str | None = Field(default=None, alias="additionalMetadataFile")
-    dependencies: list[str] = Field(default_factory=list)
-    properties: Mapping[str, Any] = Field(default_factory=dict)
-    display_name: str | None = Field(default=None, alias="displayName")
+    metadata: Mapping[str, list[MetadataEntry]] = field(default_factory=dict)
+    additional_metadata_file: Annotated[str | None, "additionalMetadataFile"] = None
+    dependencies: list[str] = field(default_factory=list)
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    display_name: Annotated[str | None, "displayName"] = None
 
 
-class RawManifest(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawManifest:
     """`manifest.json`."""
 
     version: str
-    artifacts: Mapping[str, RawArtifact] = Field(default_factory=dict)
-    missing: list[Mapping[str, Any]] = Field(default_factory=list)
+    artifacts: Mapping[str, RawArtifact] = field(default_factory=dict)
+    missing: list[Mapping[str, Any]] = field(default_factory=list)
 
 
-class RawStackProperties(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawStackProperties:
     """Properties of `aws:cloudformation:stack`."""
 
-    template_file: str = Field(alias="templateFile")
-    stack_name: str | None = Field(default=None, alias="stackName", min_length=1, max_length=255)
-    parameters: Mapping[str, str] = Field(default_factory=dict)
-    tags: Mapping[str, str] = Field(default_factory=dict)
-    notification_arns: list[str] = Field(default_factory=list, alias="notificationArns")
-    termination_protection: bool = Field(default=False, alias="terminationProtection")
-    bootstrap_version: int = Field(default=0, alias="requiresBootstrapStackVersion")
+    template_file: Annotated[str, "templateFile"]
+    stack_name: Annotated[str | None, "stackName", _STACK_NAME] = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    notification_arns: Annotated[list[str], "notificationArns"] = field(default_factory=list)
+    termination_protection: Annotated[bool, "terminationProtection"] = False
+    bootstrap_version: Annotated[int, "requiresBootstrapStackVersion"] = 0
 
 
-class RawLegacyAsset(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawLegacyAsset:
     """The data of an `aws:cdk:asset`: a file asset, and the names of the parameters that it is handed over in."""
 
     path: str
     packaging: Literal["zip", "file"]
-    hash: str = Field(alias="sourceHash", pattern=r"^[0-9a-f]{32,64}$")
-    bucket: str = Field(alias="s3BucketParameter", min_length=1)
-    key: str = Field(alias="s3KeyParameter", min_length=1)
-    artifact_hash: str = Field(alias="artifactHashParameter", min_length=1)
+    hash: Annotated[str, "sourceHash", _HASH]
+    bucket: Annotated[str, "s3BucketParameter", _NOT_EMPTY]
+    key: Annotated[str, "s3KeyParameter", _NOT_EMPTY]
+    artifact_hash: Annotated[str, "artifactHashParameter", _NOT_EMPTY]
 
 
-class RawAssetManifestProperties(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawAssetManifestProperties:
     """Properties of `cdk:asset-manifest`."""
 
     file: str
-    bootstrap_version: int = Field(default=0, alias="requiresBootstrapStackVersion")
+    bootstrap_version: Annotated[int, "requiresBootstrapStackVersion"] = 0
 
 
-class RawNestedProperties(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawNestedProperties:
     """Properties of `cdk:cloud-assembly`."""
 
-    directory: str = Field(alias="directoryName")
+    directory: Annotated[str, "directoryName"]
 
 
-class RawFileSource(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawFileSource:
     """Where a file asset comes from. `executable` is a command that CDK's own publisher would run."""
 
     path: str | None = None
@@ -125,57 +134,60 @@ class RawFileSource(_Raw):
     packaging: str = Packaging.FILE.value
 
 
-class RawFileDestination(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawFileDestination:
     """Where a file asset goes. The role that it names is not read."""
 
-    bucket: str = Field(alias="bucketName")
-    key: str = Field(alias="objectKey", min_length=1)
+    bucket: Annotated[str, "bucketName"]
+    key: Annotated[str, "objectKey", _NOT_EMPTY]
     region: str | None = None
 
 
-class RawFileAsset(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawFileAsset:
     """An entry of `files` in an asset manifest."""
 
-    display_name: str = Field(default="", alias="displayName")
+    display_name: Annotated[str, "displayName"] = ""
     source: RawFileSource
     destinations: Mapping[str, RawFileDestination]
 
 
-class RawImageDestination(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawImageDestination:
     """Where an image goes. The role that it names is not read."""
 
-    repository: str = Field(alias="repositoryName")
-    tag: str = Field(alias="imageTag")
+    repository: Annotated[str, "repositoryName"]
+    tag: Annotated[str, "imageTag"]
     region: str | None = None
 
 
-class RawImageAsset(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawImageAsset:
     """An entry of `dockerImages` in an asset manifest; `source` holds everything that a build may be told."""
 
-    display_name: str = Field(default="", alias="displayName")
+    display_name: Annotated[str, "displayName"] = ""
     source: Mapping[str, Any]
     destinations: Mapping[str, RawImageDestination]
 
 
-class RawAssetManifest(_Raw):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawAssetManifest:
     """An asset manifest's file."""
 
     version: str
-    files: Mapping[str, RawFileAsset] = Field(default_factory=dict)
-    images: Mapping[str, RawImageAsset] = Field(default_factory=dict, alias="dockerImages")
+    files: Mapping[str, RawFileAsset] = field(default_factory=dict)
+    images: Annotated[Mapping[str, RawImageAsset], "dockerImages"] = field(default_factory=dict)
 
 
-_Shape = TypeVar("_Shape", bound=BaseModel)
+_Shape = TypeVar("_Shape")
 
 
 def parse(shape: type[_Shape], document: Mapping[str, Any], name: str) -> _Shape:
     """Return `document` as `shape`; raises `MalformedAssembly` that says where in the file `name` it differs."""
     try:
-        return shape.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise MalformedAssembly(f"{name} has not CDK's shape at {where!a}: {first['msg']}.", SYNTH_AGAIN) from None
+        return read(shape, document)
+    except NotOfShape as error:
+        raise MalformedAssembly(f"{name} has not CDK's shape at {error.where!a}: {error.how}.", SYNTH_AGAIN) from None
 
 
 def check_version(version: str, name: str) -> None:

@@ -5,10 +5,14 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from stagedoor.config import AppConfig, Config, parse_config
 from stagedoor.errors import UserError
+from stagedoor.naming import app_name
+
+if TYPE_CHECKING:
+    from stagedoor.config import AppConfig
 
 _SCP_LIKE = re.compile(r"^(?:[^/@]+@)?(?P<host>[^/:]+):(?P<path>.+)$")
 _NOT_IN_TAGS = re.compile(r"[^\w+\-=.:/@]")
@@ -91,17 +95,16 @@ def find_app(here: Path, wanted: str | None = None) -> AppFolder:
     """
     here = here.resolve()
     repository = find_repository(here)
-    file = repository.root / "stagedoor.toml"
-    config = parse_config(file.read_bytes()) if file.is_file() else Config()
-    named = {name: (repository.root / app.path).resolve() for name, app in config.apps.items()}
+    apps = _declared(repository.root / "stagedoor.toml")
+    named = {name: (repository.root / app.path).resolve() for name, app in apps.items()}
     name = wanted if wanted in named else _name_of_folder(named, here / wanted if wanted else here, wanted)
     if name is not None:
-        return _checked(name, named[name], repository, config.apps)
+        return _checked(name, named[name], repository, apps)
     folder = (here / wanted).resolve() if wanted else here
     if wanted and not folder.is_dir():
-        raise UnknownApp(f"There is no app {wanted!r} here, neither a name nor a folder.", _choices(config.apps))
+        raise UnknownApp(f"There is no app {wanted!r} here, neither a name nor a folder.", _choices(apps))
     own_name = repository.name if folder == repository.root else folder.name
-    return _checked(next(iter(Config().apps_of(own_name))), folder, repository, {})
+    return _checked(app_name(own_name), folder, repository, {})
 
 
 def find_repository(folder: Path) -> Repository:
@@ -112,6 +115,15 @@ def find_repository(folder: Path) -> Repository:
     remotes = (_git(folder, "remote") or "").split()
     remote = "origin" if "origin" in remotes else next(iter(remotes), None)
     return Repository(Path(root).resolve(), _git(folder, "config", "--get", f"remote.{remote}.url") if remote else None)
+
+
+def _declared(file: Path) -> "Mapping[str, AppConfig]":
+    """Return the apps that `stagedoor.toml` names; none where there is no such file."""
+    if not file.is_file():
+        return {}
+    from stagedoor.config import parse_config  # with pydantic, which takes a tenth of a second to load
+
+    return parse_config(file.read_bytes()).apps
 
 
 def _name_of_folder(named: Mapping[str, Path], folder: Path, wanted: str | None) -> str | None:
@@ -130,14 +142,15 @@ def _name_of_folder(named: Mapping[str, Path], folder: Path, wanted: str | None)
     return next(iter(named), None)
 
 
-def _checked(name: str, path: Path, repository: Repository, apps: Mapping[str, AppConfig]) -> AppFolder:
-    app = apps.get(name, AppConfig())
-    if not (path / "cdk.json").is_file() and app.command is None:
+def _checked(name: str, path: Path, repository: Repository, apps: "Mapping[str, AppConfig]") -> AppFolder:
+    app = apps.get(name)
+    command = app.command if app else None
+    if not (path / "cdk.json").is_file() and command is None:
         raise NoApp(f"There is no cdk.json in {path}.", "Run this in the folder of a CDK app, or name one with --app.")
-    return AppFolder(name, path, repository, app.command, app.cache)
+    return AppFolder(name, path, repository, command, app.cache if app else True)
 
 
-def _choices(apps: Mapping[str, AppConfig]) -> str:
+def _choices(apps: "Mapping[str, AppConfig]") -> str:
     return f"stagedoor.toml names {', '.join(sorted(apps))}." if apps else "Name the folder of a CDK app."
 
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from pydantic_core import PydanticCustomError
 
 from stagedoor.config.patterns import covers, literal_length, matches
+from stagedoor.naming import app_name
 
 APP_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9-]{0,39}\Z")
 _STAGE_PATTERN = re.compile(r"^[a-z*?][a-z0-9*?-]{0,39}\Z")
@@ -170,14 +171,9 @@ class Config(_Table):
     def apps_of(self, repository: str) -> Mapping[str, AppConfig]:
         """Return the apps by name; where none is declared, one at the root, named after the repository.
 
-        `repository` is GitHub's full name (`acme/notes`); what an app's name may not hold becomes a hyphen.
+        `repository` is GitHub's full name (`acme/notes`).
         """
-        if self.apps:
-            return self.apps
-        name = re.sub(r"[^A-Za-z0-9]+", "-", repository.rpartition("/")[2]).strip("-")
-        if not name[:1].isalpha():
-            name = f"app-{name}"
-        return {name[:40].strip("-"): AppConfig()}
+        return self.apps or {app_name(repository.rpartition("/")[2]): AppConfig()}
 
     def stage_rule(self, stage: str) -> StageRule:
         """Return the rule for a stage: that of the most specific pattern, which has most characters of its own.

@@ -12,12 +12,13 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Annotated
 
 from stagedoor.assembly.model import DockerImageAsset
+from stagedoor.assembly.shapes import NotOfShape, read
 from stagedoor.assembly.target_names import image_repository, resolved
 from stagedoor.deploy.publishing.asset_files import bytes_hash
 from stagedoor.errors import UserError
@@ -48,32 +49,30 @@ class ForeignImageRepository(UserError):
     id = "foreign-image-repository"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class _Cache(_Strict):
+@dataclass(frozen=True, slots=True)
+class _Cache:
     type: str
-    params: Mapping[str, str] = Field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
         return ",".join((f"type={self.type}", *(f"{name}={value}" for name, value in self.params.items())))
 
 
-class _Build(_Strict):
+@dataclass(frozen=True, slots=True)
+class _Build:
     """What an asset manifest says about a build, beside its context."""
 
-    file: str = Field(default="Dockerfile", alias="dockerFile")
-    target: str | None = Field(default=None, alias="dockerBuildTarget")
-    arguments: Mapping[str, str] = Field(default_factory=dict, alias="dockerBuildArgs")
-    contexts: Mapping[str, str] = Field(default_factory=dict, alias="dockerBuildContexts")
-    secrets: Mapping[str, str] = Field(default_factory=dict, alias="dockerBuildSecrets")
-    ssh: str | None = Field(default=None, alias="dockerBuildSsh")
-    network: str | None = Field(default=None, alias="networkMode")
+    file: Annotated[str, "dockerFile"] = "Dockerfile"
+    target: Annotated[str | None, "dockerBuildTarget"] = None
+    arguments: Annotated[Mapping[str, str], "dockerBuildArgs"] = field(default_factory=dict)
+    contexts: Annotated[Mapping[str, str], "dockerBuildContexts"] = field(default_factory=dict)
+    secrets: Annotated[Mapping[str, str], "dockerBuildSecrets"] = field(default_factory=dict)
+    ssh: Annotated[str | None, "dockerBuildSsh"] = None
+    network: Annotated[str | None, "networkMode"] = None
     platform: str | None = None
-    cache_from: Sequence[_Cache] = Field(default=(), alias="cacheFrom")
-    cache_to: _Cache | None = Field(default=None, alias="cacheTo")
-    no_cache: bool = Field(default=False, alias="cacheDisabled")
+    cache_from: Annotated[list[_Cache], "cacheFrom"] = field(default_factory=list)
+    cache_to: Annotated[_Cache | None, "cacheTo"] = None
+    no_cache: Annotated[bool, "cacheDisabled"] = False
 
     def wants_of_machine(self) -> str:
         """Return what the build wants of the machine that builds, in words; empty when nothing."""
@@ -145,14 +144,13 @@ def build_arguments(asset: DockerImageAsset, builds: ImageBuilds) -> list[str]:
 
 def _options(asset: DockerImageAsset) -> _Build:
     try:
-        return _Build.model_validate(dict(asset.build))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        return read(_Build, asset.build, closed=True)
+    except NotOfShape as error:
         raise ImageOptionRefused(
-            f"The build of the container image {image_name(asset)!a} has an option that cannot be used: {where!a}.",
+            f"The build of the container image {image_name(asset)!a} has an option that cannot be used: "
+            f"{error.where!a}.",
             "Leave the option out.",
-            detail=first["msg"],
+            detail=error.how,
         ) from None
 
 
