@@ -35,9 +35,10 @@ class WarmRooms:
         self._unfit: set[tuple[object, ...]] = set()
 
     @property
-    def loading(self) -> bool:
-        """Whether a process is getting ready."""
-        return any(process.alive and not process.ready for process in self._waiting)
+    def waiting(self) -> list[WarmProcess]:
+        """The processes that wait or get ready, those that have waited longest first."""
+        with self._lock:
+            return list(self._waiting)
 
     def fill(self, slot: Slot, modules: Sequence[str]) -> None:
         """See to it that a process with these modules gets ready for trees like the slot's; returns at once."""

@@ -1,8 +1,10 @@
 """Workers do what the doorbell rings for and nothing else, and keep what they know to themselves."""
 
+import os
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from service.stages.doorbell import queue_on
@@ -37,6 +39,12 @@ def test_the_queues_address_is_in_no_command_line(settings, queue_url):
         assert queue_url.encode() not in Path(f"/proc/{worker.pid}/cmdline").read_bytes()
 
 
+def test_a_worker_has_the_door_of_the_keeper_of_warm_processes(settings, queue_url):
+    with working(settings, queue_url) as group:
+        until(lambda: group._children)
+        until(lambda: sockets_of(os.getpid()) & sockets_of(group._children[0].pid))
+
+
 def test_a_database_that_fails_once_ends_no_group(settings, queue_url, monkeypatch):
     failed = threading.Event()
 
@@ -64,6 +72,15 @@ def test_a_job_ends_with_its_worker(settings, queue_url):
         worker.kill()
         until(lambda: is_over(horse), seconds=5)
         other.rollback()
+
+
+def sockets_of(pid):
+    found = set()
+    for descriptor in range(3, 256):
+        with suppress(OSError):
+            link = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+            found |= {link} if link.startswith("socket:") else set()
+    return found
 
 
 def children_of(pid):

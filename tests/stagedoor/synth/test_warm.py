@@ -1,6 +1,7 @@
 """A warm process gives what a cold one gives. Dependencies are those of `examples/notes`, as other tests have them."""
 
 import json
+import math
 import re
 import shutil
 import time
@@ -11,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from stagedoor.events import Event, silent
+from stagedoor.synth.dependencies import install
 from stagedoor.synth.executor import Command, Completed, Executor, Limits, LocalProcessExecutor
-from stagedoor.synth.program import SynthRequest
+from stagedoor.synth.program import SynthRequest, read_program
 from stagedoor.synth.synthesis import SynthFailed, synthesize
-from stagedoor.synth.warm import WarmPool, script_of
+from stagedoor.synth.warm import Slot, WarmPool, script_of
+from stagedoor.synth.warm_keeper import KeptWarm, WarmKeeper
+from stagedoor.synth.warm_rooms import WarmRooms
 from stagedoor.target import Trust
 from tests.stagedoor.assembly.conftest import ROOT
 
@@ -34,15 +38,14 @@ print("told", context("word"), context("stagedoor:stage"), os.environ["STAGEDOOR
 """
 
 
-@pytest.fixture
-def notes(tmp_path: Path) -> SynthRequest:
-    tree = tmp_path / "notes"
+def copied(folder: Path) -> SynthRequest:
+    tree = folder / "notes"
     shutil.copytree(ROOT / "examples" / "notes", tree, ignore=shutil.ignore_patterns(".venv", "cdk.out", "__pycache__"))
     (tree / "cdk.json").write_text(json.dumps({"app": "python app.py", "context": {"word": "one"}}))
     return SynthRequest(
         app_dir=tree,
         root=tree,
-        output=tmp_path / "cold",
+        output=folder / "cold",
         stage="pr-7",
         account="111111111111",
         region="eu-west-1",
@@ -50,6 +53,18 @@ def notes(tmp_path: Path) -> SynthRequest:
         trust=Trust.PREVIEW,
         remember=False,
     )
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> SynthRequest:
+    return copied(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The assembly as the app writes it by a command line that nobody takes over."""
+    notes = replace(copied(tmp_path_factory.mktemp("by-hand")), command="exec python app.py")
+    return files(synthesize(notes, LocalProcessExecutor(), silent))
 
 
 @pytest.fixture
@@ -63,10 +78,10 @@ def files(assembly: Path) -> dict[str, str]:
     return {name: _TEMPORARY.sub("/", path.read_text()) for name, path in found.items()}
 
 
-def wait_until_ready(pool: WarmPool) -> None:
-    until = time.monotonic() + 120
-    while pool.loading:
-        assert time.monotonic() < until
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.02)
 
 
@@ -78,12 +93,10 @@ class Nothing:
 
 
 def test_a_warm_process_gives_the_same_assembly_and_the_same_errors(
-    notes: SynthRequest, warm: WarmPool, tmp_path: Path
+    notes: SynthRequest, expected: dict[str, str], warm: WarmPool, tmp_path: Path
 ):
-    by_hand = replace(notes, command="exec python app.py", output=tmp_path / "by-hand")  # no line that is taken over
-    expected = files(synthesize(by_hand, LocalProcessExecutor(), silent))
     assert files(synthesize(notes, LocalProcessExecutor(), silent, warm=warm)) == expected
-    wait_until_ready(warm)
+    until(lambda: not warm.loading)
 
     # All that it is told it is told when it is used: another stage, another context, another program.
     program = notes.app_dir / "app.py"
@@ -95,7 +108,7 @@ def test_a_warm_process_gives_the_same_assembly_and_the_same_errors(
     assert printed == [f"told {notes.app_dir} ['app.py'] __main__ None", "told two pr-8 pr-8"]
     assert files(assembly) == expected
 
-    wait_until_ready(warm)
+    until(lambda: not warm.loading)
     program.write_text("def build():\n    raise ValueError('no such table')\n\nbuild()\n")
     failures = []
     for name, command in {"by-hand": "exec python app.py", "cold": None, "warm": None}.items():
@@ -106,6 +119,26 @@ def test_a_warm_process_gives_the_same_assembly_and_the_same_errors(
         failures.append((failed.value.detail, failed.value.location))
     assert failures[0] == failures[1] == failures[2]
     assert "no such table" in failures[0][0]
+
+
+def test_one_that_waited_in_a_room_gives_the_same_in_a_tree_that_came_later(
+    notes: SynthRequest, expected: dict[str, str], tmp_path: Path
+):
+    later = tmp_path / "later"
+    rooms = WarmRooms(tmp_path / "rooms", lambda check: LocalProcessExecutor(Limits(seconds=math.inf), check=check))
+    keeper = WarmKeeper(rooms)
+    try:
+        cache = notes.cache_dir / "preview"
+        environment = install(notes.app_dir, notes.app_dir, cache, LocalProcessExecutor(), silent)
+        with KeptWarm(keeper.door) as warm:
+            warm.fill(Slot.of(read_program(notes), environment))
+        until(lambda: [process for process in rooms.waiting if process.ready])
+        notes.app_dir.rename(later)
+        with KeptWarm(keeper.door) as warm:
+            request = replace(notes, app_dir=later, root=later, stage="pr-9", output=tmp_path / "warm")
+            assert files(synthesize(request, Nothing(), silent, warm=warm)) == expected
+    finally:
+        keeper.close()
 
 
 @pytest.mark.parametrize(
