@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from stagedoor.deploy.change_set import begin_by_change_set, discard_change_sets
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.comparison.nested import paths_inside
 from stagedoor.deploy.contents import remove_log_groups
 from stagedoor.deploy.decision import Action, decide
 from stagedoor.deploy.deletion import Deletion, Kept, RemoveFailed, clear_up
@@ -139,7 +140,9 @@ class StackChange:
             self.emit(Event(EventKind.STACK, self.wanted.name, "unchanged", data=data))
 
     def _watch(self, arn: str, token: str | None = None) -> Watch:
-        return Watch(self.clients, arn, self.emit, token, self.wanted.stack.construct_paths, self.wanted.ordinal)
+        stack = self.wanted.stack
+        paths = {**stack.construct_paths, **paths_inside(stack, self.wanted.template)}
+        return Watch(self.clients, arn, self.emit, token, paths, self.wanted.ordinal)
 
     def _request(self) -> Request:
         return Request(self.wanted, self.clients, self.ledger, self.template_url)

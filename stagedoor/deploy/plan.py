@@ -12,6 +12,7 @@ from stagedoor.assembly.template import construct_paths_of
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.comparison.account_checks import StageStacks, account_refusals
 from stagedoor.deploy.comparison.differences import StackDifference, difference
+from stagedoor.deploy.comparison.nested import nested_comparisons
 from stagedoor.deploy.comparison.permissions import PermissionChange, permission_changes
 from stagedoor.deploy.comparison.refusals import export_refusals, exports, printable, template_refusals
 from stagedoor.deploy.comparison.resolution import Comparison, resolve, values_of
@@ -37,7 +38,6 @@ from stagedoor.deploy.wanted import (
 )
 from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
-from stagedoor.target import Target
 
 _ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"})
 """Statuses in which a stack has the template from before its last update."""
@@ -63,6 +63,7 @@ class StackPlan:
     """The decision about one stack, and what changes in it where it is not unchanged.
 
     `stack_id` is its id in the assembly, None for one that the app no longer has. `swap` is what is hotswapped.
+    `nested` are the nested stacks that change with it, to any depth.
     """
 
     name: str
@@ -74,6 +75,7 @@ class StackPlan:
     permissions: tuple[PermissionChange, ...] = ()
     comparison: Comparison | None = field(default=None, repr=False)
     swap: Swap | None = field(default=None, repr=False)
+    nested: tuple[Comparison, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +129,12 @@ def plan_deploy(
 
 def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Executor) -> Iterator[UserError]:
     """Yield what CloudFormation would refuse of the stacks that it is to change."""
-    changing = [
-        (stack.comparison, stack.difference)
-        for stack in plan.stacks
-        if stack.comparison and stack.action is not Action.HOTSWAP
-    ]
-    if not changing:
+    changed = [stack for stack in plan.stacks if stack.comparison and stack.action is not Action.HOTSWAP]
+    if not changed:
         return
+    changing = [(stack.comparison, stack.difference) for stack in changed if stack.comparison]
+    nested = [one for stack in changed for one in stack.nested]
+    changing += [(one, difference(one.before, one.after, one.paths)) for one in nested]
     for comparison, _ in changing:
         yield from template_refusals(comparison)
     yield from export_refusals([comparison for comparison, _ in changing])
@@ -142,8 +143,8 @@ def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Ex
         *(name for one in plan.stacks if one.actual and not one.comparison for name in one.actual.exports),
         *(name for one in plan.wanted if one.name in joined for name in exports(worked_out(one, None, clients.target))),
     ]
-    names = frozenset(stack.name for stack in plan.stacks)
-    stage = StageStacks(changing, frozenset(others), names, identity.disposable)
+    names = {*(stack.name for stack in plan.stacks), *(one.stack.name for one in nested)}
+    stage = StageStacks(changing, frozenset(others), frozenset(names), identity.disposable)
     yield from account_refusals(stage, clients, readers)
 
 
@@ -166,21 +167,25 @@ def _plan_stack(
         return planned
     if template is None and decision.action not in (Action.CREATE, Action.RECREATE):
         return replace(planned, reason=f"{decision.reason}; what it was given is not JSON and cannot be compared")
-    return _compared(planned, wanted, dict(template or {}), clients.target)
+    return _compared(planned, wanted, dict(template or {}), clients)
 
 
-def _compared(planned: StackPlan, wanted: Wanted, old: Template, target: Target) -> StackPlan:
+def _compared(planned: StackPlan, wanted: Wanted, old: Template, clients: Clients) -> StackPlan:
     """Return the plan of a stack with what changes in it; `old` is empty where everything is new."""
+    target = clients.target
     actual = None if planned.action in (Action.CREATE, Action.RECREATE) else planned.actual
     after = worked_out(wanted, actual, target)
     before = resolve(old, values_of(old, actual.parameters if actual else {}, wanted.name, target))
     paths = {**construct_paths_of(old), **construct_paths_of(wanted.template), **wanted.stack.construct_paths}
     parameters = tuple(parameter_changes(wanted, actual, old))
+    comparison = Comparison(wanted.stack, wanted.template, actual, before, after, paths)
+    swapped = planned.action is Action.HOTSWAP
     return replace(
         planned,
         difference=replace(difference(before, after, paths), parameters=parameters),
         permissions=permission_changes(before, after, paths),
-        comparison=Comparison(wanted.stack, wanted.template, actual, before, after, paths),
+        comparison=comparison,
+        nested=() if swapped else tuple(nested_comparisons(comparison, clients)),
     )
 
 

@@ -56,7 +56,8 @@ class DeniedByStackPolicy(UserError):
 @dataclass(frozen=True, slots=True)
 class StageStacks:
     """The stacks of a stage, as far as a plan looks at them: those that change, what those that stay export, and the
-    names of all, those that go included. `disposable`: buckets are emptied by the deploy itself.
+    names of all, those that go included. Nested stacks that change are among them. `disposable`: buckets are emptied by
+    the deploy itself.
     """
 
     changing: Sequence[tuple[Comparison, StackDifference]]
@@ -80,7 +81,8 @@ def _stack_refusals(
     stage: StageStacks, clients: Clients, pair: tuple[Comparison, StackDifference]
 ) -> Iterator[UserError]:
     if pair[0].actual is not None:
-        yield from _policy_refusals(*pair, clients)
+        if not pair[0].inside:  # the parent's policy is for its own resources, and a nested stack has none
+            yield from _policy_refusals(*pair, clients)
         if not stage.disposable:
             yield from _bucket_refusals(*pair, clients)
 
@@ -124,14 +126,15 @@ def _read_exports(clients: Clients) -> dict[str, str]:
 
 def _import_refusals(stage: StageStacks, clients: Clients) -> Iterator[UserError]:
     """Yield an error for each export that vanishes while a stack imports it. Importers of the stage that no longer want
-    it are no obstacle: the export is kept for one more deploy.
+    it are no obstacle: the export is kept for one more deploy, unless it is a nested stack's.
     """
     wanting = {comparison.stack.name: imports(comparison.after) for comparison, _ in stage.changing}
     for comparison, _ in stage.changing:
         gone = set(_had(comparison)).difference(exports(comparison.after)) if knows_exports(comparison.after) else ()
         for name in sorted(gone):
             importers = _asked(_read_imports, name, clients) or []
-            hindering = [one for one in importers if one not in stage.names or name in wanting.get(one, ())]
+            lets_go = stage.names.difference(one for one in importers if name in wanting.get(one, ()))
+            hindering = importers if comparison.inside else [one for one in importers if one not in lets_go]
             if hindering:
                 yield ExportInUse(
                     f"The stack {comparison.stack.name} no longer exports {name!r}, which {', '.join(hindering)} "

@@ -185,10 +185,10 @@ def _unresolved(comparison: Comparison) -> Iterator[UserError]:
     for name, output in section(template, "Outputs").items():
         around = names.missing_around(output) if isinstance(output, dict) else ()
         for missing in dict.fromkeys([*names.missing(output), *around]):
-            yield _unresolved_error(f"the output {name}", missing)
+            yield _unresolved_error(f"the output {comparison.inside}{name}", missing)
     for name, condition in section(template, "Conditions").items():
         for missing in dict.fromkeys(names.missing(condition)):
-            yield _unresolved_error(f"the condition {name}", missing)
+            yield _unresolved_error(f"the condition {comparison.inside}{name}", missing)
 
 
 def _left_out(comparison: Comparison) -> Iterator[UserError]:
@@ -197,7 +197,10 @@ def _left_out(comparison: Comparison) -> Iterator[UserError]:
     """
     declared, present = section(comparison.template, "Resources"), comparison.after.resources
     parts = [(comparison.path(name), resource.get("Properties")) for name, resource in present.items()]
-    parts += [(f"the output {name}", output.get("Value")) for name, output in comparison.after.outputs.items()]
+    parts += [
+        (f"the output {comparison.inside}{name}", output.get("Value"))
+        for name, output in comparison.after.outputs.items()
+    ]
     for where, value in parts:
         gone = {name for name, _ in references(value) if name in declared and name not in present}
         if gone and '"Fn::If"' not in json.dumps(value):
@@ -361,7 +364,9 @@ def _suspect_members(value: Any, members: Members, kind: str, where: str, path: 
 def _suspect_attributes(comparison: Comparison) -> Iterator[Suspicion]:
     present = comparison.after.resources
     asked = [(comparison.path(name), one) for name, resource in present.items() for one in references(resource)] + [
-        (f"The output {name}", one) for name, output in comparison.after.outputs.items() for one in references(output)
+        (f"The output {comparison.inside}{name}", one)
+        for name, output in comparison.after.outputs.items()
+        for one in references(output)
     ]
     for where, (target, attribute) in dict.fromkeys(asked):
         kind = present[target]["Type"] if target in present else ""

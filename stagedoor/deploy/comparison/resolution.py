@@ -37,7 +37,8 @@ class Resolved:
 class Comparison:
     """One stack as the account has it and as it is to be, both worked out.
 
-    `actual` is None, and `before` empty, where it is to be made. `paths` are construct paths by logical id.
+    `actual` is None, and `before` empty, where it is to be made. `paths` are construct paths by logical id. Of a nested
+    stack, `inside` is what comes before its logical ids (`Nested/`).
     """
 
     stack: Stack
@@ -46,6 +47,7 @@ class Comparison:
     before: Resolved
     after: Resolved
     paths: Mapping[str, str]
+    inside: str = ""
 
     def path(self, logical_id: str) -> str:
         """Return the construct path of a resource; its logical id where the assembly tells none."""
