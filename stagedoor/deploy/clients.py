@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
-from botocore.loaders import create_loader
 
 from stagedoor.deploy.access import EXPIRED
+from stagedoor.deploy.descriptions import Descriptions
 from stagedoor.deploy.pace import Budget, Busy
 from stagedoor.errors import TargetUnusable
 from stagedoor.target import Target
@@ -33,8 +33,8 @@ Service = Literal["cloudformation", "s3", "logs", "ssm", "sts", "lambda", "stepf
 _READS = re.compile(r"^(Get|List|Describe|Head|AssumeRole|Validate|Estimate|Detect)")
 """Operations that change nothing, by the verb that their names begin with."""
 
-_DESCRIPTIONS = create_loader()
-"""botocore's descriptions of the services, read once a process: a tenth of a second for each session."""
+_DESCRIPTIONS = Descriptions()
+"""The descriptions of the services, read once a process."""
 
 _SESSION_SECONDS = 3600
 """How long an assumed role's credentials last; an hour is also the limit when one role assumes another
