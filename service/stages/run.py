@@ -4,10 +4,9 @@ Each phase has an identity of its own: fetch holds a token for one repository, s
 target's roles and never runs repository code.
 """
 
-import pwd
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,13 +14,14 @@ from urllib.parse import urlsplit
 from service.github.client import GitHubClients
 from service.models import Repository
 from service.parts import Parts
-from service.settings import Settings
 from service.stages.context import ContextTable
 from service.stages.fetch import fetch_commit
 from service.stages.lease import elapsed
 from service.stages.leftovers import remove_folder, work_folder
+from service.stages.repository_code import RepositoryCode, cache_of
+from stagedoor.assembly.annotations import shown
 from stagedoor.assembly.inspection import inspect_assembly
-from stagedoor.assembly.model import Assembly, Finding, Rewritten
+from stagedoor.assembly.model import Assembly, Finding, Level, Rewritten
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.assembly.rules import AssemblyRules
 from stagedoor.deploy.access import judges_request
@@ -37,11 +37,7 @@ from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
 from stagedoor.synth.context.lookup import Account, synthesize_with_context
-from stagedoor.synth.executor import Limits, LocalProcessExecutor
-from stagedoor.synth.synthesis import SynthRequest, synthesize
-from stagedoor.synth.validation import Validation
-from stagedoor.synth.warm import Warm
-from stagedoor.synth.warm_keeper import KeptWarm
+from stagedoor.synth.synthesis import SynthRequest
 from stagedoor.target import Target
 
 
@@ -95,13 +91,13 @@ def deploy_commit(
     work = work_folder(parts.settings, job.run_id)
     remove_folder(work)
     try:
-        with _validation(job, parts, check) as validation, _warm(parts, check) as warm:
+        with RepositoryCode(parts, job.target.trust, check) as code:
             with phase("fetch", emit):
                 tree = _fetch(job, github, work / "tree", emit)
             still_wanted()
             with phase("synth", emit):
-                assembly = _synth(job, parts, tree, work, emit, check, validation, warm)
-                validation.begin(assembly)
+                assembly = _synth(job, parts, tree, work, emit, code)
+                code.validate(assembly)
             with phase("inspect", emit):
                 rewritten = _inspect(assembly, job, work, emit)
             still_wanted()
@@ -112,8 +108,8 @@ def deploy_commit(
                 ledger,
                 emit,
                 job.known,
-                PublishedFiles(_cache(parts) / job.target.trust.value / "published"),
-                before_apply=lambda: validation.check(emit),
+                PublishedFiles(cache_of(parts.settings) / job.target.trust.value / "published"),
+                before_apply=lambda: code.before_apply(emit),
                 hotswaps=Hotswaps(drifts, allowed=job.identity.disposable),
             )
             return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings)
@@ -149,26 +145,7 @@ def _fetch(job: Job, github: GitHubClients, folder: Path, emit: Emit) -> Path:
     return fetch_commit(job.repository.clone_url, job.commit, token, folder, emit)
 
 
-def _validation(job: Job, parts: Parts, check: Callable[[], None]) -> Validation:
-    """Return what validates the templates beside the deploy's first steps."""
-    return Validation(lambda go_on: executor(parts.settings, go_on), _cache(parts) / job.target.trust.value, check)
-
-
-def _warm(parts: Parts, check: Callable[[], None]) -> AbstractContextManager[Warm | None]:
-    """Return where the run's synth may find a process that has all loaded."""
-    return nullcontext() if parts.warm_door is None else KeptWarm(parts.warm_door, check)
-
-
-def _synth(
-    job: Job,
-    parts: Parts,
-    tree: Path,
-    work: Path,
-    emit: Emit,
-    check: Callable[[], None],
-    validation: Validation,
-    warm: Warm | None,
-) -> Assembly:
+def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, code: RepositoryCode) -> Assembly:
     app = (tree / str(job.settings.get("path") or ".")).resolve()
     if not app.is_relative_to(tree.resolve()) or not app.is_dir():
         raise AppPathOutside(
@@ -181,7 +158,7 @@ def _synth(
         stage=job.identity.stage,
         account=job.target.account,
         region=job.target.region,
-        cache_dir=_cache(parts),
+        cache_dir=cache_of(parts.settings),
         trust=job.target.trust,
         command=job.settings.get("command"),
         root=tree,
@@ -190,32 +167,25 @@ def _synth(
     clients = Clients(job.target, user_agent=f"stagedoor-run/{job.run_id}")
     return synthesize_with_context(
         request,
-        lambda asked: synthesize(asked, executor(parts.settings, check), emit, validation, warm),
+        lambda asked: code.synthesize(asked, emit),
         Account(job.target, clients.lookup, judges_request),
         ContextTable(parts.sessions, job.target_id, job.app_id, job.target.trust),
         emit,
     )
 
 
-def _cache(parts: Parts) -> Path:
-    return parts.settings.data_dir.absolute() / "cache"
-
-
-def executor(settings: Settings, check: Callable[[], None], seconds: float | None = None) -> LocalProcessExecutor:
-    """Return what runs repository code under the operator's limits, or for other `seconds`."""
-    limits = Limits(seconds=seconds or settings.synth_seconds, memory=settings.synth_memory_mb * 1024 * 1024)
-    user = pwd.getpwnam(settings.synth_user).pw_uid if settings.synth_user else None
-    return LocalProcessExecutor(limits, user, check)
-
-
 def _inspect(assembly: Assembly, job: Job, work: Path, emit: Emit) -> Rewritten:
+    """Return the stage's own assembly, with what the app itself warns of before what rewriting found."""
     inspect_assembly(assembly, job.target, rules=job.rules)
-    for said in assembly.annotations:
-        emit(Event(EventKind.WARNING, said.construct_path, message=said.message))
+    for said in shown(assembly.annotations, Level.NOTE):
+        emit(Event(EventKind.LOG, said.construct_path, message=said.message))
     rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out")
-    for finding in rewritten.findings:
-        emit(Event(EventKind.WARNING, finding.construct_path, message=f"{finding.what} {finding.remedy}"))
-    return rewritten
+    warnings = shown(assembly.annotations, Level.WARNING)
+    findings = (*(Finding("", "", said.construct_path, said.message, "") for said in warnings), *rewritten.findings)
+    for finding in findings:
+        message = f"{finding.what} {finding.remedy}".rstrip()
+        emit(Event(EventKind.WARNING, finding.construct_path, message=message))
+    return replace(rewritten, findings=findings)
 
 
 def _clients(job: Job, ledger: Ledger) -> Clients:

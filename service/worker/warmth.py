@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from service.settings import Settings
-from service.stages.run import executor
+from service.stages.repository_code import executor
 from stagedoor.synth.warm_keeper import WarmKeeper, keepers_folder
 from stagedoor.synth.warm_rooms import WarmRooms
 

@@ -182,7 +182,8 @@ def _heard(visitor: Connection) -> Callable[[], None]:
 class KeptWarm:
     """A keeper's processes, for one run: what `synthesize` asks of a `Warm`, by the keeper's door.
 
-    The process for the next run is got ready when this one ends: until then the processor is the deploy's.
+    The process for the next run is got ready when `go_ahead` is called or this one ends: until then the processor is
+    the deploy's.
     """
 
     def __init__(self, door: int, check: Callable[[], None] = go_on) -> None:
@@ -196,9 +197,7 @@ class KeptWarm:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._hang_up()
-        if self._next is not None:
-            with suppress(OSError), self._knock() as talk:
-                talk.send(self._next)
+        self.go_ahead()
 
     def take(self, slot: Slot, script: str) -> "_KeptProcess | None":
         """Return a process in whose room the slot's tree lies; None where there is none (see `Warm`)."""
@@ -212,9 +211,16 @@ class KeptWarm:
         return _KeptProcess(talk, output) if isinstance(output, Path) else None
 
     def fill(self, slot: Slot) -> None:
-        """Have a process got ready for a tree like this one, when the run has ended."""
+        """Have a process got ready for a tree like this one, later."""
         self._hang_up()
         self._next = _Fill(slot, slot.modules)
+
+    def go_ahead(self) -> None:
+        """Have the process got ready now that was asked for."""
+        asked, self._next = self._next, None
+        if asked is not None:
+            with suppress(OSError), self._knock() as talk:
+                talk.send(asked)
 
     def _knock(self) -> Connection:
         ours, theirs = socket.socketpair()
