@@ -10,6 +10,7 @@ from service.github.report import (
     Problem,
     PullReport,
     StageReport,
+    Warned,
     comment_body,
     commit_link,
     errors_list,
@@ -106,6 +107,8 @@ def stage_report(stage: StageFacts, public_url: str) -> StageReport:
         seconds=run.seconds if run else None,
         run_url=f"{public_url}/runs/{run.id}" if run else "",
         problem=Problem.of(run.error) if run and run.error else None,
+        warnings=tuple(Warned.of(row) for row in run.warnings) if run else (),
+        hotswapped=run is not None and run.hotswapped,
     )
 
 

@@ -57,6 +57,8 @@ NOTHING = "-"
 RUN_LABEL = "log"
 DETAIL_SUMMARY = "The last lines"
 REMOVED = "Nothing of this stage is left in AWS."
+LEFT_IN_AWS = "The stage is removed. This is left of it in AWS:"
+HOTSWAPPED = "⚡ Code swapped in place, without CloudFormation; the next full deploy makes CloudFormation agree."
 
 
 def failed(commit: str) -> str:
@@ -77,6 +79,16 @@ def still_live(commit: str) -> str:
 def nothing_live() -> str:
     """Say that no commit of this pull request was ever live."""
     return "Nothing of it is live."
+
+
+def warned(count: int) -> str:
+    """Say how many warnings there are."""
+    return f"⚠️ {count} warning{'s' if count > 1 else ''}"
+
+
+def more_warnings(count: int, link: str) -> str:
+    """Say where the rest of the warnings is."""
+    return f"- _and {count} more, in the {link}_"
 
 
 def shortened(link: str) -> str:

@@ -16,6 +16,7 @@ from service.models import (
     Repository,
     Run,
     RunKind,
+    RunStep,
     ServiceIdentity,
     Source,
     SourceKind,
@@ -27,11 +28,12 @@ from stagedoor.config import Outputs
 
 CLAIM = "claim"
 SUCCESSES = (Outcome.SUCCEEDED, Outcome.UNCHANGED)
+HOTSWAP, EXECUTE = "hotswap", "execute-change-set"  # steps of a run, on a resource (`stack/id`) and on a stack
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run, as far as GitHub is told of it."""
+    """A run, as far as GitHub is told of it. `hotswapped`: a stack's code was changed without CloudFormation."""
 
     id: int
     kind: RunKind
@@ -41,6 +43,8 @@ class RunFacts:
     error: Mapping[str, Any] | None
     started_at: datetime
     finished_at: datetime | None
+    warnings: tuple[Mapping[str, Any], ...] = ()
+    hotswapped: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -146,8 +150,9 @@ def _stage(session: Session, stage: Stage, app: str, intent: Intent, told: Any) 
     newest = session.scalars(_runs(stage).order_by(Run.id.desc()).limit(1)).one_or_none()
     shown = {generation_of(row.key) for row in told if row.stage_id == stage.id and row.state != "inactive"}
     generations = {stage.wanted_generation, *(run.generation for run in (live, newest) if run), *shown}
+    swapped = _hotswapped(session, newest)
     runs = {
-        run.generation: _run(run)
+        run.generation: _run(run, hotswapped=newest is not None and run.id == newest.id and swapped)
         for run in session.scalars(_runs(stage, Run.generation.in_(generations)).order_by(Run.id))
     }
     return StageFacts(
@@ -170,7 +175,21 @@ def _runs(stage: Stage, *conditions: Any) -> Any:
     return select(Run).where(Run.stage_id == stage.id, *conditions)
 
 
-def _run(run: Run) -> RunFacts:
+def _hotswapped(session: Session, run: Run | None) -> bool:
+    """Tell whether a run brought a stack to its commit by hotswaps alone; before CloudFormation changes a stack, what
+    earlier ones swapped is put back by hotswaps, too.
+    """
+    if run is None or run.outcome != Outcome.SUCCEEDED:
+        return False
+    wanted = select(RunStep.operation, RunStep.subject).where(
+        RunStep.run_id == run.id, RunStep.operation.in_((HOTSWAP, EXECUTE))
+    )
+    steps = session.execute(wanted).all()
+    changed = {subject for operation, subject in steps if operation == EXECUTE}
+    return any(subject.partition("/")[0] not in changed for operation, subject in steps if operation == HOTSWAP)
+
+
+def _run(run: Run, *, hotswapped: bool = False) -> RunFacts:
     return RunFacts(
         id=run.id,
         kind=run.kind,
@@ -180,6 +199,8 @@ def _run(run: Run) -> RunFacts:
         error=run.error,
         started_at=run.started_at,
         finished_at=run.finished_at,
+        warnings=tuple(run.warnings),
+        hotswapped=hotswapped,
     )
 
 

@@ -18,6 +18,8 @@ DETAIL_LINES = 40
 VALUE_LIMIT = 1_000
 OUTPUTS_SHOWN = 50
 ERRORS_SHOWN = 20
+WARNINGS_SHOWN = 10
+WARNING_LIMIT = 500
 SHORT_COMMIT = 7
 
 
@@ -41,6 +43,22 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """What a run warned of, or what it left in AWS: a construct's path or a resource, and what is to be said of it."""
+
+    where: str
+    what: str
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Warned":
+        """Read one of a run's `warnings`: a `stagedoor.assembly.model.Finding`, or a `Kept` of a removal."""
+        if "physical_id" in row:
+            return cls(redact(f"{row['physical_id']} ({row['type']})"), redact(str(row.get("reason") or "")))
+        what = f"{row.get('what') or ''} {row.get('remedy') or ''}".strip()
+        return cls(redact(str(row.get("construct_path") or row.get("logical_id") or "")), redact(what))
+
+
+@dataclass(frozen=True, slots=True)
 class StageReport:
     """One app's stage. `commit` is the one wanted, `live_commit` the one that answers; `seconds` is what it took."""
 
@@ -54,6 +72,8 @@ class StageReport:
     seconds: float | None = None
     run_url: str = ""
     problem: Problem | None = None
+    warnings: tuple[Warned, ...] = ()
+    hotswapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +167,13 @@ def _extras(stage: StageReport, web_url: str) -> Iterator[str]:
     if stage.state is StageState.RETRYING and stage.problem:
         yield f"{inline(stage.problem.what)} {inline(stage.problem.remedy)}"
     if stage.state is StageState.REMOVED:
-        yield messages.REMOVED
+        yield messages.LEFT_IN_AWS if stage.warnings else messages.REMOVED
+    if stage.state is StageState.LIVE and stage.hotswapped:
+        yield messages.HOTSWAPPED
     if stage.outputs:
         yield _outputs(stage.outputs)
+    if stage.warnings:
+        yield _warnings(stage.warnings, stage.run_url, left=stage.state is StageState.REMOVED)
 
 
 def _failure(stage: StageReport, web_url: str) -> Iterator[str]:
@@ -171,6 +195,17 @@ def _failure(stage: StageReport, web_url: str) -> Iterator[str]:
 def _outputs(outputs: Sequence[tuple[str, str]]) -> str:
     rows = [f"| {code(name)} | {code(_short(redact(value), VALUE_LIMIT))} |" for name, value in outputs[:OUTPUTS_SHOWN]]
     return "\n".join([messages.OUTPUTS_HEAD, *rows])
+
+
+def _warnings(warnings: Sequence[Warned], run_url: str, *, left: bool) -> str:
+    lines = [
+        f"- {code(_short(one.where, VALUE_LIMIT))} {inline(_short(one.what, WARNING_LIMIT))}".rstrip()
+        for one in warnings[:WARNINGS_SHOWN]
+    ]
+    if len(warnings) > WARNINGS_SHOWN:
+        lines.append(messages.more_warnings(len(warnings) - WARNINGS_SHOWN, link(messages.RUN_LABEL, run_url)))
+    text = "\n".join(lines)
+    return text if left else f"<details><summary>{messages.warned(len(warnings))}</summary>\n\n{text}\n\n</details>"
 
 
 def _short(text: str, limit: int = 120) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from service.github.client import GitHubClients
+from service.github.escape import redact
 from service.models import Repository
 from service.parts import Parts
 from service.stages.context import ContextTable
@@ -181,7 +182,8 @@ def _inspect(assembly: Assembly, job: Job, work: Path, emit: Emit) -> Rewritten:
         emit(Event(EventKind.LOG, said.construct_path, message=said.message))
     rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out")
     warnings = shown(assembly.annotations, Level.WARNING)
-    findings = (*(Finding("", "", said.construct_path, said.message, "") for said in warnings), *rewritten.findings)
+    told = (Finding("", "", redact(said.construct_path), redact(said.message), "") for said in warnings)
+    findings = (*told, *rewritten.findings)
     for finding in findings:
         message = f"{finding.what} {finding.remedy}".rstrip()
         emit(Event(EventKind.WARNING, finding.construct_path, message=message))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stagedoor.assembly.annotations import check_annotations
 from stagedoor.assembly.archives import check_archive
 from stagedoor.assembly.documents import SYNTH_AGAIN, MalformedAssembly
 from stagedoor.assembly.model import Assembly, FileAsset, Packaging
@@ -53,12 +54,6 @@ class SpecialFile(UserError):
     id = "special-file"
 
 
-class AppErrors(UserError):
-    """The app says of itself that it is not to be deployed as it is."""
-
-    id = "app-has-errors"
-
-
 class EmptyAssembly(UserError):
     """The app has no stack."""
 
@@ -91,7 +86,7 @@ def inspect_assembly(
     if not assembly.stacks:
         raise EmptyAssembly("The app has no stack to deploy.", "Add a stack, or see which command cdk.json runs.")
     _check_context(assembly)
-    _check_annotations(assembly)
+    check_annotations(assembly.annotations)
     _check_environments(assembly, target)
     _check_counts(assembly, limits)
     try:
@@ -102,17 +97,6 @@ def inspect_assembly(
                 check_archive(asset.source, asset.display_name or asset.source.name)
     except OSError as error:
         raise MalformedAssembly(f"The assembly cannot be read: {error.strerror}.", SYNTH_AGAIN) from error
-
-
-def _check_annotations(assembly: Assembly) -> None:
-    errors = [annotation for annotation in assembly.annotations if annotation.is_error]
-    if errors:
-        more = f" (and {len(errors) - 1} more errors)" if len(errors) > 1 else ""
-        raise AppErrors(
-            f"The app reports an error at {errors[0].construct_path!a}: {errors[0].message[:1000]}{more}",
-            "Correct it; `cdk synth` shows it, too.",
-            detail="\n".join(f"{error.construct_path}: {error.message}" for error in errors),
-        )
 
 
 def _check_context(assembly: Assembly) -> None:

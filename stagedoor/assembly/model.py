@@ -83,13 +83,21 @@ class Stack:
     places: Mapping[str, Location] = field(default_factory=dict)
 
 
+class Level(StrEnum):
+    """How much an app's annotation matters. The values are the ends of the types that CDK writes (`aws:cdk:error`)."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "info"
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What a construct says about itself (`Annotations.of(self).add_error`): an error, or a warning."""
+    """What a construct says about itself (`Annotations.of(self).add_error`)."""
 
     construct_path: str
     message: str
-    is_error: bool
+    level: Level
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from stagedoor.assembly.documents import (
     read_document,
 )
 from stagedoor.assembly.legacy_assets import legacy_assets
-from stagedoor.assembly.model import Annotation, Assembly, DockerImageAsset, FileAsset, Stack
+from stagedoor.assembly.model import Annotation, Assembly, DockerImageAsset, FileAsset, Level, Stack
 from stagedoor.assembly.schema import (
     ArtifactType,
     MetadataEntry,
@@ -279,11 +279,12 @@ def _metadata(place: _Place, artifact: RawArtifact, found: _Found) -> dict[str, 
 
 
 def _annotations(metadata: Mapping[str, list[MetadataEntry]]) -> Iterator[Annotation]:
-    """Yield the errors and warnings among a stack's metadata."""
+    """Yield the errors, warnings and notes among a stack's metadata."""
+    levels = {f"aws:cdk:{level}": level for level in Level}
     for path, entries in metadata.items():
         for entry in entries:
-            if entry.type in {"aws:cdk:error", "aws:cdk:warning"} and isinstance(entry.data, str):
-                yield Annotation(_shown(path.lstrip("/")), _shown(entry.data), entry.type == "aws:cdk:error")
+            if entry.type in levels and isinstance(entry.data, str):
+                yield Annotation(_shown(path.lstrip("/")), _shown(entry.data), levels[entry.type])
 
 
 def _shown(text: str) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from stagedoor.assembly.annotations import shown
 from stagedoor.assembly.inspection import inspect_assembly
-from stagedoor.assembly.model import Assembly
+from stagedoor.assembly.model import Assembly, Level
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir, work_folder
@@ -143,8 +144,10 @@ def stage_assembly(work: Work, assembly: Assembly, identity: StageIdentity, targ
     with work.phase("inspect"):
         inspect_assembly(assembly, target)
         rewritten = rewrite_assembly(assembly, identity, target, folder / "stage.out")
-        for said in assembly.annotations:
+        for said in shown(assembly.annotations, Level.WARNING):
             work.emit(Event(EventKind.WARNING, said.construct_path, message=said.message))
+        for said in shown(assembly.annotations, Level.NOTE):
+            work.emit(Event(EventKind.LOG, said.construct_path, message=said.message))
         for finding in rewritten.findings:
             work.emit(Event(EventKind.WARNING, finding.construct_path, message=f"{finding.what} {finding.remedy}"))
     return rewritten.assembly

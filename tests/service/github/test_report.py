@@ -15,6 +15,7 @@ from service.github.report import (
     Problem,
     PullReport,
     StageReport,
+    Warned,
     comment_body,
     marker,
     tail,
@@ -140,3 +141,48 @@ def test_the_tail_of_a_traceback_is_its_end() -> None:
     assert text.splitlines()[0] == "line 60"
     assert text.endswith("line 99")
     assert len(tail("x" * 50_000)) <= 4_001
+
+
+def test_that_code_was_swapped_in_place() -> None:
+    assert "Code swapped in place" in seen(body_of(replace(LIVE, hotswapped=True)))
+    assert "Code swapped in place" not in seen(body_of(LIVE, replace(FAILED, hotswapped=True)))
+
+
+def test_what_the_app_warns_of() -> None:
+    rows = [
+        {"construct_path": "Web/Fn", "what": "python3.9 is old.", "remedy": ""},
+        {
+            "stack": "S",
+            "logical_id": "Jobs",
+            "construct_path": "Web/Jobs",
+            "what": "It is fixed.",
+            "remedy": "Leave it.",
+        },
+    ]
+    told = tuple(Warned.of(row) for row in rows)
+    text = seen(body_of(replace(LIVE, warnings=told)))
+    assert "2 warnings Web/Fn python3.9 is old. Web/Jobs It is fixed. Leave it." in text
+    many = tuple(Warned("A", f"number {count}") for count in range(400))
+    text = seen(body_of(replace(LIVE, warnings=many)))
+    assert "400 warnings" in text
+    assert "number 9 and 390 more, in the log" in text
+
+
+def test_a_hostile_warning_is_only_text() -> None:
+    bad = Warned.of(
+        {"construct_path": "</code><img src=x>", "what": "</details>@acme/all ![x](http://a.b/c) `x` " * 200}
+    )
+    body = body_of(replace(LIVE, warnings=(bad,)))
+    assert "<img" not in page(body)
+    assert "@acme" not in body
+    assert page(body).count("</details>") == 1
+    assert len(body) < 10_000
+
+
+def test_what_is_left_of_a_removed_stage() -> None:
+    removed = replace(LIVE, state=StageState.REMOVED, outputs=(), live_commit="", url="")
+    kept = Warned.of({"physical_id": "files-1", "type": "AWS::S3::Bucket", "reason": "its DeletionPolicy is Retain"})
+    assert "Nothing of this stage is left in AWS." in seen(body_of(removed))
+    text = seen(body_of(replace(removed, warnings=(kept,))))
+    assert "This is left of it in AWS: files-1 (AWS::S3::Bucket) its DeletionPolicy is Retain" in text
+    assert "Nothing of this stage" not in text

@@ -47,6 +47,11 @@ def last_operation(house, source):
         return session.scalars(steps.order_by(RunStep.id.desc())).first().operation
 
 
+def comment(house, source) -> str:
+    (only,) = house.github.comments(house.repository, house.number(source))
+    return str(only["body"])
+
+
 def test_pushed_pushed_back_and_changed_otherwise(live_house):
     house = live_house
     source = live(house)
@@ -55,6 +60,7 @@ def test_pushed_pushed_back_and_changed_otherwise(live_house):
         house.reconcile(source)
         assert (answer(), last_operation(house, source)) == (word, way)
         assert swapped(house, source) == (["Function"] if word == "two" else [])
+        assert ("Code swapped in place" in comment(house, source)) == (way == "hotswap")
 
     head = house.push(source, {"README.md": "words"})
     house.reconcile(source)

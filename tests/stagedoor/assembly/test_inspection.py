@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from stagedoor.assembly.annotations import AppErrors
 from stagedoor.assembly.inspection import (
-    AppErrors,
     AssemblyTooLarge,
     EmptyAssembly,
     ForeignEnvironment,

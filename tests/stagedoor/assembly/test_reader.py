@@ -8,7 +8,7 @@ import pytest
 from stagedoor.assembly.asset_manifest import ExecutableAsset
 from stagedoor.assembly.documents import DOCUMENT_DEPTH, MalformedAssembly, PathOutsideAssembly
 from stagedoor.assembly.legacy_assets import LegacySynthesizer
-from stagedoor.assembly.model import Annotation, Assembly, DockerImageAsset, FileAsset, Packaging
+from stagedoor.assembly.model import Annotation, Assembly, DockerImageAsset, FileAsset, Level, Packaging
 from stagedoor.assembly.reader import DependencyCycle, NoAssembly, read_assembly
 from stagedoor.assembly.schema import UnknownArtifact, UnknownSchemaVersion
 from stagedoor.errors import UserError
@@ -292,8 +292,9 @@ def test_what_constructs_say_is_kept(write: Write) -> None:
     manifest["artifacts"]["Only"]["metadata"] = {"/Only/Thing": [*said, {"type": "aws:cdk:info", "data": "so"}]}
     (directory / "manifest.json").write_text(json.dumps(manifest))
     assert read_assembly(directory).annotations == (
-        Annotation("Only/Thing", "b [31mad", is_error=True),
-        Annotation("Only/Thing", "odd", is_error=False),
+        Annotation("Only/Thing", "b [31mad", Level.ERROR),
+        Annotation("Only/Thing", "odd", Level.WARNING),
+        Annotation("Only/Thing", "so", Level.NOTE),
     )
 
 

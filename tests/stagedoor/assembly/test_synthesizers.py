@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stagedoor.assembly.inspection import inspect_assembly
-from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Packaging, Stack
+from stagedoor.assembly.model import Assembly, DockerImageAsset, FileAsset, Level, Packaging, Stack
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.assembly.rules import PREVIEW_RULES
@@ -80,7 +80,7 @@ def test_all_that_a_stack_can_be_told(apps_own: Assembly) -> None:
     assert told.dependencies == ("Bootstrapless",)
     assert template_of(apps_own, "Told")["Parameters"]["Word"]["Default"] == "hello"
     (note,) = (note for note in apps_own.annotations if note.construct_path == "Told")
-    assert (note.message, note.is_error) == ("Something to know", False)
+    assert (note.message, note.level) == ("Something to know", Level.WARNING)
 
 
 def test_a_pipelines_stages_are_read_from_their_nested_assembly(apps_own: Assembly) -> None:

@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from demo.aws.server import LocalAws
+from stagedoor.assembly.model import Level
 from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.clients import Clients
 from stagedoor.errors import UserError
@@ -128,7 +129,7 @@ def test_a_real_app_is_told_all_that_it_asks_for(account: Account, found: dict[s
     kept = ContextFile(asked)
     assembly = synthesize_with_context(asked, synthesize, account, kept, silent)
     assert assembly.missing_context == ()
-    assert [note.message for note in assembly.annotations if note.is_error] == []
+    assert [note.message for note in assembly.annotations if note.level is Level.ERROR] == []
     # The first answers led to more questions: the security group of the VPC that is there, not of a dummy.
     assert len(told) == 3
     values = {key.split(":", 1)[0]: value for key, value in told[-1].items()}
