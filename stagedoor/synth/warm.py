@@ -19,6 +19,7 @@ import queue
 import re
 import shlex
 import shutil
+import stat
 import tempfile
 import threading
 import time
@@ -35,7 +36,6 @@ from stagedoor.synth.dependencies import Environment, settings_above
 from stagedoor.synth.executor import Command, Completed, LocalProcessExecutor, TookTooLong, go_on
 from stagedoor.synth.keeping import write_whole
 from stagedoor.synth.program import Program, identity_of_node
-from stagedoor.synth.tree import UnsafeFile, read_text
 from stagedoor.synth.warming import cdk_modules
 
 SECONDS = 300
@@ -51,6 +51,7 @@ _PLAIN = re.compile(r"python3? +[\w./-]+\.py( +[\w./:=@+-]+)*")
 START = Path(__file__).with_name("warm_start.py")
 _KERNEL = Path(__file__).with_name("warm_kernel.js")
 _LOOK_SECONDS = 0.02
+_REPORT_LIMIT = 1024 * 1024  # bytes; the names of loaded modules take two thousand
 
 
 class Taken(Protocol):
@@ -308,8 +309,8 @@ class WarmProcess:
     def _loaded(self) -> set[str] | None:
         """The modules that it had loaded when it was ready; None where what it says cannot be read."""
         try:
-            return set(json.loads(read_text(self._passing / "ready", self._passing)))
-        except (UnsafeFile, OSError, ValueError, TypeError, RecursionError):
+            return set(json.loads(_ordinary(self._passing / "ready")))
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
 
@@ -365,6 +366,16 @@ def new_folder(parent: Path) -> Path:
     """Return a new folder for a warm process."""
     parent.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix="warm-", dir=parent)).resolve()
+
+
+def _ordinary(file: Path) -> bytes:
+    """Return what is in a file that a stranger may change while it is read. Raises `ValueError` for a pipe or the like,
+    which would keep us waiting, and `OSError` for a link, which may lead anywhere.
+    """
+    with open(os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as reading:
+        if not stat.S_ISREG(os.fstat(reading.fileno()).st_mode):
+            raise ValueError("not an ordinary file")
+        return reading.read(_REPORT_LIMIT)
 
 
 def _import_folders(slot: Slot, script: str) -> list[Path]:

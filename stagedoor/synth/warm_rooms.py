@@ -65,10 +65,10 @@ class WarmRooms:
             if process is None:
                 return None
             self._waiting.remove(process)
+        process.hand_over(slot.root)  # while what waits cannot reach it, and so cannot lead us astray in it
         if not _put_in_place(process.tree, slot.root):
             process.remove()
             return None
-        process.hand_over(slot.root)
         return process
 
     def mind(self) -> None:

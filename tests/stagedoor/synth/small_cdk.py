@@ -1,6 +1,7 @@
 """A stand-in for an installed CDK, which loads in no time: for tests of the processes that load it."""
 
-import venv
+import subprocess
+import sys
 from pathlib import Path
 
 from stagedoor.synth.dependencies import Environment
@@ -20,9 +21,9 @@ def Stack(*_anything):
 """
 
 
-def installed(folder: Path, library: str = CDK) -> Environment:
+def installed(folder: Path, library: str = CDK, python: str = sys.executable) -> Environment:
     """Make an environment in a folder of its own, as `install` would."""
-    venv.create(folder / "venv", symlinks=True)
+    subprocess.run([python, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
     package = next((folder / "venv").glob("lib/python*/site-packages")) / "aws_cdk"
     package.mkdir()
     (package / "__init__.py").write_text(library)

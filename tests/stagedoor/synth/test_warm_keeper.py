@@ -7,6 +7,7 @@ import json
 import math
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,13 @@ pytestmark = [linux_only, pytest.mark.timeout(120)]
 MIB = 1024**2
 BOTH_WAYS = pytest.mark.parametrize("way", ["cold", "warm"])
 
+SYSTEM = Path("/usr/bin/python3")
+WHOSE = """
+import os
+open("new", "w").close()
+print(os.getuid(), os.stat("..").st_uid, os.stat("app.py").st_uid)
+"""
+COMMAND = json.dumps({"app": "python app.py one", "context": {"word": "two"}})
 APP = "import aws_cdk\naws_cdk.App().synth()\n"
 ASKING = """
 import colorsys, json, os, stat, sys
@@ -105,11 +113,6 @@ class Place:
         slot = Slot.of(read_program(self.tree("earlier", APP)), self.environment)
         self.rooms.fill(slot, slot.modules)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether anything of the keeper's runs; its folder is in the command line."""
-        return still_running(str(self.folder / "warm"))
-
 
 class Nothing:
     """Runs nothing: what is run is run by a process that was there before."""
@@ -129,13 +132,14 @@ def until(condition: Callable[[], object]) -> None:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     with keepers_folder(tmp_path / "warm") as folder:
         limits = Limits(seconds=math.inf, memory=700 * MIB, output=MIB)
-        rooms = WarmRooms(folder, lambda check: LocalProcessExecutor(limits, check=check), memory=500 * MIB, seconds=1)
+        rooms = WarmRooms(folder, lambda check: LocalProcessExecutor(limits, check=check), memory=500 * MIB, seconds=2)
         made = Place(tmp_path, installed(tmp_path / "made"), rooms, WarmKeeper(rooms))
-        made.limits = replace(limits, seconds=1)
+        made.limits = replace(limits, seconds=2)
         monkeypatch.setattr("stagedoor.synth.synthesis.install", lambda *_anything: made.environment)
         yield made
         made.keeper.close()
-    assert not made.waiting
+        assert not made.rooms.waiting
+        assert not still_running(str(tmp_path))
     assert not folder.exists()
 
 
@@ -148,9 +152,6 @@ def test_the_program_is_told_the_same_and_sees_the_same(place: Place):
     assert told["warm"] == told["cold"]
     assert '"word"' in told["warm"][0].replace("\\", "")
     assert json.loads(told["warm"][0])[3] == f"{place.folder}/run/tree/infra"
-
-
-COMMAND = json.dumps({"app": "python app.py one", "context": {"word": "two"}})
 
 
 @BOTH_WAYS
@@ -200,21 +201,26 @@ def test_what_a_killed_worker_had_taken_is_ended(place: Place):
     place.get_ready()
     worker = os.fork()
     if not worker:
-        place.run("warm", "import subprocess; subprocess.run(['sleep', '4712'])")
+        try:
+            place.run("warm", "import subprocess; subprocess.run(['sleep', '4712'])")
+        finally:
+            os._exit(1)
     until(lambda: still_running("sleep\0004712"))
     os.kill(worker, signal.SIGKILL)
     os.waitpid(worker, 0)
-    assert gone("sleep\0004712")
+    assert gone("sleep\0004712", within=1)
 
 
 def test_nothing_outlives_a_killed_keeper_and_the_next_one_clears_up(place: Place):
     keeper = os.fork()
     if not keeper:
-        with keepers_folder(place.folder / "other") as folder:
-            place.rooms = WarmRooms(folder, lambda check: LocalProcessExecutor(place.limits, check=check))
-            place.keeper = WarmKeeper(place.rooms)
-            place.get_ready()
-            signal.pause()
+        try:
+            with keepers_folder(place.folder / "other") as folder:
+                place.rooms = WarmRooms(folder, lambda check: LocalProcessExecutor(place.limits, check=check))
+                place.get_ready()
+                signal.pause()
+        finally:
+            os._exit(1)
     other = str(place.folder / "other")
     until(lambda: list(Path(other).glob("keeper-*/warm-*/passing/ready")))
     assert still_running(other)
@@ -234,6 +240,22 @@ def test_what_is_not_served_is_run_cold_and_its_tree_is_as_it_was(place: Place):
     place.environment = first
     place.get_ready()
     assert place.run_as_it_comes(APP) == "warm"
+    place.get_ready()
+    (place.rooms.waiting[-1].tree / "infra" / "in-the-way").mkdir(parents=True)
+    assert place.run_as_it_comes(APP) == "cold"
+
+
+@pytest.mark.skipif(os.getuid() != 0 or not SYSTEM.exists(), reason="only root can become another user")
+def test_as_a_user_of_its_own_it_owns_its_tree(place: Place):
+    with tempfile.TemporaryDirectory(dir="/tmp") as public, keepers_folder(Path(public, "warm")) as folder:
+        Path(public).chmod(0o755)
+        place.folder = Path(public)
+        place.environment = installed(place.folder / "made", python=str(SYSTEM))
+        place.rooms = WarmRooms(folder, lambda check: LocalProcessExecutor(Limits(seconds=60), 64_123, check))
+        first, place.keeper = place.keeper, WarmKeeper(place.rooms)
+        first.close()
+        place.get_ready()
+        assert place.run("warm", WHOSE + APP) == ["64123 64123 64123"]
 
 
 def test_what_waits_holds_no_more_memory_than_it_may(place: Place):
