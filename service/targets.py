@@ -37,14 +37,29 @@ log = structlog.get_logger(__name__)
 
 Arn = Annotated[str, Field(pattern=r"^arn:[a-z-]+:iam::\d{12}:")]
 Pattern = Annotated[str, Field(min_length=1, max_length=255)]
+Count = Annotated[int, Field(strict=True, gt=0)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class DeclaredLimits(_Strict):
+    """`[targets.<name>.assembly_limits]`; what is not named is as in `stagedoor.assembly.inspection.InspectionLimits`.
+    A template's bytes are not among them: those are CloudFormation's limit.
+    """
+
+    stacks: Count | None = None
+    assets: Count | None = None
+    files: Count | None = None
+    file_bytes: Count | None = None
+    total_bytes: Count | None = None
+
+
 class DeclaredTarget(_Strict):
-    """One `[targets.<name>]`; see `stagedoor.target.Target` and, for the last two, `stagedoor.assembly.rules`."""
+    """One `[targets.<name>]`; see `stagedoor.target.Target` and, for the last three, `stagedoor.assembly.rules` and
+    `DeclaredLimits`.
+    """
 
     account: Annotated[str, Field(pattern=r"^\d{12}$")]
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -60,6 +75,7 @@ class DeclaredTarget(_Strict):
     image_builds: ImageBuilds = ImageBuilds.REFUSED
     denied_types: list[Pattern] | None = None
     allowed_transforms: list[Pattern] | None = None
+    assembly_limits: DeclaredLimits | None = None
 
 
 class DeclaredGrant(_Strict):

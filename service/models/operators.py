@@ -41,6 +41,7 @@ class TargetRow(Base):
     image_builds: Mapped[ImageBuilds] = mapped_column(by_value(ImageBuilds), server_default=ImageBuilds.REFUSED.value)
     denied_types: Mapped[list[Any] | None]  # None: as the target's trust has it
     allowed_transforms: Mapped[list[Any] | None]
+    assembly_limits: Mapped[Json | None]  # those of `stagedoor.assembly.inspection.InspectionLimits` that are not usual
     created_at: Mapped[datetime]
 
 

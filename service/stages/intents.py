@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from service.database import now
 from service.models import App, Intent, Source, SourceKind, Stage, StageKind, TargetRow, Want
 from service.stages.wishes import Wish, Wishes
+from stagedoor.assembly.inspection import DEFAULT_LIMITS, InspectionLimits
 from stagedoor.assembly.rules import NO_RULES, PREVIEW_RULES, AssemblyRules
 from stagedoor.naming import stack_prefix
 from stagedoor.target import Target, Trust
@@ -47,6 +48,12 @@ def rules_of(row: TargetRow) -> AssemblyRules:
     if row.allowed_transforms is not None:
         rules = replace(rules, allowed_transforms=tuple(row.allowed_transforms))
     return rules
+
+
+def limits_of(row: TargetRow) -> InspectionLimits:
+    """Return how much assemblies in a target may hold, as its operator says now."""
+    named = {name: value for name, value in (row.assembly_limits or {}).items() if value is not None}
+    return replace(DEFAULT_LIMITS, **named)
 
 
 def frozen_target(stage: Stage) -> Target:

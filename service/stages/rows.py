@@ -22,7 +22,7 @@ from service.models import (
     Want,
 )
 from service.stages.decide import StageView, retry_after
-from service.stages.intents import frozen_target, repeat_intent, rules_of, with_lookup_role
+from service.stages.intents import frozen_target, limits_of, repeat_intent, rules_of, with_lookup_role
 from service.stages.lease import Lease
 from service.stages.run import Job, Result
 from stagedoor.deploy.plan import KnownStack
@@ -94,6 +94,7 @@ def begin_run(lease: Lease, kind: RunKind) -> Begun:
             settings=dict(intent.settings),
             known=_known_stacks(session, stage),
             rules=rules_of(stage.target),
+            limits=limits_of(stage.target),
             app_id=stage.app_id,
             target_id=stage.target_id,
             generation=intent.generation,

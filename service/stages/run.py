@@ -21,7 +21,7 @@ from service.stages.lease import elapsed
 from service.stages.leftovers import remove_folder, work_folder
 from service.stages.repository_code import RepositoryCode, cache_of
 from stagedoor.assembly.annotations import shown
-from stagedoor.assembly.inspection import inspect_assembly
+from stagedoor.assembly.inspection import InspectionLimits, inspect_assembly
 from stagedoor.assembly.model import Assembly, Finding, Level, Rewritten
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.assembly.rules import AssemblyRules
@@ -61,6 +61,7 @@ class Job:
     known: Sequence[KnownStack]
     generation: int
     rules: AssemblyRules
+    limits: InspectionLimits
     app_id: int
     target_id: int
 
@@ -177,7 +178,7 @@ def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, code: Rep
 
 def _inspect(assembly: Assembly, job: Job, work: Path, emit: Emit) -> Rewritten:
     """Return the stage's own assembly, with what the app itself warns of before what rewriting found."""
-    inspect_assembly(assembly, job.target, rules=job.rules)
+    inspect_assembly(assembly, job.target, job.limits, job.rules)
     for said in shown(assembly.annotations, Level.NOTE):
         emit(Event(EventKind.LOG, said.construct_path, message=said.message))
     rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out")

@@ -1,14 +1,16 @@
 """What an operator declares is what is granted, and nothing else."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
 
 from service.models import Grant, ServiceIdentity, TargetRow
 from service.settings import Settings, SettingsInvalid
-from service.stages.intents import target_of
+from service.stages.intents import limits_of, target_of
 from service.targets import declared_targets, prepare
+from stagedoor.assembly.inspection import DEFAULT_LIMITS
 
 GOOD = """
 [targets.previews]
@@ -47,6 +49,18 @@ def test_images_are_built_only_where_the_operator_says_so_and_as_long(database, 
         with database() as session:
             found.append(target_of(session.scalars(select(TargetRow)).one()).image_builds)
     assert found == ["refused", "confined", "refused"]
+
+
+def test_how_much_an_assembly_may_hold_is_the_operators_to_say(database, tmp_path):
+    more = GOOD.replace("[[grants]]", "[targets.previews.assembly_limits]\nstacks = 300\nfile_bytes = 10\n\n[[grants]]")
+    found = []
+    for text in (GOOD, more, GOOD):
+        prepare(database, settings(tmp_path, text))
+        with database() as session:
+            found.append(limits_of(session.scalars(select(TargetRow)).one()))
+    assert found == [DEFAULT_LIMITS, replace(DEFAULT_LIMITS, stacks=300, file_bytes=10), DEFAULT_LIMITS]
+    with pytest.raises(SettingsInvalid, match=r"targets\.previews\.assembly_limits\.stacks: .*greater than 0"):
+        declared_targets(settings(tmp_path, more.replace("300", "0")))
 
 
 def test_the_services_id_is_given_once(database, tmp_path):

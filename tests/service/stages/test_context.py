@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import boto3
 import pytest
@@ -57,15 +58,20 @@ def test_a_target_with_roles_but_none_for_looking_looks_nothing_up(live_house: H
     assert (live_house.runs(source)[-1].error or {})["id"] == "lookup-failed"
 
 
-def test_an_operators_rules_are_in_force_from_the_next_run_on(live_house: House) -> None:
+def test_an_operators_rules_and_limits_are_in_force_from_the_next_run_on(live_house: House) -> None:
     source = live_house.pull_request()
     live_house.resolve(source)
     live_house.reconcile(source)
-    with live_house.parts.sessions.begin() as session:
-        session.execute(update(TargetRow).values(denied_types=["AWS::SSM::*"]))
-    live_house.push(source, {"readme": "again"})
-    live_house.reconcile(source)
-    assert (live_house.runs(source)[-1].error or {})["id"] == "denied-resource-type"
+    ruled: dict[str, dict[str, Any]] = {
+        "denied-resource-type": {"denied_types": ["AWS::SSM::*"]},
+        "assembly-too-large": {"denied_types": [], "assembly_limits": {"files": 1}},
+    }
+    for refusal, columns in ruled.items():
+        with live_house.parts.sessions.begin() as session:
+            session.execute(update(TargetRow).values(**columns))
+        live_house.push(source, {"readme": refusal})
+        live_house.reconcile(source)
+        assert (live_house.runs(source)[-1].error or {})["id"] == refusal
 
 
 @pytest.mark.parametrize(("trust", "lasts"), [(Trust.PREVIEW, False), (Trust.PRODUCTION, True)])
