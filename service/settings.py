@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from stagedoor.errors import UserError
 
 MIN_WEBHOOK_SECRET = 16
+MIN_TOKEN_KEY = 32
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 DAYS_OF_REDELIVERY = 3
 
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
         default=(),
         validation_alias=AliasChoices("STAGEDOOR_GITHUB_WEBHOOK_SECRETS", "STAGEDOOR_GITHUB_WEBHOOK_SECRET"),
     )
+    token_key: SecretStr = SecretStr("")  # of login, stage and function tokens; empty: from the App's private key
     github_api_url: str = "https://api.github.com"
     github_web_url: str = "https://github.com"
 
@@ -134,6 +136,11 @@ class Settings(BaseSettings):
             raise SettingsInvalid(
                 "The GitHub App's id or its private key is missing.",
                 "Set STAGEDOOR_GITHUB_APP_ID and STAGEDOOR_GITHUB_PRIVATE_KEY_FILE from the App's page on GitHub.",
+            )
+        if 0 < len(self.token_key.get_secret_value()) < MIN_TOKEN_KEY:
+            raise SettingsInvalid(
+                f"The key of the service's tokens is shorter than {MIN_TOKEN_KEY} characters.",
+                "Set STAGEDOOR_TOKEN_KEY to what `openssl rand -hex 32` prints, or leave it out.",
             )
         if self.delivery_days < DAYS_OF_REDELIVERY:
             raise SettingsInvalid(
