@@ -135,7 +135,7 @@ class Tokens:
 
 def token_key(settings: Settings) -> bytes:
     """Return the key of the tokens: from STAGEDOOR_TOKEN_KEY, else from the GitHub App's private key, which every
-    process has and nobody else; one-way (HMAC, as the first half of HKDF, RFC 5869), so that a token says nothing of it.
+    process has and nobody else; one-way (HMAC, as the first half of HKDF, RFC 5869): a token says nothing of it.
     """
     secret = settings.token_key.get_secret_value() or settings.private_key
     return hmac.new(b"stagedoor tokens 1", secret.encode(), hashlib.sha256).digest()

@@ -8,7 +8,8 @@ docs/data-model.md has the picture.
 from service.models.base import Base, Id, Json, UtcDateTime, by_value
 from service.models.done import AssemblyRow, ContextValue, Outcome, Run, RunKind, RunStep, StageStack, Told
 from service.models.github import Delivery, GitHubHost, Installation, Repository
-from service.models.later import Invocation, Secret, Session
+from service.models.later import Secret
+from service.models.live import Invocation, LiveFunction, Session
 from service.models.operators import Audit, Grant, Limit, ServiceIdentity, TargetRow
 from service.models.wanted import App, Intent, Source, SourceKind, Stage, StageKind, Want
 
@@ -27,6 +28,7 @@ __all__ = [
     "Invocation",
     "Json",
     "Limit",
+    "LiveFunction",
     "Outcome",
     "Repository",
     "Run",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.models.base import Base, Id, Json, by_value
@@ -108,6 +108,7 @@ class Stage(Base):
     expires_at: Mapped[datetime | None]
     last_activity_at: Mapped[datetime]
     outputs: Mapped[Json] = mapped_column(default=dict)
+    keeps_payloads: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # of live invocations
     live_commit: Mapped[str | None] = mapped_column(String(64))  # None: nothing of it is in AWS
     assembly_id: Mapped[int | None] = mapped_column(ForeignKey("assemblies.id"))
     config_digest: Mapped[str] = mapped_column(String(64), default="")
