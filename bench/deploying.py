@@ -1,5 +1,6 @@
 """Deploys again and again, as background load: examples/notes with its code changed each time, on a local AWS.
 
+The deploys have a worker's priority; the local AWS, which would be another machine, has the usual one.
 Goes on until it is told to stop (SIGTERM); ends with the exit code of the first deploy that fails.
 """
 
@@ -12,14 +13,16 @@ import tempfile
 from pathlib import Path
 
 from demo.aws.server import LocalAws
+from service.worker.processes import NICENESS
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".stagedoor" / "cache"
 
 
 def stagedoor(arguments: list[str], app: Path, environment: dict[str, str]) -> None:
-    """Run a command of the CLI in the app's folder; a failure ends this program."""
-    done = subprocess.run([sys.executable, "-m", "stagedoor.cli", *arguments], cwd=app, env=environment, check=False)
+    """Run a command of the CLI in the app's folder, giving way as a worker does; a failure ends this program."""
+    command = ["nice", f"-n{NICENESS}", sys.executable, "-m", "stagedoor.cli", *arguments]
+    done = subprocess.run(command, cwd=app, env=environment, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 

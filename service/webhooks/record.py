@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Connection, Insert, LargeBinary, String, bindparam, select, update
+from sqlalchemy import Connection, Engine, Insert, LargeBinary, String, bindparam, select, update
 
 from service.database import insert_into
 from service.models import Delivery, GitHubHost, Installation, Repository, SourceKind, UtcDateTime
+from service.webhooks import one_statement
 from service.webhooks.hints import (
     AccountRenamed,
     BranchDeleted,
@@ -54,25 +56,12 @@ class Received:
     at: datetime
 
 
-def record(connection: Connection, address: HostAddress, received: Received, hint: Hint) -> bool:
-    """Store the delivery and act on its hint, in the connection's transaction; the caller commits.
+def record(engine: Engine, address: HostAddress, received: Received, hint: Hint) -> bool:
+    """Store the delivery and act on its hint, both or neither; they are committed when this returns.
 
     Return whether it was new. One that was stored and never processed counts as new; of one that was processed,
     nothing is done again. Of two equal deliveries at once, the second waits for the first one's transaction.
     """
-    host_id = _stored(connection, address, received, hint)
-    if host_id is None:
-        # Processed before, or the very first: another delivery may have written the host down a moment ago.
-        keep_host(connection, address)
-        host_id = _stored(connection, address, received, hint)
-    if host_id is None:
-        return False
-    _act(connection, Host(host_id, address), hint, received.at)
-    return True
-
-
-def _stored(connection: Connection, address: HostAddress, received: Received, hint: Hint) -> int | None:
-    """Store the delivery and return its host's id; None where it was processed before, or the host is not known."""
     row = {
         "host": address.name,
         "guid": received.guid,
@@ -82,8 +71,43 @@ def _stored(connection: Connection, address: HostAddress, received: Received, hi
         "received_at": received.at,
         "outcome": str(hint)[:_OUTCOME_LIMIT],
     }
-    host_id: int | None = connection.scalar(_store(connection.dialect.name), row)
-    return host_id
+    seen = _seen_source(hint) if engine.dialect.name == one_statement.DIALECT else None
+    is_new = one_statement.record_known(engine, row, seen) if seen else None
+    if is_new is not None:
+        return is_new
+    with engine.begin() as connection:
+        return _record_step_by_step(connection, address, row, hint)
+
+
+def _record_step_by_step(connection: Connection, address: HostAddress, row: dict[str, Any], hint: Hint) -> bool:
+    store = _store(connection.dialect.name)
+    host_id: int | None = connection.scalar(store, row)
+    if host_id is None:
+        # Processed before, or the very first: another delivery may have written the host down a moment ago.
+        keep_host(connection, address)
+        host_id = connection.scalar(store, row)
+    if host_id is None:
+        return False
+    _act(connection, Host(host_id, address), hint, row["received_at"])
+    return True
+
+
+def _seen_source(hint: Hint) -> dict[str, Any] | None:
+    """Return the source that a delivery raises and no more, with what the payload names on the way there."""
+    match hint:
+        case PullRequestTouched(place, number):
+            source = {"kind": SourceKind.PULL, "ref": str(number)}
+        case BranchPushed(place, branch):
+            source = {"kind": SourceKind.BRANCH, "ref": branch}
+        case _:
+            return None
+    return {
+        **source,
+        "repository": place.repository.github_id,
+        "full_name": place.repository.full_name,
+        "default_branch": place.repository.default_branch or None,
+        "installation": place.installation.github_id if place.installation else None,
+    }
 
 
 @cache
@@ -113,9 +137,9 @@ def _store(dialect: str) -> Insert:
 def _act(connection: Connection, host: Host, hint: Hint, at: datetime) -> None:
     match hint:
         case PullRequestTouched(place, number):
-            raise_source(connection, host, place, SourceKind.PULL, str(number), at)
+            raise_source(connection, keep_place(connection, host, place, at), SourceKind.PULL, str(number), at)
         case BranchPushed(place, branch):
-            raise_source(connection, host, place, SourceKind.BRANCH, branch, at)
+            raise_source(connection, keep_place(connection, host, place, at), SourceKind.BRANCH, branch, at)
         case BranchDeleted(place, branch):
             raise_branch_if_known(connection, keep_place(connection, host, place, at), branch, at)
         case RerunRequested(place):

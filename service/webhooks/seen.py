@@ -134,11 +134,16 @@ def _clone_url(host: Host, full_name: str) -> str:
     return f"{host.address.web_url}/{full_name}.git"
 
 
+_PLAIN_COLUMN = {GitHubHost: "web_url", Installation: "account", Repository: "full_name"}
+
+
 def _inserted(connection: Connection, table: type[GitHubHost | Installation | Repository], row: dict[str, Any]) -> int:
     """Insert a row and return its id, or that of the equal one that another delivery inserted meanwhile."""
     unique = ["name"] if table is GitHubHost else ["host_id", "github_id"]
+    name = _PLAIN_COLUMN[table]
     statement = insert_into(table, connection.dialect.name).values(row)
-    # Setting a column to what it is makes RETURNING speak of the row that was there, too.
-    statement = statement.on_conflict_do_update(index_elements=unique, set_={unique[-1]: row[unique[-1]]})
+    # Setting a column to what it is makes RETURNING speak of the row that was there, too. Not a column of a key: to
+    # name one locks the row against those who only refer to it, and two deliveries may then wait for each other.
+    statement = statement.on_conflict_do_update(index_elements=unique, set_={name: row[name]})
     inserted: int = connection.execute(statement.returning(table.id)).scalar_one()
     return inserted

@@ -6,83 +6,33 @@ many deliveries come at once.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import cache
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Insert,
-    String,
-    and_,
-    bindparam,
-    literal,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from service.database import insert_into
-from service.models import Installation, Repository, Source, SourceKind, Told, UtcDateTime
-from service.webhooks.hints import Place, RerunRequested
-from service.webhooks.seen import Host, keep_place
+from service.models import Repository, Source, SourceKind, Told
+from service.webhooks.hints import RerunRequested
 
 _BATCH = 1000  # rows an UPDATE names, well under PostgreSQL's 65,535 parameters
 
 
-def raise_source(connection: Connection, host: Host, place: Place, kind: SourceKind, ref: str, at: datetime) -> None:
-    """Raise a source, which is made if nobody has heard of it before, as its repository and installation are."""
-    seen = {
+def raise_source(connection: Connection, repository_id: int, kind: SourceKind, ref: str, at: datetime) -> None:
+    """Raise a source, which is made if nobody has heard of it before."""
+    row = {
+        "repository_id": repository_id,
         "kind": kind,
         "ref": ref,
-        "at": at,
-        "host_id": host.id,
-        "repository": place.repository.github_id,
-        "full_name": place.repository.full_name,
-        "default_branch": place.repository.default_branch or None,
-        "installation": place.installation.github_id if place.installation else None,
+        "generation": 1,
+        "created_at": at,
+        "updated_at": at,
     }
-    statement = _raise_at_known_place(connection.dialect.name)
-    if connection.execute(statement, seen).one_or_none() is None:
-        keep_place(connection, host, place, at)
-        connection.execute(statement, seen)
-
-
-@cache
-def _raise_at_known_place(dialect: str) -> Insert:
-    """Return the statement that raises a source where the repository's row is just as the payload names it.
-
-    One round trip for nearly every delivery, and no lock but the source's own. Built once: building it takes longer
-    than running it.
-    """
-    at = bindparam("at", type_=UtcDateTime())
-    default_branch = bindparam("default_branch", type_=String())
-    installation = bindparam("installation", type_=BigInteger())
-    as_seen = (
-        select(
-            Repository.id,
-            bindparam("kind", type_=Source.kind.type).label("kind"),
-            bindparam("ref", type_=String()).label("ref"),
-            literal(1).label("generation"),
-            at.label("created_at"),
-            at.label("updated_at"),
-        )
-        .outerjoin(Installation)
-        .where(
-            Repository.host_id == bindparam("host_id", type_=BigInteger()),
-            Repository.github_id == bindparam("repository", type_=BigInteger()),
-            Repository.full_name == bindparam("full_name", type_=String()),
-            or_(default_branch.is_(None), Repository.default_branch == default_branch),
-            or_(installation.is_(None), Installation.github_id == installation),
+    statement = insert_into(Source, connection.dialect.name).values(row)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["repository_id", "kind", "ref"],
+            set_={"generation": Source.generation + 1, "updated_at": statement.excluded.updated_at},
         )
     )
-    statement = insert_into(Source, dialect).from_select(
-        ["repository_id", "kind", "ref", "generation", "created_at", "updated_at"], as_seen
-    )
-    return statement.on_conflict_do_update(
-        index_elements=["repository_id", "kind", "ref"],
-        set_={"generation": Source.generation + 1, "updated_at": statement.excluded.updated_at},
-    ).returning(Source.id)
 
 
 def raise_branch_if_known(connection: Connection, repository_id: int, branch: str, at: datetime) -> int:

@@ -67,8 +67,7 @@ def _recorded() -> dict[str, str]:
     action = payload.get("action")
     named = action if isinstance(action, str) and action.isidentifier() else ""
     received = Received(guid, event, named[:_ACTION_LIMIT], body, datetime.now(UTC))
-    with parts.engine.begin() as connection:
-        is_new = record(connection, address, received, hint)
+    is_new = record(parts.engine, address, received, hint)
     if is_new:
         DELIVERIES.labels(event).inc()
     status = "recorded" if is_new else "known"

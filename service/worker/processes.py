@@ -33,6 +33,10 @@ log = structlog.get_logger(__name__)
 WORKER_TTL_SECONDS = 30  # RQ notices a dead worker only after this, less 15 s
 STOP_SECONDS = 20  # how long a worker may finish what it is at before it is killed; the next one takes over
 QUEUE_VARIABLE = "STAGEDOOR_REDIS_URL"
+NICENESS = 10
+"""How much a worker, and all that it starts, gives way to others on its machine: GitHub waits ten seconds for a web
+process's answer, and nobody notices whether a deploy took a tenth longer.
+"""
 UPKEEP_EVERY_SECONDS = 60  # or as often as the settings say, where that is oftener
 
 
@@ -42,6 +46,7 @@ def work() -> None:
     The queue's URL comes in the environment: a command line, and a password in it, is there for all to read.
     """
     end_with_parent()
+    os.nice(NICENESS)
     configure_logs()
     shield_this_process()  # an app of the same user must not read our environment
     # Imported before the first fork, so that each job does not pay for it again.
