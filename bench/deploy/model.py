@@ -18,6 +18,7 @@ from bench.deploy.engine import deploy_assembly, stage
 from bench.deploy.row import Row
 from bench.peers import ROOT
 from bench.results import Result
+from stagedoor.deploy.clients import Clients
 from stagedoor.target import Target
 from tests.cloudformation.account import ACCOUNT
 from tests.cloudformation.endpoint import ScriptedCloudFormation
@@ -140,7 +141,8 @@ def main() -> None:
     os.environ.update(endpoint.environment())
     model.answer_in_this_process(endpoint)
     began, processor = time.monotonic(), time.process_time()
-    deploy_assembly(directory, stage("model"), Target("model", ACCOUNT, "us-east-1"), alone=how == ALONE)
+    clients = Clients(Target("model", ACCOUNT, "us-east-1"))
+    deploy_assembly(directory, stage("model"), clients, alone=how == ALONE)
     line = {
         "critical": critical,
         "makespan": time.monotonic() - began,
