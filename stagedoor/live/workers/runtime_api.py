@@ -1,0 +1,210 @@
+"""The Runtime API of one worker: what its runtime client finds at `AWS_LAMBDA_RUNTIME_API`, on a port of its own.
+
+It answers as Lambda does: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, and where that is silent as
+AWS's own emulator (github.com/aws/aws-lambda-runtime-interface-emulator, `internal/lambda/rapi`). It listens on loopback
+only, and answers nobody who came by another name or from a web page.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+
+from stagedoor.live.functions import Invocation, Outcome
+from stagedoor.live.lambda_errors import LARGEST_RESPONSE, too_large
+
+_BASE = "/2018-06-01/runtime"
+_LARGEST_HEADER = 1024 * 1024 + 1024
+"""awslambdaric sends what X-Ray is told of an error in a header of up to 1 MiB."""
+
+_PASSED_ON = ("Content-Type", "Lambda-Runtime-Function-Error-Type", "Lambda-Runtime-Function-XRay-Error-Cause")
+_LARGEST_CAUSE = 32 * 1024
+"""Bytes of X-Ray's document that go on; a segment has 64 KB at most, and the emulator cuts it down as well."""
+
+_CREDENTIALS_LAST = timedelta(minutes=20)
+"""What SDKs are told where nobody knows how long they last: botocore asks again when 15 minutes are left."""
+
+
+class RuntimeApi:
+    """One worker's Runtime API; it holds at most one invocation.
+
+    `ready` is set when the runtime first asks for an invocation, `init_error` when it could not load the function.
+    """
+
+    def __init__(
+        self, credentials: Callable[[], Mapping[str, str]], may_start: Callable[[Invocation], Invocation]
+    ) -> None:
+        self._credentials = credentials
+        self._may_start = may_start
+        self._token = secrets.token_urlsafe(24)
+        self._server = web.Server(self._answer, max_field_size=_LARGEST_HEADER, access_log=None)
+        self._listening: asyncio.Server | None = None
+        self._given: Invocation | None = None
+        self._arrived = asyncio.Event()
+        self._current: Invocation | None = None
+        self._started_ms = 0
+        self.port = 0
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.init_error: Outcome | None = None
+        self.outcome: asyncio.Future[Outcome] | None = None
+
+    @property
+    def address(self) -> str:
+        """What `AWS_LAMBDA_RUNTIME_API` says."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def credentials_address(self) -> tuple[str, str]:
+        """Where the function's credentials are served, and the token that must be sent along."""
+        return f"http://{self.address}/credentials", self._token
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the runtime has taken the invocation that was given."""
+        return self._current is not None
+
+    async def open(self) -> None:
+        """Listen on a free port."""
+        self._listening = await asyncio.get_running_loop().create_server(self._server, "127.0.0.1", 0)
+        self.port = self._listening.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Stop listening and break what is open."""
+        if self._listening:
+            self._listening.close()
+        await self._server.shutdown(0)
+
+    def give(self, invocation: Invocation) -> asyncio.Future[Outcome]:
+        """Hand out an invocation with the next `/next`; the future is done when its result was posted."""
+        self.outcome = asyncio.get_running_loop().create_future()
+        self._given, self._current = invocation, None
+        self._arrived.set()
+        return self.outcome
+
+    def take_back(self) -> None:
+        """Do not hand out what was given."""
+        self._given = None
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Host") != self.address or "Origin" in request.headers:
+            return web.Response(status=403)
+        path = request.path
+        if request.method == "GET":
+            if path == f"{_BASE}/invocation/next":
+                return await self._next(request)
+            if path == "/credentials":
+                return self._give_credentials(request)
+            if path == f"{_BASE}/restore/next":
+                return web.Response()
+        elif request.method == "POST":
+            if path.startswith(f"{_BASE}/invocation/"):
+                return await self._result(request)
+            if path in (f"{_BASE}/init/error", f"{_BASE}/restore/error"):
+                return await self._init_error(request)
+        return web.Response(status=404, text="404 page not found\n")
+
+    async def _next(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.outcome is not None and not self.outcome.done() and self._current is not None:
+            return _refused(
+                403, "InvalidStateTransition", "State transition from RuntimeRunning to RuntimeReady failed"
+            )
+        if not self.ready.done():
+            self.ready.set_result(None)
+        while (given := self._given) is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if request.transport is None or request.transport.is_closing():
+            raise ConnectionResetError
+        self._given = None
+        self._current = given = self._may_start(given)
+        self._started_ms = int(time.time() * 1000)
+        return web.Response(body=given.event, headers=_next_headers(given))
+
+    async def _result(self, request: web.BaseRequest) -> web.StreamResponse:
+        _, _, rest = request.path.partition("/invocation/")
+        request_id, _, what = rest.partition("/")
+        if what not in ("response", "error"):
+            return web.Response(status=404, text="404 page not found\n")
+        body = await _body(request)
+        current, outcome = self._current, self.outcome
+        if current is None or outcome is None or outcome.done() or request_id != current.request_id:
+            return _refused(400, "InvalidRequestID", "Invalid request ID")
+        if body is None:
+            error = too_large()
+            self._finish(outcome, "error", error.body(), {"Lambda-Runtime-Function-Error-Type": error.type})
+            message = f"Exceeded maximum allowed payload size ({LARGEST_RESPONSE} bytes)."
+            return _refused(413, "RequestEntityTooLarge", message)
+        if request.headers.get("Lambda-Runtime-Function-Response-Mode"):
+            document = b'{"errorType":"Runtime.InvalidResponseModeHeader","errorMessage":""}'
+            headers = {"Lambda-Runtime-Function-Error-Type": "Runtime.InvalidResponseModeHeader"}
+            self._finish(outcome, "error", document, headers)
+            return _refused(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+        self._finish(outcome, "response" if what == "response" else "error", body, _result_headers(request.headers))
+        return _accepted()
+
+    async def _init_error(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.ready.done():
+            return _refused(
+                403, "InvalidStateTransition", "State transition from RuntimeReady to RuntimeInitError failed"
+            )
+        body = await _body(request)
+        self.init_error = Outcome("error", body or b"", _result_headers(request.headers))
+        return _accepted()
+
+    def _finish(self, outcome: asyncio.Future[Outcome], kind: str, body: bytes, headers: Mapping[str, str]) -> None:
+        now = int(time.time() * 1000)
+        what = "response" if kind == "response" else "error"
+        outcome.set_result(
+            Outcome(what, body, {"Content-Type": "application/json"} | dict(headers), self._started_ms, now)
+        )
+
+    def _give_credentials(self, request: web.BaseRequest) -> web.Response:
+        if not secrets.compare_digest(request.headers.get("Authorization", ""), self._token):
+            return web.json_response({"code": "AccessDenied", "message": "This is another worker's."}, status=403)
+        until = (datetime.now(UTC) + _CREDENTIALS_LAST).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return web.json_response({"Expiration": until} | dict(self._credentials()))
+
+
+async def _body(request: web.BaseRequest) -> bytes | None:
+    """Return the request's body; None if it has more than Lambda takes. It is read to its end in any case."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await request.content.readany():
+        size += len(piece)
+        if size <= LARGEST_RESPONSE:
+            pieces.append(piece)
+    return b"".join(pieces) if size <= LARGEST_RESPONSE else None
+
+
+def _next_headers(invocation: Invocation) -> dict[str, str]:
+    """Return the headers of `/next`; awslambdaric crashes where there is no `Content-Type`."""
+    headers = {"Content-Type": "application/json"}
+    headers |= {name: _on_the_wire(value) for name, value in invocation.headers.items()}
+    headers["Lambda-Runtime-Aws-Request-Id"] = invocation.request_id
+    headers["Lambda-Runtime-Deadline-Ms"] = str(invocation.deadline_ms)
+    return headers
+
+
+def _result_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: headers[name] for name in _PASSED_ON if headers.get(name)}
+    if len(kept.get(_PASSED_ON[2], "")) > _LARGEST_CAUSE:
+        del kept[_PASSED_ON[2]]
+    return {name: value.encode("utf-8", "surrogateescape").decode("latin-1") for name, value in kept.items()}
+
+
+def _on_the_wire(value: str) -> str:
+    """Return a header's value as aiohttp must get it: the tunnel has one character for each byte, aiohttp writes UTF-8."""
+    return value.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def _accepted() -> web.Response:
+    return web.Response(status=202, body=b'{"status":"OK"}\n', content_type="application/json")
+
+
+def _refused(status: int, kind: str, message: str) -> web.Response:
+    body = json.dumps({"errorMessage": message, "errorType": kind})
+    return web.Response(status=status, body=body.encode() + b"\n", content_type="application/json")
