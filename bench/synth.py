@@ -4,6 +4,7 @@ python -m bench.synth [--rounds N]
 """
 
 import argparse
+import math
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ from stagedoor.synth.program import SynthRequest
 from stagedoor.synth.synthesis import synthesize
 from stagedoor.synth.validation import Validation
 from stagedoor.synth.warm import WarmPool
+from stagedoor.synth.warm_keeper import KeptWarm, WarmKeeper
+from stagedoor.synth.warm_rooms import WarmRooms
 from stagedoor.target import Trust
 
 FILES = 5000
@@ -35,14 +38,18 @@ HOW = """
 settings in its source are changed, so that no side knows tree or template. `cdk synth` is a process of its own, and so
 is ours, which does what `stagedoor deploy` does before it asks AWS anything: the app's program in its sandbox and, with
 validation, the engine of the app's own aws-cdk-lib beside it, until the findings are known. The warm process, and the
-tree that was seen before, are measured inside of a process, as `stagedoor dev` has them; the larger tree has {files}
-files more.
+tree that was seen before, are measured inside of a process, as `stagedoor dev` has them; so is a worker's synth, by the
+worker's keeper, of a new copy of the app each time. The larger tree has {files} files more.
 """
 
 
 def measure(rounds: int) -> tuple[list[Result], str]:
     """Return the results, and how they came about in Markdown."""
-    with tempfile.TemporaryDirectory(prefix="stagedoor-bench-") as place, _warm(Path(place, "pool")) as pool:
+    with (
+        tempfile.TemporaryDirectory(prefix="stagedoor-bench-") as place,
+        _warm(Path(place, "pool")) as pool,
+        _Worker(Path(place, "worker")) as worker,
+    ):
         folder = Path(place)
         ours, warm, theirs = (copy_of_the_app(folder / name) for name in ("ours", "warm", "theirs"))
         cdk = cdk_cli(theirs, NO_ACCOUNT, folder / "home", python_for_the_cdk_cli())
@@ -52,13 +59,18 @@ def measure(rounds: int) -> tuple[list[Result], str]:
             def prepare(number: int) -> None:
                 _change(app, number)
                 _wait_for(pool)
+                worker.wait()
 
             return prepare
+
+        def fetched(number: int) -> None:
+            changed(worker.fetch(number))(number)
 
         sides = {
             "stagedoor, validated": Side(lambda: _alone(ours, "--validate"), changed(ours)),
             "stagedoor": Side(lambda: _alone(ours), changed(ours)),
             "stagedoor, warm": Side(lambda: _in_process(warm, folder, pool), changed(warm)),
+            "stagedoor, a worker's": Side(worker.synthesize, fetched),
             "cdk synth": Side(lambda: cdk(*out), changed(theirs)),
             "cdk synth, CDK_VALIDATION=false": Side(
                 lambda: cdk.at(theirs, CDK_VALIDATION="false")(*out), changed(theirs)
@@ -70,6 +82,9 @@ def measure(rounds: int) -> tuple[list[Result], str]:
         ratio("synth, validation included", seconds, "stagedoor, validated", "cdk synth", 0.35),
         ratio("synth, no validation", seconds, "stagedoor", "cdk synth, CDK_VALIDATION=false", 0.75),
         ratio("synth in a warm process", seconds, "stagedoor, warm", "cdk synth", 0.08),
+        ratio(
+            "synth in a worker's warm process, tree fetched anew", seconds, "stagedoor, a worker's", "cdk synth", 0.08
+        ),
         *seen,
     ]
     return results, HOW.format(files=FILES) + "\n" + spread(seconds)
@@ -116,6 +131,41 @@ def _wait_for(pool: WarmPool) -> None:
 def _in_process(app: Path, folder: Path, pool: WarmPool) -> None:
     output = Path(tempfile.mkdtemp(dir=folder)) / "cdk.out"
     synthesize(_request(app, output), LocalProcessExecutor(), silent, warm=pool)
+
+
+class _Worker:
+    """What a worker does for a synth, with a keeper of warm processes; each tree is a new one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rooms = WarmRooms(
+            folder / "warm", lambda check: LocalProcessExecutor(Limits(seconds=math.inf), check=check)
+        )
+        self._keeper = WarmKeeper(self._rooms)
+        self._run = folder
+
+    def __enter__(self) -> "_Worker":
+        return self
+
+    def __exit__(self, *_how: object) -> None:
+        self._keeper.close()
+
+    def fetch(self, number: int) -> Path:
+        """Return a new tree."""
+        self._run = self._folder / f"run-{number}-{time.time_ns()}"
+        return copy_of_the_app(self._run / "tree")
+
+    def wait(self) -> None:
+        """Wait until what gets ready is ready."""
+        until = time.monotonic() + _WARM_SECONDS
+        while any(process.alive and not process.ready for process in self._rooms.waiting) and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def synthesize(self) -> None:
+        """Synthesise the tree that was fetched last."""
+        with KeptWarm(self._keeper.door) as warm:
+            request = _request(self._run / "tree", self._run / "cdk.out")
+            synthesize(request, LocalProcessExecutor(), silent, warm=warm)
 
 
 def _seen(app: Path, folder: Path, files: int) -> Result:
