@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from stagedoor.assembly.bridged_functions import BridgedFunction
 from stagedoor.errors import Location
 
 Template = dict[str, Any]
@@ -130,7 +131,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A stage's own assembly and what could not be made safe in it (warnings; what would collide is an error)."""
+    """A stage's own assembly and what could not be made safe in it (warnings; what would collide is an error).
+
+    `functions` are the stage's, where it was asked to have bridges.
+    """
 
     assembly: Assembly
     findings: tuple[Finding, ...] = ()
+    functions: tuple[BridgedFunction, ...] = ()

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stagedoor.assembly.bridged_functions import BridgedFunction
+from stagedoor.assembly.bridging.bridged import bridge_asset, needs_archive, with_bridges
+from stagedoor.assembly.bridging.model import Bridges
 from stagedoor.assembly.cross_region import with_own_parameters
 from stagedoor.assembly.exports import export_keys, export_name, with_own_exports
 from stagedoor.assembly.expressions import Scope, Unresolved
@@ -42,12 +45,15 @@ class DuplicateStackName(UserError):
     id = "duplicate-stack-name"
 
 
-def rewrite_assembly(assembly: Assembly, identity: StageIdentity, target: Target, output: Path) -> Rewritten:
+def rewrite_assembly(
+    assembly: Assembly, identity: StageIdentity, target: Target, output: Path, bridges: Bridges | None = None
+) -> Rewritten:
     """Write the stage's own assembly into `output`, a directory that is empty or not there yet, and return it.
 
     The assembly must have been inspected. What is written is an assembly by itself, assets included, and follows from
-    the arguments alone. Raises `DuplicateStackName`, `StackNameTooLong` and, for a disposable stage,
-    `FixedPhysicalName`; nothing is written then.
+    the arguments alone. With `bridges` its functions are made live where they can be.
+    Raises `DuplicateStackName`, `StackNameTooLong` and, for a disposable stage, `FixedPhysicalName`; nothing is written
+    then.
     """
     original = {
         stack.id: load_tree(assembly.directory, stack, _beside(stack, target)).in_scope(
@@ -58,6 +64,9 @@ def rewrite_assembly(assembly: Assembly, identity: StageIdentity, target: Target
     generated = {} if identity.adopted else _generated(assembly, original, identity)
     rewriting = Rewriting(identity, _stack_names(assembly, identity), generated)
     trees = _rewritten(assembly, original, rewriting, target)
+    functions: tuple[BridgedFunction, ...] = ()
+    if bridges is not None:
+        trees, functions = with_bridges(trees, bridges)
     fixed = [found for stack in assembly.stacks for found in fixed_name_findings(stack, trees[stack.id], rewriting)]
     if identity.disposable:
         refuse_fixed_names(fixed, identity)
@@ -65,11 +74,11 @@ def rewrite_assembly(assembly: Assembly, identity: StageIdentity, target: Target
     output.mkdir(parents=True, exist_ok=True)
     if any(output.iterdir()):
         raise FileExistsError(f"{output} is not empty")
-    write = _Writing(assembly.directory, output.resolve(), identity, target)
+    write = _Writing(assembly.directory, output.resolve(), identity, target, bridges)
     stacks = tuple(write.stack(stack, trees[stack.id]) for stack in assembly.stacks)
     rewritten = Assembly(write.output, stacks, assembly.missing_context)
     write_manifests(rewritten)
-    return Rewritten(rewritten, (*fixed, *others))
+    return Rewritten(rewritten, (*fixed, *others), functions)
 
 
 def _beside(stack: Stack, target: Target) -> Target:
@@ -136,6 +145,7 @@ class _Writing:
     output: Path
     identity: StageIdentity
     target: Target
+    bridges: Bridges | None
 
     def stack(self, stack: Stack, tree: TemplateTree) -> Stack:
         """Write a stack's templates and assets and return the stack as it is then."""
@@ -158,8 +168,17 @@ class _Writing:
             assets=(
                 *(_in_target(asset, target, copy_asset(asset, self.source, self.output)) for asset in kept),
                 *(_in_target(asset, target, self._nested(asset, data)) for asset, data in nested.values()),
+                *self._bridge(tree, target),
             ),
         )
+
+    def _bridge(self, tree: TemplateTree, target: Target) -> tuple[FileAsset, ...]:
+        if self.bridges is None or not needs_archive(tree):
+            return ()
+        path = self.output / "assets" / "stagedoor-bridge.zip"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(self.bridges.archive)
+        return (bridge_asset(self.bridges, path, target),)
 
     def _nested(self, asset: FileAsset, data: bytes) -> Path:
         path = self.output / f"{asset.claimed_hash}.nested.template.json"
