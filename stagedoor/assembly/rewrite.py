@@ -66,7 +66,7 @@ def rewrite_assembly(
     trees = _rewritten(assembly, original, rewriting, target)
     functions: tuple[BridgedFunction, ...] = ()
     if bridges is not None:
-        trees, functions = with_bridges(trees, bridges)
+        trees, functions = with_bridges(assembly.stacks, trees, bridges)
     fixed = [found for stack in assembly.stacks for found in fixed_name_findings(stack, trees[stack.id], rewriting)]
     if identity.disposable:
         refuse_fixed_names(fixed, identity)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from stagedoor.assembly.bridging.network import CANNOT_TELL, cannot_tell
 from stagedoor.assembly.bridging.places import FUNCTION, Place, Places, Where
 from stagedoor.assembly.bridging.queues import HELD, Queues, queues_of, visibility, with_visibility
 from stagedoor.assembly.expressions import evaluate
-from stagedoor.assembly.model import FileAsset, Packaging, Template
+from stagedoor.assembly.model import FileAsset, Packaging, Stack, Template
 from stagedoor.assembly.target_names import assets_bucket
 from stagedoor.assembly.template import construct_paths_of, properties_of, resources, section, with_functions
 from stagedoor.assembly.template_tree import TemplateTree
@@ -46,7 +46,7 @@ def needs_archive(tree: TemplateTree) -> bool:
 
 
 def with_bridges(
-    trees: Mapping[str, TemplateTree], bridges: Bridges
+    stacks: Iterable[Stack], trees: Mapping[str, TemplateTree], bridges: Bridges
 ) -> tuple[dict[str, TemplateTree], tuple[BridgedFunction, ...]]:
     """Return a stage's templates with bridges, by the ids of their stacks, and all of the stage's functions.
 
@@ -54,8 +54,9 @@ def with_bridges(
     """
     places = Places(trees)
     queues, around = queues_of(places), Around(places)
+    paths = {stack.id: stack.construct_paths for stack in stacks}
     functions = {
-        place: _function(place, resource, around, queues, bridges)
+        place: _function(place, resource, paths[place.where[0]], around, queues, bridges)
         for place, resource in places.of_type(FUNCTION, MADE_BY_MACRO)
     }
     able = frozenset(place for place, function in functions.items() if function.live)
@@ -69,7 +70,12 @@ def with_bridges(
 
 
 def _function(
-    place: Place, resource: dict[str, Any], around: Around, queues: Queues, bridges: Bridges
+    place: Place,
+    resource: dict[str, Any],
+    paths: Mapping[str, str],
+    around: Around,
+    queues: Queues,
+    bridges: Bridges,
 ) -> BridgedFunction:
     properties, scope = properties_of(resource), around.places.scope(place.where)
     template = around.places.template(place.where)
@@ -81,7 +87,9 @@ def _function(
     return BridgedFunction(
         stack=place.where[0],
         logical_id=place.logical_id,
-        construct_path=construct_paths_of(template).get(place.logical_id, "/".join((*place.where, place.logical_id))),
+        construct_path={**paths, **construct_paths_of(template)}.get(
+            place.logical_id, "/".join((*place.where, place.logical_id))
+        ),
         runtime=runtime if isinstance(runtime, str) else "",
         handler=handler if isinstance(handler, str) else "",
         timeout_s=_seconds(variables_of(resource).get("STAGEDOOR_LIVE_TIMEOUT", _timeout(properties)), around, place),
