@@ -12,6 +12,8 @@ from service.app import MAX_BODY_BYTES, create_app
 from service.console.stream import event_stream
 from service.flask_threads import FlaskThreads
 from service.parts import make_parts
+from service.relay.relay import Relay
+from service.relay.routes import relay_routes, running
 from service.settings import Settings
 
 FLASK_THREADS = 8  # more of them do not answer faster: they wait for one interpreter (bench/results/webhooks.md)
@@ -21,9 +23,12 @@ def make_front_door(settings: Settings | None = None) -> ASGIApp:
     """Return the ASGI application of a web process."""
     parts = make_parts(settings or Settings())
     flask = create_app(parts=parts)
+    relay = Relay(parts)
     return Starlette(
         routes=[
+            *relay_routes(relay),
             event_stream(parts),
             Mount("/", FlaskThreads(flask, MAX_BODY_BYTES, FLASK_THREADS)),
-        ]
+        ],
+        lifespan=lambda _app: running(relay),
     )

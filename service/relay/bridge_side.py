@@ -1,0 +1,261 @@
+"""What bridges ask of the relay: plain ASGI, since each invocation comes this way."""
+
+import asyncio
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from service.access.tokens import FunctionToken, TokenInvalid
+from service.relay import rows
+from service.relay.attempts import (
+    BEAT_SECONDS,
+    Ask,
+    Attempt,
+    BridgeFrame,
+    Phase,
+    Told,
+    bridge_frame,
+    data_frames,
+    due,
+    json_frame,
+)
+from service.relay.effects import Refused, Wanted
+from service.relay.relay import Relay
+from service.relay.routing import chosen, named_developer
+from service.relay.sandboxes import MOST_BYTES
+from stagedoor.live.frames import CHUNK, LARGEST_BODY
+
+BODY_SECONDS = 30.0
+_LONGEST_ATTEMPT_ID = 128
+_START: dict[str, Any] = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/octet-stream"), (b"cache-control", b"no-store")],
+}
+_NAMES: dict[bytes, str] = {}
+
+
+class _Unacceptable(Exception):
+    """A call that is answered with a status alone."""
+
+    def __init__(self, status: int, reason: str, retry_after: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.retry_after = retry_after
+
+    def response(self) -> Response:
+        """Return the answer."""
+        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        return PlainTextResponse(str(self), self.status, headers)
+
+
+class Attempts:
+    """`POST /live/attempts/{attempt}`: carries an invocation, or goes on carrying it after a break."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with frames until the outcome is told, or with a status."""
+        relay = self._relay
+        try:
+            ask, event = await self._read(scope, receive)
+        except _Unacceptable as error:
+            await error.response()(scope, receive, send)
+            return
+        has_sandbox = relay.sandboxes.get(ask.stage_id, ask.function, ask.sandbox) is not None
+        answer, effects = relay.switchboard.ask(ask, event, has_sandbox, relay.now())
+        relay.perform(effects)
+        match answer:
+            case Refused(status, reason, retry_after):
+                await _Unacceptable(status, reason, retry_after).response()(scope, receive, send)
+            case Wanted(event=wants_event, sandbox=wants_sandbox):
+                frame = json_frame(BridgeFrame.WANTED, {"event": wants_event, "sandbox": wants_sandbox})
+                await send(_START)
+                await send({"type": "http.response.body", "body": frame})
+            case Attempt():
+                await self._follow(answer, receive, send)
+
+    async def _read(self, scope: Scope, receive: Receive) -> tuple[Ask, bytes | None]:
+        relay = self._relay
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        claims = function_claims(relay, headers.get(b"authorization", ""))
+        attempt = scope["path_params"]["attempt"]
+        size, length = _number(headers, b"stagedoor-size"), _number(headers, b"content-length")
+        if size > LARGEST_BODY or length > LARGEST_BODY:
+            raise _Unacceptable(413, "the event is too large")
+        if len(attempt) > _LONGEST_ATTEMPT_ID or length not in {0, size}:
+            raise _Unacceptable(400, "no such attempt, or not all of its event")
+        known = relay.switchboard.attempts.get((claims.stage_id, attempt))
+        if relay.draining and known is None:
+            raise _Unacceptable(503, "draining", 0)
+        event = await self._body(length, receive) if length or not size else None
+        lambda_headers = {
+            _canonical(name): value
+            for name, value in headers.items()
+            if name.startswith(b"lambda-runtime-") or name == b"content-type"
+        }
+        again, session = _number(headers, b"stagedoor-again"), headers.get(b"stagedoor-session", "")
+        ask = Ask(
+            stage_id=claims.stage_id,
+            function=claims.function,
+            attempt=attempt,
+            headers=lambda_headers,
+            size=size,
+            deadline=_number(headers, b"stagedoor-deadline-ms") / 1000,
+            limit=_number(headers, b"lambda-runtime-deadline-ms") / 1000,
+            sandbox=headers.get(b"stagedoor-sandbox", ""),
+            again=again,
+            session=session,
+            developer=named_developer(lambda_headers, event or b""),
+            open_sessions=await self._open_sessions(claims) if again and known is None and not session else frozenset(),
+        )
+        return ask, event
+
+    async def _open_sessions(self, claims: FunctionToken) -> frozenset[str]:
+        return await asyncio.to_thread(rows.open_sessions, self._relay.parts.sessions, claims.stage_id)
+
+    async def _body(self, length: int, receive: Receive) -> bytes:
+        """Read the body, once there is room for it. Raises `_Unacceptable`."""
+        room = length > CHUNK
+        if room and not self._relay.switchboard.reserve(length):
+            raise _Unacceptable(429, "too much is under way", 1)
+        parts: list[bytes] = []
+        received = 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Unacceptable(400, "the bridge hung up")
+                    part = message.get("body", b"")
+                    parts.append(part)
+                    received += len(part)
+                    if received > length:
+                        raise _Unacceptable(400, "more than was announced")
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            raise _Unacceptable(408, "the event took too long") from None
+        finally:
+            if room:
+                self._relay.switchboard.unreserve(length)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _follow(self, attempt: Attempt, receive: Receive, send: Send) -> None:
+        """Say what becomes of an attempt, until its outcome is told or the bridge is gone."""
+        relay, told = self._relay, Told()
+        changed = relay.called(attempt)
+        gone = asyncio.ensure_future(_until_gone(receive, changed))
+        try:
+            await send(_START)
+            while not gone.done():
+                changed.clear()
+                frames, over = due(attempt, told)
+                if over:
+                    await _send_last(attempt, frames, send)
+                    return
+                if frames:
+                    await send({"type": "http.response.body", "body": b"".join(frames), "more_body": True})
+                if attempt.phase is Phase.ROUTED and told.session == attempt.session:
+                    relay.perform(relay.switchboard.told(attempt, relay.now()))
+                try:
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        await changed.wait()
+                except TimeoutError:
+                    beat = bridge_frame(BridgeFrame.BEAT)
+                    await send({"type": "http.response.body", "body": beat, "more_body": True})
+        finally:
+            gone.cancel()
+            relay.hung_up(attempt, changed)
+
+
+async def _send_last(attempt: Attempt, frames: list[bytes], send: Send) -> None:
+    body = attempt.result.body if attempt.result is not None else b""
+    pieces = iter(data_frames(body))
+    first = next(pieces, b"")
+    last = b"".join(frames) + first
+    for piece in pieces:
+        await send({"type": "http.response.body", "body": last, "more_body": True})
+        last = piece
+    await send({"type": "http.response.body", "body": last})
+
+
+async def _until_gone(receive: Receive, changed: asyncio.Event) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    changed.set()
+
+
+def presence(relay: Relay) -> Any:
+    """Return the endpoint of `GET /live/presence`."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            claims = function_claims(relay, request.headers.get("authorization", ""))
+        except _Unacceptable as error:
+            return error.response()
+        live = chosen(relay.switchboard.of_stage(claims.stage_id), claims.function) is not None
+        return JSONResponse({"live": live and not relay.draining})
+
+    return answer
+
+
+def sandbox(relay: Relay) -> Any:
+    """Return the endpoint of `PUT /live/sandboxes/{sandbox}`."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            claims = function_claims(relay, request.headers.get("authorization", ""))
+            document = await _document(request)
+        except _Unacceptable as error:
+            return error.response()
+        relay.sandboxes.put(claims.stage_id, claims.function, request.path_params["sandbox"], document)
+        return Response(status_code=204)
+
+    return answer
+
+
+async def _document(request: Request) -> dict[str, Any]:
+    """Return the JSON object that was sent. Raises `_Unacceptable`."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise _Unacceptable(413, "too large")
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _Unacceptable(400, "not JSON") from None
+    if not isinstance(document, dict):
+        raise _Unacceptable(400, "not an object")
+    return document
+
+
+def function_claims(relay: Relay, authorization: str) -> FunctionToken:
+    """Return which function's bridge this is. Raises `_Unacceptable` with 401."""
+    scheme, _, token = authorization.partition(" ")
+    try:
+        return relay.tokens.verify(token if scheme.lower() == "bearer" else "", FunctionToken)
+    except TokenInvalid:
+        raise _Unacceptable(401, "the function token is no good") from None
+
+
+def _number(headers: dict[bytes, str], name: bytes) -> int:
+    text = headers.get(name, "0")
+    if not text.isdecimal() or len(text) > 16:
+        raise _Unacceptable(400, f"{name.decode()} is not a number")
+    return int(text)
+
+
+def _canonical(name: bytes) -> str:
+    """Return a header's name as Lambda writes it, which HTTP servers give in lower case."""
+    known = _NAMES.get(name)
+    if known is None:
+        known = name.decode("latin-1").title()
+        if len(_NAMES) < 100:
+            _NAMES[name] = known
+    return known

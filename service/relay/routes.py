@@ -1,0 +1,108 @@
+"""The relay's routes in the front door, and its life in it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from service.access.tokens import FUNCTION_SECONDS, FunctionToken
+from service.parts import Parts
+from service.relay import bridge_side
+from service.relay.agent_side import tunnel
+from service.relay.identity import Identities, IdentityRefused, IdentityUnknown, local_endpoint, proves
+from service.relay.registry import registered
+from service.relay.relay import Relay
+from service.relay.rows import stage_facts
+
+log = structlog.get_logger(__name__)
+_MOST_BYTES = 16 * 1024
+
+
+def relay_routes(relay: Relay) -> list[BaseRoute]:
+    """Return the routes under /live."""
+
+    async def connect(websocket: WebSocket) -> None:
+        await tunnel(relay, websocket)
+
+    return [
+        Route("/live/attempts/{attempt}", bridge_side.Attempts(relay), methods=["POST"]),
+        Route("/live/presence", bridge_side.presence(relay)),
+        Route("/live/sandboxes/{sandbox}", bridge_side.sandbox(relay), methods=["PUT"]),
+        Route("/live/token", _token(relay), methods=["POST"]),
+        WebSocketRoute("/live/tunnel", connect),
+    ]
+
+
+@asynccontextmanager
+async def running(relay: Relay) -> AsyncIterator[None]:
+    """Let the relay's clock run."""
+    clock = asyncio.create_task(relay.run())
+    try:
+        yield
+    finally:
+        clock.cancel()
+        with suppress(asyncio.CancelledError):
+            await clock
+
+
+def _token(relay: Relay) -> Any:
+    """Return the endpoint of `POST /live/token`."""
+    identities = Identities(urlsplit(relay.parts.settings.url).netloc)
+
+    async def answer(request: Request) -> Response:
+        said = await _said(request)
+        function, stage, url = said.get("function"), said.get("stage"), said.get("url")
+        if not isinstance(function, str) or not isinstance(url, str) or not str(stage).isdecimal():
+            return PlainTextResponse("function, stage and url are needed", 400)
+        try:
+            caller = await identities.caller(url)
+        except IdentityRefused as error:
+            log.warning("a bridge is refused", function=function, stage_id=stage, error=str(error))
+            return PlainTextResponse(str(error), 403)
+        except IdentityUnknown as error:
+            log.warning("a bridge's identity is not known", function=function, stage_id=stage, error=str(error))
+            return PlainTextResponse(str(error), 503, {"Retry-After": "1"})
+        found = await asyncio.to_thread(_registered, relay.parts, int(str(stage)), function)
+        if found is None:
+            return PlainTextResponse("this function is not registered for the stage", 404)
+        role, account = found
+        if not proves(caller, function, role, account, local=bool(local_endpoint())):
+            log.warning("a bridge is somebody else", function=function, stage_id=stage, caller=str(caller))
+            return PlainTextResponse("the URL was signed by somebody else", 403)
+        token = relay.tokens.mint(FunctionToken(int(str(stage)), function))
+        return JSONResponse({"token": token, "expires_in": FUNCTION_SECONDS})
+
+    return answer
+
+
+def _registered(parts: Parts, stage_id: int, function: str) -> tuple[str, str] | None:
+    """Return the role of a live function of the stage, and its account."""
+    facts = stage_facts(parts.sessions, stage_id)
+    if facts is None:
+        return None
+    with parts.sessions() as session:
+        for one in registered(session, stage_id):
+            if one.name == function and one.live:
+                return one.role, facts.account
+    return None
+
+
+async def _said(request: Request) -> dict[str, Any]:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _MOST_BYTES:
+            return {}
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

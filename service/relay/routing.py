@@ -1,0 +1,76 @@
+"""Who gets an invocation, when several developers are on one stage (docs/live.md, "Who gets it"). Pure."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from service.relay.sessions import Session
+
+HEADER = "x-stagedoor-developer"
+CUSTOM_KEY = "stagedoor-developer"
+_SPELLINGS = (b"x-stagedoor-developer", b"X-Stagedoor-Developer", b"X-STAGEDOOR-DEVELOPER")
+
+
+def chosen(sessions: Iterable[Session], function: str, developer: str = "") -> Session | None:
+    """Return the session that gets this function's invocation; None: the deployed code answers.
+
+    `sessions` are all of the stage; one that is cut counts until it is dead, as it may be back in a moment.
+    """
+    able = [session for session in sessions if session.serves(function)]
+    if developer:
+        return _best(session for session in able if session.is_of(developer))
+    claims = [session for session in able if session.functions is not None]
+    if claims:
+        return _best(_all_of(claims, max(claims, key=_came)))
+    if any(session.personal for session in able):
+        return _best(session for session in able if session.owner and session.is_of(session.owner))
+    return _best(_all_of(able, min(able, key=_came))) if able else None
+
+
+def _came(session: Session) -> tuple[float, str]:
+    return session.opened_at, session.id
+
+
+def _all_of(sessions: list[Session], session: Session) -> list[Session]:
+    return [other for other in sessions if other.developer == session.developer]
+
+
+def _best(sessions: Iterable[Session]) -> Session | None:
+    """Return, of one developer's sessions, one that is connected, and the newest: the others are being left."""
+    return max(sessions, key=lambda session: (session.cut_at is None, _came(session)), default=None)
+
+
+def named_developer(headers: Mapping[str, str], event: bytes) -> str:
+    """Return the developer whom an invocation names: in an HTTP event's header, or in the client context; else ""."""
+    if context := headers.get("Lambda-Runtime-Client-Context"):
+        custom = _document(_decoded(context)).get("custom")
+        if isinstance(custom, dict) and isinstance(name := custom.get(CUSTOM_KEY), str):
+            return name
+    # Six megabytes are searched in a millisecond, and read as JSON in fifty.
+    if not any(spelling in event for spelling in _SPELLINGS):
+        return ""
+    sent = _document(event).get("headers")
+    if not isinstance(sent, dict):
+        return ""
+    values = [value for name, value in sent.items() if name.lower() == HEADER and isinstance(value, str)]
+    return values[0].strip() if values else ""
+
+
+def _decoded(context: str) -> bytes:
+    """Return the client context, which Lambda hands over as JSON and callers send as base64."""
+    if context.lstrip().startswith("{"):
+        return context.encode()
+    try:
+        return base64.b64decode(context, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _document(data: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
