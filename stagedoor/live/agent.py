@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from stagedoor import __version__
@@ -14,9 +14,11 @@ from stagedoor.live.frames import Frame, FrameInvalid, FrameType, credit_frame, 
 from stagedoor.live.functions import Commands, Invocation, LiveFunction, Outcome, Sandbox
 from stagedoor.live.lambda_errors import FunctionError
 from stagedoor.live.tunnel import Connection, Tokens, Tunnel
+from stagedoor.live.workers.outcome import own_error
 from stagedoor.live.workers.pool import WorkerPool
 
 _TIDY_SECONDS = 10.0
+_FORGOTTEN = FunctionError("Stagedoor.ResultForgotten", "It ran before, and its result is no longer kept.")
 
 
 class Agent:
@@ -42,7 +44,7 @@ class Agent:
         self._only = None if only is None else sorted(only)
         self._concurrency = concurrency
         self._custody = Custody()
-        self._pool = WorkerPool(functions, commands, concurrency, on_event)
+        self._pool = WorkerPool(functions, commands, concurrency, on_event, debug=self.debug)
         self._tunnel = Tunnel(server, tokens, self, on_event)
         self._arriving: dict[tuple[Connection, int], tuple[dict[str, Any], Arriving]] = {}
         self._bound: dict[str, tuple[Connection, int]] = {}
@@ -60,9 +62,13 @@ class Agent:
                 running.cancel()
             await self._pool.close()
 
-    async def reload(self, functions: Iterable[str] | None = None) -> None:
-        """Have what comes from now on answered by code that is loaded anew; every function's if None."""
-        await self._pool.reload(None if functions is None else frozenset(functions))
+    async def reload(self, functions: Iterable[str] | None = None, after: Awaitable[None] | None = None) -> None:
+        """Have what comes from now on answered by code that is loaded anew; every function's if None.
+
+        New workers load it once `after` is done, such as a build, and invocations wait for them. What is running
+        finishes on the old code. Returns at once.
+        """
+        self._pool.reload(None if functions is None else frozenset(functions), after)
 
     def hello(self) -> Mapping[str, Any]:
         """Return what a connection begins with."""
@@ -123,7 +129,7 @@ class Agent:
         if offer is Offer.DONE:
             self._answer(attempt)
         elif offer is Offer.FORGOTTEN:
-            self._send_result(attempt, _own_error("Stagedoor.ResultForgotten", "It ran, and its result was given up."))
+            self._send_result(attempt, own_error(_FORGOTTEN))
 
     def _arrived(self, place: tuple[Connection, int], piece: bytes) -> None:
         connection, stream = place
@@ -160,9 +166,9 @@ class Agent:
         try:
             outcome = await self._pool.run(invocation)
         except UserError as error:
-            outcome = _own_error("Stagedoor.WorkerFailed", f"{error} {error.detail}".strip())
+            outcome = own_error(FunctionError("Stagedoor.WorkerFailed", f"{error} {error.detail}".strip()))
         except OSError as error:
-            outcome = _own_error("Stagedoor.WorkerFailed", f"The worker could not be started: {error}")
+            outcome = own_error(FunctionError("Stagedoor.WorkerFailed", f"No worker could be started: {error}"))
         finally:
             self._running.pop(invocation.attempt, None)
         self._custody.done(invocation.attempt, outcome)
@@ -212,9 +218,3 @@ def _about(kind: FrameType, stream: int, document: Mapping[str, Any]) -> Frame:
 def _sandbox(said: Mapping[str, Any]) -> Sandbox:
     environment = {str(name): str(value) for name, value in (said.get("environment") or {}).items()}
     return Sandbox(str(said["sandbox"]), str(said["function"]), environment, said.get("credentials") or {})
-
-
-def _own_error(kind: str, message: str) -> Outcome:
-    now = int(time.time() * 1000)
-    headers = {"Content-Type": "application/json", "Lambda-Runtime-Function-Error-Type": kind}
-    return Outcome("error", FunctionError(kind, message).body(), headers, now, now)

@@ -73,7 +73,7 @@ class Outbox:
 
 @dataclass(slots=True)
 class Arriving:
-    """A body that comes in, after the head that said its size. Raises `FrameInvalid` where the sender breaks the rules."""
+    """A body that comes in, after the head that said its size. Raises `FrameInvalid` where that was not so."""
 
     size: int
     received: bytearray = field(default_factory=bytearray)

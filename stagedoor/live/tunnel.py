@@ -1,4 +1,4 @@
-"""The agent's side of the tunnel: one WebSocket to the relay, made again when it breaks, handed over when the relay drains.
+"""The agent's side of the tunnel: one WebSocket, made again when it breaks, handed over when the relay drains.
 
 What is said on it is docs/live.md's ("Relay ↔ agent"). What an invocation means is decided in `agent.py`.
 """

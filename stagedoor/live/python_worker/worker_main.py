@@ -1,69 +1,78 @@
-"""A Python worker's program: get ready for a function as Lambda's own bootstrap does, then run awslambdaric.
+"""A Python worker's program: gets ready for a function as Lambda's own bootstrap does, then runs awslambdaric.
 
-Started as `python -S? worker_main.py`, in the function's folder, with the function's environment. Nothing here may load
-what the function would not find loaded in Lambda, as far as that can be. Runs on Python 3.9 to 3.14.
+It is started in the function's folder with the function's environment, and speaks with the agent as `WorkerCommand` in
+`functions.py` has it. It loads little, so that the function finds little loaded.
+Standard library only; Python 3.9 to 3.14.
 """
 
+from __future__ import annotations
+
+import json
 import os
 import sys
 
 _SETTINGS = "STAGEDOOR_WORKER"
-"""JSON of `Settings` in `command.py`: folders to search, in order, before and after the interpreter's own."""
+"""JSON: the folders to search `first` and `last`, before and after the interpreter's own."""
+
+_AWS_SDK = {"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3"}
+"""Libraries that are slow to load and the same whenever they are loaded, as the standard library is."""
 
 
 def main() -> None:
-    """Wait for `go`, load the function's code, run its invocations until the process is ended."""
-    import json
-
+    """Wait to be told to go, load the function's code, run its invocations until the process is ended."""
     settings = json.loads(os.environ.pop(_SETTINGS))
-    told = _line()
-    ordered = json.loads(told)
+    order = json.loads(_line())
     sys.path[:1] = settings["first"]
     sys.path += settings["last"]
-    _log_with_levels()
-    from awslambdaric import __main__ as client
+    # awslambdaric's log entries go, with their levels, into the pipe that takes what is printed.
+    os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))
+    from awslambdaric import __main__ as runtime  # type: ignore[import-not-found, unused-ignore]
 
+    _load(order["preload"])
+    reports = _Reports(order["reports"])
     if _line() != "go":
         return
     _end_with_the_agent()
-    reports = _Reports(ordered["reports"])
-    reports.watch()
-    handler = os.environ["_HANDLER"]
-    sys.argv = [sys.argv[0], handler]
+    reports.begin()
+    sys.argv = [sys.argv[0], os.environ["_HANDLER"]]
     try:
-        client.main(sys.argv)
+        runtime.main(sys.argv)
     finally:
         reports.send()
 
 
 def _line() -> str:
-    """Return the agent's next line; byte by byte, as it is said once and nothing must be read too far."""
+    """Return the agent's next line, and read no further; without an agent, end."""
     line = bytearray()
-    while True:
-        byte = os.read(0, 1)
+    while (byte := os.read(0, 1)) != b"\n":
         if not byte:
             os._exit(0)
-        if byte == b"\n":
-            return line.decode()
         line += byte
+    return line.decode()
 
 
-def _log_with_levels() -> None:
-    """Let awslambdaric log in Lambda's frames, into the same pipe as what is printed."""
-    os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))
+def _load(modules: list[str]) -> None:
+    """Load libraries that the function will ask for, while there is time; one that is gone is none of ours."""
+    from contextlib import suppress
+    from importlib import import_module
+
+    for name in modules:
+        with suppress(Exception):
+            import_module(name)
 
 
 def _end_with_the_agent() -> None:
     """Be killed when the agent is gone: it holds the other end of this process's input, and says nothing more there.
 
-    The kernel sends the signal; a thread that waits would be seen by the function's code.
+    The kernel sends the signal (fcntl(2), F_SETSIG); a thread that waits for it would be seen by the function's code.
     """
     import fcntl
     import signal
 
     held = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
     if sys.platform == "linux":
-        fcntl.fcntl(held, 10, signal.SIGKILL)  # F_SETSIG of fcntl(2), which the module does not name
+        set_signal = 10  # F_SETSIG, which the module does not name before Python 3.12
+        fcntl.fcntl(held, set_signal, signal.SIGKILL)
     else:
         signal.signal(signal.SIGIO, lambda *_: os._exit(1))
     fcntl.fcntl(held, fcntl.F_SETOWN, -os.getpgrp())
@@ -78,38 +87,42 @@ class _Reports:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._seen = 0
-        self._told = set()  # type: ignore[var-annotated]
+        self._known: set[str] = set()
         os.set_inheritable(descriptor, False)
 
-    def watch(self) -> None:
-        """Look after the function was loaded and after each invocation."""
+    def begin(self) -> None:
+        """Leave out what is loaded already, and look when the function was loaded and after each invocation."""
         from awslambdaric import lambda_runtime_client
 
-        native = lambda_runtime_client.runtime_client
-        ask = native.next
+        client = lambda_runtime_client.runtime_client
+        ask = client.next
 
-        def ask_and_tell():  # type: ignore[no-untyped-def]
+        def tell_and_ask() -> object:
             self.send()
             return ask()
 
-        native.next = ask_and_tell
+        client.next = tell_and_ask
 
     def send(self) -> None:
         """Tell of what is new."""
-        if len(sys.modules) == self._seen:
+        if len(sys.modules) == len(self._known):
             return
-        self._seen = len(sys.modules)
-        files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
-        new = {file for file in files if isinstance(file, str)} - self._told
-        if new:
-            import json
+        new = {name: module for name, module in list(sys.modules.items()) if name not in self._known}
+        self._known.update(new)
+        files = {name: getattr(module, "__file__", None) for name, module in new.items()}
+        report = {
+            "files": sorted({file for file in files.values() if isinstance(file, str)}),
+            "libraries": [name for name, file in files.items() if _is_library(name, file)],
+        }
+        os.write(self._descriptor, json.dumps(report).encode() + b"\n")
 
-            self._told |= new
-            try:
-                os.write(self._descriptor, json.dumps({"files": sorted(new)}).encode() + b"\n")
-            except OSError:
-                pass
+
+def _is_library(name: str, file: object) -> bool:
+    """Whether a module is as good loaded before the function's code as by it."""
+    if not isinstance(file, str) or name == "__main__" or file.startswith(os.getcwd() + os.sep):
+        return False
+    standard = file.startswith(os.path.dirname(os.__file__) + os.sep) and "-packages" not in file
+    return standard or name.partition(".")[0] in _AWS_SDK
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A worker's environment: the sandbox's as far as it is the function's, and this machine's as far as that is the person's.
+"""A worker's environment: the function's is from its sandbox in AWS, the person's from this machine. Pure.
 
-Source of what Lambda sets: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
+What Lambda sets: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime
 """
 
 import os
@@ -10,21 +10,21 @@ from pathlib import PurePosixPath
 from stagedoor.live.functions import LiveFunction, Sandbox
 
 _OF_THE_MACHINE = (
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG", "LANGUAGE", "TERM",
-    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SYSTEMROOT",
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "LANG", "LANGUAGE", "TERM", "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 )  # fmt: skip
-"""What of this machine's environment a program needs to run here; the sandbox's own values are of no use here."""
+"""What a program needs of this machine to run here; the sandbox's own values are of no use here."""
 
 _NOT_HERE = {
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_EXEC_WRAPPER", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_MAX_CONCURRENCY",
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION", "AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_EXEC_WRAPPER",
+    "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_MAX_CONCURRENCY",
     "AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_PORT", "_LAMBDA_TELEMETRY_LOG_FD",
     "_X_AMZN_TRACE_ID", "LAMBDA_RUNTIME_DIR", "LD_PRELOAD", "NODE_PATH", "PWD", "OLDPWD", "SHLVL", "_",
 }  # fmt: skip
-"""What of the sandbox's would be wrong here: the credentials are served, the daemons and folders are not on this machine.
-
-SnapStart's kind of initialization is left out as well: the worker is not taken from a snapshot.
+"""What of the sandbox's would be wrong here: the credentials are served, the daemons and folders are not on this
+machine, and the worker is not taken from a snapshot (SnapStart's kind of initialization).
 """
 
 _OF_THE_BRIDGE = "STAGEDOOR_LIVE_"
@@ -39,7 +39,7 @@ _NO_FILES = {"AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_CONFIG_FILE": os.de
 def worker_environment(
     function: LiveFunction, sandbox: Sandbox, machine: Mapping[str, str], credentials: tuple[str, str] | None
 ) -> dict[str, str]:
-    """Return what a worker's process gets; `credentials` are the address they are served at and the token to ask with."""
+    """Return what a worker's process gets; `credentials` are where they are served, and the token to ask with."""
     environment = {name: machine[name] for name in _OF_THE_MACHINE if name in machine}
     environment |= {name: value for name, value in machine.items() if name.startswith("LC_")}
     for name, value in sandbox.environment.items():

@@ -1,8 +1,8 @@
 """What a worker prints and logs, taken apart into lines and entries. Pure.
 
-One pipe carries both, so that their order is kept: text as it is printed, and between it entries of the logging library in
-the frames that Lambda's runtimes write to `_LAMBDA_TELEMETRY_LOG_FD`: four bytes of kind, four of length, eight of time,
-the text. Source: `FramedTelemetryLogSink` in awslambdaric's `bootstrap.py`.
+One pipe carries both, so that their order is kept: text as it is printed, and between it entries of the logging library
+in the frames that Lambda's runtimes write to `_LAMBDA_TELEMETRY_LOG_FD`: four bytes of kind, four of length, eight of
+time, the text. Source: `FramedTelemetryLogSink` in awslambdaric's `bootstrap.py`.
 """
 
 import re

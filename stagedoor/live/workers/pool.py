@@ -3,30 +3,20 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Collection, Mapping
 
 from stagedoor.live.agent_events import InvocationFinished, InvocationStarted, OnEvent
 from stagedoor.live.functions import Commands, Invocation, LiveFunction, Outcome, Sandbox
-from stagedoor.live.workers.environment import sort_of
+from stagedoor.live.workers.function_workers import FunctionWorkers
 from stagedoor.live.workers.outcome import error_of
-from stagedoor.live.workers.worker import NotStarted, Worker
+from stagedoor.live.workers.worker import NotStarted
 
-
-@dataclass(slots=True)
-class _Function:
-    """One function's workers, and the sandboxes that AWS has of it. `generation` goes up with each reload."""
-
-    function: LiveFunction
-    generation: int = 0
-    sandboxes: dict[str, Sandbox] = field(default_factory=dict)
-    newest: Sandbox | None = None
-    idle: list[Worker] = field(default_factory=list)
-    generation_of: dict[Worker, int] = field(default_factory=dict)
+_SPARES = 4
+"""How many functions have a spare: those that were invoked last."""
 
 
 class WorkerPool:
-    """All workers of an agent; at most `concurrency` at once, whatever functions they are of."""
+    """All workers of an agent; at most `concurrency` at work or warm, whatever functions they are of."""
 
     def __init__(
         self,
@@ -34,118 +24,90 @@ class WorkerPool:
         commands: Commands,
         concurrency: int,
         on_event: OnEvent,
-        machine: Mapping[str, str] | None = None,
+        *,
+        debug: Collection[str] = (),
+        machine: Mapping[str, str] = os.environ,
     ) -> None:
-        self._functions = {name: _Function(function) for name, function in functions.items()}
-        self._commands = commands
-        self._machine = os.environ if machine is None else machine
+        self._functions = {
+            name: FunctionWorkers(function, commands, machine, on_event, single=name in debug)
+            for name, function in functions.items()
+        }
         self._on_event = on_event
-        self._free = asyncio.Semaphore(concurrency)
         self._concurrency = concurrency
-        self._alive: set[Worker] = set()
+        self._free = asyncio.Semaphore(concurrency)
+        self._invoked: dict[str, None] = {}
 
     def serves(self, function: str) -> bool:
         """Whether a function's code is here."""
         return function in self._functions
 
     def has_sandbox(self, sandbox: Sandbox) -> None:
-        """Take what AWS's side says of a sandbox; its credentials are the function's newest."""
-        of = self._functions.get(sandbox.function)
-        if of is not None:
-            of.sandboxes[sandbox.id] = of.newest = sandbox
+        """Take what AWS's side says of a sandbox."""
+        if of := self._functions.get(sandbox.function):
+            of.has_sandbox(sandbox)
 
     async def run(self, invocation: Invocation) -> Outcome:
-        """Run an invocation on a worker that it has to itself, and return what became of it."""
+        """Run an invocation on a worker that it has to itself, and return what became of it.
+
+        Cancelled before a worker has taken it, it is never run. Raises `UserError` and `OSError` where no worker can
+        be started.
+        """
         of = self._functions[invocation.function]
-        async with self._free:
+        async with of.turn, self._free:
             while True:
-                worker = await self._worker(of, of.sandboxes.get(invocation.sandbox, of.newest))
+                self._make_room(of)
+                worker = await of.take(invocation.sandbox)
                 try:
                     outcome = await worker.invoke(invocation, self._begun)
                 except NotStarted:
                     continue
                 finally:
-                    self._give_back(of, worker)
-                self._finished(invocation, outcome)
-                return outcome
+                    of.give_back(worker)
+                break
+        self._keep_spares(invocation.function)
+        self._finished(invocation, outcome)
+        return outcome
 
-    async def reload(self, functions: frozenset[str] | None = None) -> None:
-        """Let no invocation that comes from now on be run by code that was loaded before; all functions if None.
-
-        A worker that is at work finishes what it has.
-        """
+    def reload(self, functions: Collection[str] | None, after: Awaitable[None] | None) -> None:
+        """Have what comes from now on answered by code that is loaded once `after` is done; all functions if None."""
+        whole = None if after is None else asyncio.ensure_future(after)
         for name, of in self._functions.items():
             if functions is None or name in functions:
-                of.generation += 1
-                for worker in list(of.idle):
-                    self._end(of, worker, "reloaded")
+                of.reload(None if whole is None else asyncio.shield(whole))
 
     async def close(self) -> None:
         """End every worker, whatever it is doing."""
-        await asyncio.gather(*(worker.end("stopped") for worker in list(self._alive)))
+        await asyncio.gather(*(of.close() for of in self._functions.values()))
 
-    async def _worker(self, of: _Function, sandbox: Sandbox | None) -> Worker:
-        sort = sort_of(sandbox)
-        fitting = [worker for worker in of.idle if worker.usable and sort_of(worker.sandbox) == sort]
-        same = [worker for worker in fitting if worker.sandbox and sandbox and worker.sandbox.id == sandbox.id]
-        for worker in (same or fitting)[-1:]:
-            of.idle.remove(worker)
-            return worker
-        self._make_room()
-        return await self._started(of, sandbox)
+    def _make_room(self, wanted: FunctionWorkers) -> None:
+        """End what is idle while the machine is full, other functions' workers first."""
+        others = [of for of in self._functions.values() if of is not wanted]
+        while sum(len(of.alive) for of in self._functions.values()) >= self._concurrency and not wanted.idle:
+            if not any(of.end_one() for of in others):
+                return
 
-    async def _started(self, of: _Function, sandbox: Sandbox | None) -> Worker:
-        worker = Worker(of.function, sandbox, lambda: of.newest.credentials if of.newest else {}, self._on_event)
-        of.generation_of[worker] = of.generation
-        self._alive.add(worker)
-        await worker.start(await self._commands(of.function), self._machine)
-        worker.go()
-        return worker
-
-    def _make_room(self) -> None:
-        """End idle workers until there is room for one more."""
-        for of in self._functions.values():
-            while of.idle and len(self._alive) >= self._concurrency:
-                self._end(of, of.idle[0], "idle")
-
-    def _give_back(self, of: _Function, worker: Worker) -> None:
-        if not worker.usable:
-            self._forget(of, worker)
-        elif of.generation_of[worker] != of.generation:
-            self._end(of, worker, "reloaded")
-        else:
-            of.idle.append(worker)
-
-    def _end(self, of: _Function, worker: Worker, why: str) -> None:
-        self._forget(of, worker)
-        ending = asyncio.create_task(worker.end(why))
-        _ENDING.add(ending)
-        ending.add_done_callback(_ENDING.discard)
-
-    def _forget(self, of: _Function, worker: Worker) -> None:
-        self._alive.discard(worker)
-        of.generation_of.pop(worker, None)
-        if worker in of.idle:
-            of.idle.remove(worker)
+    def _keep_spares(self, function: str) -> None:
+        self._invoked.pop(function, None)
+        self._invoked[function] = None
+        for older in list(self._invoked)[:-_SPARES]:
+            del self._invoked[older]
+            self._functions[older].drop_spare()
+        self._functions[function].keep_spare()
 
     def _begun(self, invocation: Invocation) -> None:
         waited = max(0, int(time.time() * 1000) - invocation.received_ms)
-        self._on_event(
-            InvocationStarted(invocation.attempt, invocation.function, invocation.request_id, invocation.event, waited)
+        event = InvocationStarted(
+            invocation.attempt, invocation.function, invocation.request_id, invocation.event, waited
         )
+        self._on_event(event)
 
     def _finished(self, invocation: Invocation, outcome: Outcome) -> None:
-        self._on_event(
-            InvocationFinished(
-                invocation.attempt,
-                invocation.function,
-                invocation.request_id,
-                outcome.ended_ms - outcome.started_ms,
-                len(outcome.body),
-                error_of(outcome),
-            )
+        event = InvocationFinished(
+            invocation.attempt,
+            invocation.function,
+            invocation.request_id,
+            outcome.ended_ms - outcome.started_ms,
+            len(outcome.body),
+            error_of(outcome),
         )
-
-
-_ENDING: set[asyncio.Task[None]] = set()
-"""Workers that are being ended; asyncio itself holds its tasks only weakly."""
+        self._on_event(event)

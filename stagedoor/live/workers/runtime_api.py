@@ -1,8 +1,8 @@
 """The Runtime API of one worker: what its runtime client finds at `AWS_LAMBDA_RUNTIME_API`, on a port of its own.
 
 It answers as Lambda does: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html, and where that is silent as
-AWS's own emulator (github.com/aws/aws-lambda-runtime-interface-emulator, `internal/lambda/rapi`). It listens on loopback
-only, and answers nobody who came by another name or from a web page.
+AWS's own emulator (github.com/aws/aws-lambda-runtime-interface-emulator, `internal/lambda/rapi`). It listens on
+loopback only, and answers nobody who came by another name or from a web page.
 """
 
 import asyncio
@@ -10,23 +10,29 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from aiohttp import web
 
 from stagedoor.live.functions import Invocation, Outcome
-from stagedoor.live.lambda_errors import LARGEST_RESPONSE, too_large
+from stagedoor.live.lambda_errors import LARGEST_RESPONSE, FunctionError, too_large
+from stagedoor.live.workers.outcome import ERROR_TYPE, own_error
 
 _BASE = "/2018-06-01/runtime"
 _LARGEST_HEADER = 1024 * 1024 + 1024
 """awslambdaric sends what X-Ray is told of an error in a header of up to 1 MiB."""
 
-_PASSED_ON = ("Content-Type", "Lambda-Runtime-Function-Error-Type", "Lambda-Runtime-Function-XRay-Error-Cause")
+_CAUSE = "Lambda-Runtime-Function-XRay-Error-Cause"
+_PASSED_ON = ("Content-Type", ERROR_TYPE, _CAUSE)
 _LARGEST_CAUSE = 32 * 1024
 """Bytes of X-Ray's document that go on; a segment has 64 KB at most, and the emulator cuts it down as well."""
 
 _CREDENTIALS_LAST = timedelta(minutes=20)
 """What SDKs are told where nobody knows how long they last: botocore asks again when 15 minutes are left."""
+
+_STREAMED = FunctionError("Runtime.InvalidResponseModeHeader", "Streamed responses do not go through the tunnel.")
 
 
 class RuntimeApi:
@@ -92,26 +98,20 @@ class RuntimeApi:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Host") != self.address or "Origin" in request.headers:
             return web.Response(status=403)
-        path = request.path
-        if request.method == "GET":
-            if path == f"{_BASE}/invocation/next":
+        match request.method, request.path.removeprefix(_BASE).split("/")[1:]:
+            case "GET", ["invocation", "next"]:
                 return await self._next(request)
-            if path == "/credentials":
+            case "POST", ["invocation", request_id, "response" | "error" as what]:
+                return await self._result(request, request_id, what)
+            case "POST", ["init", "error"]:
+                return await self._init_failed(request)
+            case "GET", ["credentials"]:
                 return self._give_credentials(request)
-            if path == f"{_BASE}/restore/next":
-                return web.Response()
-        elif request.method == "POST":
-            if path.startswith(f"{_BASE}/invocation/"):
-                return await self._result(request)
-            if path in (f"{_BASE}/init/error", f"{_BASE}/restore/error"):
-                return await self._init_error(request)
         return web.Response(status=404, text="404 page not found\n")
 
     async def _next(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self.outcome is not None and not self.outcome.done() and self._current is not None:
-            return _refused(
-                403, "InvalidStateTransition", "State transition from RuntimeRunning to RuntimeReady failed"
-            )
+        if self.has_started and self.outcome is not None and not self.outcome.done():
+            return _refused(403, "InvalidStateTransition", "State transition from Running to Ready failed")
         if not self.ready.done():
             self.ready.set_result(None)
         while (given := self._given) is None:
@@ -124,43 +124,28 @@ class RuntimeApi:
         self._started_ms = int(time.time() * 1000)
         return web.Response(body=given.event, headers=_next_headers(given))
 
-    async def _result(self, request: web.BaseRequest) -> web.StreamResponse:
-        _, _, rest = request.path.partition("/invocation/")
-        request_id, _, what = rest.partition("/")
-        if what not in ("response", "error"):
-            return web.Response(status=404, text="404 page not found\n")
+    async def _result(self, request: web.BaseRequest, request_id: str, what: str) -> web.StreamResponse:
         body = await _body(request)
-        current, outcome = self._current, self.outcome
-        if current is None or outcome is None or outcome.done() or request_id != current.request_id:
+        outcome = self.outcome
+        if self._current is None or outcome is None or outcome.done() or request_id != self._current.request_id:
             return _refused(400, "InvalidRequestID", "Invalid request ID")
         if body is None:
-            error = too_large()
-            self._finish(outcome, "error", error.body(), {"Lambda-Runtime-Function-Error-Type": error.type})
+            outcome.set_result(replace(own_error(too_large()), started_ms=self._started_ms))
             message = f"Exceeded maximum allowed payload size ({LARGEST_RESPONSE} bytes)."
             return _refused(413, "RequestEntityTooLarge", message)
         if request.headers.get("Lambda-Runtime-Function-Response-Mode"):
-            document = b'{"errorType":"Runtime.InvalidResponseModeHeader","errorMessage":""}'
-            headers = {"Lambda-Runtime-Function-Error-Type": "Runtime.InvalidResponseModeHeader"}
-            self._finish(outcome, "error", document, headers)
+            outcome.set_result(replace(own_error(_STREAMED), started_ms=self._started_ms))
             return _refused(400, "InvalidFunctionResponseMode", "Invalid function response mode")
-        self._finish(outcome, "response" if what == "response" else "error", body, _result_headers(request.headers))
+        kind: Literal["response", "error"] = "response" if what == "response" else "error"
+        headers = _result_headers(request.headers)
+        outcome.set_result(Outcome(kind, body, headers, self._started_ms, int(time.time() * 1000)))
         return _accepted()
 
-    async def _init_error(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _init_failed(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.ready.done():
-            return _refused(
-                403, "InvalidStateTransition", "State transition from RuntimeReady to RuntimeInitError failed"
-            )
-        body = await _body(request)
-        self.init_error = Outcome("error", body or b"", _result_headers(request.headers))
+            return _refused(403, "InvalidStateTransition", "State transition from Ready to InitError failed")
+        self.init_error = Outcome("error", await _body(request) or b"", _result_headers(request.headers))
         return _accepted()
-
-    def _finish(self, outcome: asyncio.Future[Outcome], kind: str, body: bytes, headers: Mapping[str, str]) -> None:
-        now = int(time.time() * 1000)
-        what = "response" if kind == "response" else "error"
-        outcome.set_result(
-            Outcome(what, body, {"Content-Type": "application/json"} | dict(headers), self._started_ms, now)
-        )
 
     def _give_credentials(self, request: web.BaseRequest) -> web.Response:
         if not secrets.compare_digest(request.headers.get("Authorization", ""), self._token):
@@ -190,14 +175,14 @@ def _next_headers(invocation: Invocation) -> dict[str, str]:
 
 
 def _result_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    kept = {name: headers[name] for name in _PASSED_ON if headers.get(name)}
-    if len(kept.get(_PASSED_ON[2], "")) > _LARGEST_CAUSE:
-        del kept[_PASSED_ON[2]]
+    kept = {"Content-Type": "application/json"} | {name: headers[name] for name in _PASSED_ON if headers.get(name)}
+    if len(kept.get(_CAUSE, "")) > _LARGEST_CAUSE:
+        del kept[_CAUSE]
     return {name: value.encode("utf-8", "surrogateescape").decode("latin-1") for name, value in kept.items()}
 
 
 def _on_the_wire(value: str) -> str:
-    """Return a header's value as aiohttp must get it: the tunnel has one character for each byte, aiohttp writes UTF-8."""
+    """Return a header's value as aiohttp takes it, which writes UTF-8; in the tunnel a character is a byte."""
     return value.encode("latin-1", "replace").decode("utf-8", "replace")
 
 

@@ -68,7 +68,7 @@ class ScriptedRelay:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
-        self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"  # type: ignore[union-attr]
+        self.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -135,7 +135,7 @@ class ScriptedRelay:
         """Break the connection without a word."""
         assert self.wire
         self.connected.clear()
-        transport = self.wire.socket._req.transport  # type: ignore[union-attr]
+        transport = self.wire.socket._req.transport
         if transport:
             transport.abort()
 

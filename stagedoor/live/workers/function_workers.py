@@ -1,0 +1,165 @@
+"""The workers of one function: idle ones, one that waits to be the next, and what a reload does to them."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Mapping
+
+from stagedoor.errors import UserError
+from stagedoor.live.agent_events import OnEvent
+from stagedoor.live.functions import Commands, LiveFunction, Sandbox
+from stagedoor.live.workers.environment import sort_of
+from stagedoor.live.workers.worker import Worker
+
+_SANDBOXES = 1000
+"""How many sandboxes of a function are remembered: AWS has one for each concurrent invocation."""
+
+
+class FunctionWorkers:
+    """Workers of one function. `single` where a debugger listens on one port: then there is one at a time.
+
+    A *spare* is a process that has its runtime client and the libraries of earlier workers loaded, but nothing of the
+    function's own, so that it is as good after a reload as before.
+    """
+
+    def __init__(
+        self,
+        function: LiveFunction,
+        commands: Commands,
+        machine: Mapping[str, str],
+        on_event: OnEvent,
+        *,
+        single: bool = False,
+    ) -> None:
+        self.function = function
+        self.idle: list[Worker] = []
+        self.alive: set[Worker] = set()
+        self.single = single
+        self.turn = asyncio.Semaphore(1) if single else contextlib.nullcontext()
+        self._commands = commands
+        self._machine = machine
+        self._on_event = on_event
+        self._generation = 0
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._newest = Sandbox("", function.name)
+        self._preload: tuple[str, ...] = ()
+        self._spare: Worker | None = None
+        self._building: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def has_sandbox(self, sandbox: Sandbox) -> None:
+        """Take what AWS's side says of a sandbox; its credentials are the function's newest."""
+        self._sandboxes.pop(sandbox.id, None)
+        self._sandboxes[sandbox.id] = self._newest = sandbox
+        while len(self._sandboxes) > _SANDBOXES:
+            del self._sandboxes[next(iter(self._sandboxes))]
+
+    async def take(self, sandbox: str) -> Worker:
+        """Return a worker for an invocation of a sandbox: the one that had that sandbox's last, if it is idle.
+
+        Waits for the new code while there is a reload. Raises `UserError` and `OSError` where none can be started.
+        """
+        while self._building and not self._building.done():
+            await asyncio.wait({self._building})
+        wanted = self._sandboxes.get(sandbox, self._newest)
+        fitting = [worker for worker in self.idle if worker.usable and sort_of(worker.sandbox) == sort_of(wanted)]
+        same = [worker for worker in fitting if worker.sandbox.id == wanted.id]
+        for worker in (same or fitting)[-1:]:
+            self.idle.remove(worker)
+            return worker
+        return await self._started(wanted)
+
+    def give_back(self, worker: Worker) -> None:
+        """Keep a worker warm, unless it is of no more use."""
+        self._preload = worker.preload or self._preload
+        if worker.usable and worker.generation == self._generation:
+            self.idle.append(worker)
+        else:
+            self._end(worker, "reloaded")
+
+    def reload(self, after: Awaitable[None] | None) -> None:
+        """Run what comes from now on by code that is loaded once `after` is done, though nobody asks for it yet.
+
+        A worker that is at work finishes what it has.
+        """
+        self._generation += 1
+        eager = bool(self.alive) or (self._building is not None and not self._building.done())
+        for worker in list(self.idle):
+            self._end(worker, "reloaded")
+        self._building = self._task(self._build(self._building, after, self._generation, eager=eager))
+
+    def end_one(self) -> bool:
+        """End the worker that has been idle longest; False if none is."""
+        if not self.idle:
+            return False
+        self._end(self.idle[0], "idle")
+        return True
+
+    def keep_spare(self) -> None:
+        """Have a spare, if there is none."""
+        if self._spare is None and not self.single:
+            worker = self._spare = self._worker(self._newest)
+            self._task(self._start_spare(worker))
+
+    def drop_spare(self) -> None:
+        """Have no spare."""
+        if self._spare:
+            self._end(self._spare, "idle")
+            self._spare = None
+
+    async def close(self) -> None:
+        """End every worker, whatever it is doing."""
+        if self._building:
+            self._building.cancel()
+        self.drop_spare()
+        await asyncio.gather(*(worker.end("stopped") for worker in list(self.alive)))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _started(self, sandbox: Sandbox) -> Worker:
+        command = await self._commands(self.function)
+        if self.single:
+            await asyncio.gather(*(worker.end("reloaded") for worker in list(self.alive)))
+        worker, self._spare = self._spare, None
+        if worker and not (worker.usable and worker.command == command and sort_of(worker.sandbox) == sort_of(sandbox)):
+            self._end(worker, "idle")
+            worker = None
+        if worker is None:
+            worker = self._worker(sandbox)
+            await worker.start(command, self._machine, self._preload)
+        worker.generation = self._generation
+        self.alive.add(worker)
+        worker.go()
+        return worker
+
+    async def _build(
+        self, before: asyncio.Task[None] | None, after: Awaitable[None] | None, generation: int, *, eager: bool
+    ) -> None:
+        if before:
+            await asyncio.wait({before})
+        with contextlib.suppress(UserError, OSError):  # whoever asks for a worker is told
+            if after:
+                await after
+            if eager and generation == self._generation and not (self.single and self.alive):
+                self.idle.append(await self._started(self._newest))
+
+    async def _start_spare(self, worker: Worker) -> None:
+        try:
+            await worker.start(await self._commands(self.function), self._machine, self._preload)
+        except (UserError, OSError):
+            if self._spare is worker:
+                self._spare = None
+
+    def _worker(self, sandbox: Sandbox) -> Worker:
+        return Worker(self.function, sandbox, lambda: self._newest.credentials, self._on_event)
+
+    def _end(self, worker: Worker, why: str) -> None:
+        self.alive.discard(worker)
+        if worker in self.idle:
+            self.idle.remove(worker)
+        self._task(worker.end(why))
+
+    def _task(self, work: "Awaitable[None]") -> "asyncio.Task[None]":
+        task = asyncio.ensure_future(work)
+        assert isinstance(task, asyncio.Task)  # noqa: S101
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
