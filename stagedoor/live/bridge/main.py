@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from stagedoor.live.bridge.attempts import MARGIN_S
-from stagedoor.live.bridge.identity import Settings, original
+from stagedoor.live.bridge.identity import Settings
 from stagedoor.live.bridge.log import say, stamp
 from stagedoor.live.bridge.rapid import Gone, Invocation, Result, RuntimeApi, failure
 from stagedoor.live.bridge.relay import Relay
@@ -93,14 +93,7 @@ def main(command: list[str]) -> None:
     """Be the runtime of a sandbox; `command` starts the real one, and is empty where there is none."""
     environment = dict(os.environ)
     try:
-        settings = Settings.of(environment)
-    except (KeyError, ValueError) as error:
-        say(f"not live, for its settings are not whole: {error}")
-        if command:
-            os.execvpe(command[0], command, original(environment))  # noqa: S606 — the command that Lambda gave us
-        sys.exit(1)
-    try:
-        Bridge(settings, environment, command).run()
+        Bridge(Settings.of(environment), environment, command).run()
     except Gone as error:
         say(str(error))
         sys.exit(1)

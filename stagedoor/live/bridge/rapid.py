@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import NamedTuple
 
@@ -90,7 +91,8 @@ class RuntimeApi:
             connection = self._connection = self.connect()
         length = [("Content-Length", str(len(body)))] if head.line.startswith("POST") else []
         try:
-            connection.send(Head(head.line, [("Host", self.origin.named), *length, *head.fields]), body)
+            with contextlib.suppress(Broken):  # it answers what is too large before it has read it
+                connection.send(Head(head.line, [("Host", self.origin.named), *length, *head.fields]), body)
             answer = connection.head()
             return answer, connection.whole(answer)
         except Broken as error:

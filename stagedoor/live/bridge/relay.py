@@ -31,6 +31,7 @@ BEAT, DEPLOYED, WANTED, ROUTED, CUSTODY, RESULT, DATA, FAILED = range(8)
 REFRESH_S = 60.0
 """A token that ends sooner is renewed before it is used."""
 
+_POSTED = ("content-type", "lambda-runtime-function-error-type", "lambda-runtime-function-xray-error-cause")
 _PREFIX = struct.Struct(">BI")
 
 
@@ -147,7 +148,7 @@ class Relay:
                 document = _document(payload)
                 outcome = Failure(str(document.get("type", "")), str(document.get("message", "")))
             if result and sum(map(len, data)) >= result.get("size", 0):
-                return Result(result["kind"], list(result.get("headers", {}).items()), b"".join(data))
+                outcome = _result(result, b"".join(data))
         if outcome is None:
             raise Broken("it ended its answer early")
         return outcome
@@ -210,6 +211,16 @@ class Relay:
         """Leave the relay alone for a while; the log says why, once each time."""
         self._rests_until = time.time() + REST_S
         say(f"the deployed code answers: {reason}")
+
+
+def _result(head: Mapping[str, Any], body: bytes) -> Result:
+    """Return a result with the headers that a runtime posts, and no other."""
+    headers = [
+        (name, value)
+        for name, value in head.get("headers", {}).items()
+        if name.lower() in _POSTED and not set(value) & {"\r", "\n", "\0"}
+    ]
+    return Result("response" if head.get("kind") == "response" else "error", headers, body)
 
 
 def _frames(connection: Connection, head: Head, attempt: Attempt) -> Iterator[tuple[int, bytes]]:

@@ -64,7 +64,7 @@ class Head(NamedTuple):
     def encoded(self) -> bytes:
         """Return the bytes that go before a body."""
         lines = [self.line, *(f"{name}: {value}" for name, value in self.fields), "", ""]
-        return "\r\n".join(lines).encode("latin-1")
+        return "\r\n".join(lines).encode("latin-1", "replace")
 
 
 class Connection:
@@ -100,9 +100,9 @@ class Connection:
 
     def send(self, head: Head, body: bytes = b"") -> None:
         """Send a message whose body is at hand."""
-        self.send_raw(head.encoded() + body if len(body) <= PIECE else head.encoded())
-        if len(body) > PIECE:
-            self.send_raw(body)
+        self.send_raw(head.encoded() + body[:PIECE])
+        for start in range(PIECE, len(body), PIECE):  # in pieces: what may take only so long is each of them
+            self.send_raw(body[start : start + PIECE])
 
     def send_raw(self, data: bytes) -> None:
         """Send bytes as they are."""
