@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from service.api.views import still_permitted
 from service.app import MAX_BODY_BYTES, create_app
 from service.console.stream import event_stream
 from service.flask_threads import FlaskThreads
@@ -23,7 +24,7 @@ def make_front_door(settings: Settings | None = None) -> ASGIApp:
     """Return the ASGI application of a web process."""
     parts = make_parts(settings or Settings())
     flask = create_app(parts=parts)
-    relay = Relay(parts)
+    relay = Relay(parts, still_permitted(parts))
     return Starlette(
         routes=[
             *relay_routes(relay),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from github import Github
 from github.Auth import Auth
@@ -76,6 +77,14 @@ class BranchState:
     sha: str
 
 
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a person may do with a repository: `admin`, `write`, `read` or `none`; `user_id` is GitHub's number."""
+
+    user_id: int
+    permission: str
+
+
 class RepositoryClient:
     """One repository, through one installation of the App."""
 
@@ -130,6 +139,16 @@ class RepositoryClient:
         if len(files) >= CHANGED_PATHS_LIMIT:
             return None
         return tuple(sorted({path for file in files for path in (file.filename, file.previous_filename) if path}))
+
+    def permission(self, login: str) -> Permission | None:
+        """Return what a person may do with the repository; None for somebody whom GitHub does not know."""
+
+        def question() -> Permission:
+            path = f"{self._repository.url}/collaborators/{quote(login, safe='')}/permission"
+            _, said = self._repository.requester.requestJsonAndCheck("GET", path)
+            return Permission(int(said["user"]["id"]), str(said["permission"]))
+
+        return self._ask(question)
 
     def fetch_token(self) -> str:
         """Return a token that can read the contents of this one repository and nothing else."""

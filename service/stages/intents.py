@@ -71,6 +71,8 @@ def apply_wishes(session: Session, source: Source, wishes: Wishes, *, cause: str
     """
     wanted: set[int] = set()
     for wish in wishes.stages:
+        if _is_a_developers(session, source, wish):
+            continue
         stage = _stage_for(session, source, wish)
         wanted.add(stage.id)
         newest = newest_intent(session, stage)
@@ -90,6 +92,17 @@ def apply_wishes(session: Session, source: Source, wishes: Wishes, *, cause: str
             append_intent(session, stage, Want.GONE, cause)
 
 
+def _is_a_developers(session: Session, source: Source, wish: Wish) -> bool:
+    """Whether a developer has a stage of their own under this name, which a branch must not take from them."""
+    own = select(Stage.id).join(App, Stage.app_id == App.id).where(Stage.kind == StageKind.PERSONAL)
+    return (
+        session.scalar(
+            own.where(App.repository_id == source.repository_id, App.name == wish.app, Stage.name == wish.stage)
+        )
+        is not None
+    )
+
+
 def newest_intent(session: Session, stage: Stage) -> Intent | None:
     """Return what is wanted of a stage now; None for one that nothing was ever wanted of."""
     return session.scalars(
@@ -100,6 +113,8 @@ def newest_intent(session: Session, stage: Stage) -> Intent | None:
 def append_intent(session: Session, stage: Stage, want: Want, cause: str, wish: Wish | None = None) -> Intent:
     """Append one change of what is wanted; the stage's row is locked by the caller or new."""
     moment = now(session)
+    newest = newest_intent(session, stage)
+    live = newest.settings.get("live") if newest else None
     stage.wanted_generation += 1
     stage.not_before = None
     stage.attempts = 0
@@ -110,7 +125,8 @@ def append_intent(session: Session, stage: Stage, want: Want, cause: str, wish: 
         want=want,
         commit=wish.commit if wish else None,
         cause=cause,
-        settings=dict(wish.settings) if wish else {},
+        # A push takes no bridges out: somebody may be connected.
+        settings={**wish.settings, **({} if live is None else {"live": live})} if wish else {},
         config_digest=wish.digest if wish else "",
         created_at=moment,
     )
@@ -118,11 +134,25 @@ def append_intent(session: Session, stage: Stage, want: Want, cause: str, wish: 
     return intent
 
 
+def append_live(session: Session, stage: Stage, newest: Intent, functions: list[str] | None, actor: str) -> None:
+    """Append what is wanted already, with bridges in the functions that these patterns name, or without (None); the
+    stage's row is locked.
+    """
+    settings = {key: value for key, value in newest.settings.items() if key != "live"}
+    if functions is not None:
+        settings["live"] = functions
+    stage.last_activity_at = now(session)
+    _repeat(session, stage, newest, "live" if functions is not None else "not-live", actor, settings)
+
+
 def repeat_intent(session: Session, stage: Stage, cause: str) -> None:
     """Append what is wanted already once more, so that somebody makes sure of it; the stage's row is locked."""
     newest = newest_intent(session, stage)
-    if newest is None:
-        return
+    if newest is not None:
+        _repeat(session, stage, newest, cause, newest.actor, dict(newest.settings))
+
+
+def _repeat(session: Session, stage: Stage, newest: Intent, cause: str, actor: str, settings: dict[str, Any]) -> None:
     stage.wanted_generation += 1
     stage.not_before = None
     session.add(
@@ -133,8 +163,8 @@ def repeat_intent(session: Session, stage: Stage, cause: str) -> None:
             commit=newest.commit,
             assembly_id=newest.assembly_id,
             cause=cause,
-            actor=newest.actor,
-            settings=dict(newest.settings),
+            actor=actor,
+            settings=settings,
             config_digest=newest.config_digest,
             approval=newest.approval,
             created_at=now(session),

@@ -1,0 +1,114 @@
+"""Why somebody is not let in, as the command line prints it."""
+
+from typing import ClassVar
+
+from stagedoor.errors import UserError
+
+
+class AccessError(UserError):
+    """A request that is refused; `status` is HTTP's."""
+
+    id = "access-refused"
+    status: ClassVar[int] = 400
+
+
+class NotLoggedIn(AccessError):
+    """No login came with the request, or one that is over."""
+
+    id = "not-logged-in"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("You are not logged in at this service, or your login is over.", "Run `stagedoor login`.")
+
+
+class NoWritePermission(AccessError):
+    """GitHub says that this person may not write to the repository."""
+
+    id = "no-write-permission"
+    status = 403
+
+    def __init__(self, login: str, repository: str) -> None:
+        super().__init__(
+            f"{login} may not write to {repository}, and only who may is let into its stages.",
+            "Ask somebody who administers the repository for write access.",
+        )
+
+
+class UnknownRepository(AccessError):
+    """The service knows no such repository."""
+
+    id = "unknown-repository"
+    status = 404
+
+    def __init__(self, repository: str) -> None:
+        super().__init__(
+            f"The service does not know the repository {repository}.",
+            "Install the service's GitHub App on it, and see that `git remote -v` names it as origin.",
+        )
+
+
+class UnknownStage(AccessError):
+    """There is no such stage."""
+
+    id = "unknown-stage"
+    status = 404
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(
+            f"There is no stage {stage} of this app at the service.",
+            "Leave --stage out for a stage of your own, or name one that the service has deployed.",
+        )
+
+
+class StageTaken(AccessError):
+    """A stage of this name is not the developer's own."""
+
+    id = "stage-taken"
+    status = 409
+
+
+class NotDeployed(AccessError):
+    """A stage that the service deploys has nothing in AWS, or is on its way."""
+
+    id = "stage-not-deployed"
+    status = 409
+
+
+class ServerOutOfReach(AccessError):
+    """Functions in AWS could not reach the service."""
+
+    id = "server-out-of-reach"
+    status = 409
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"The service says that it is at {url}, where functions in AWS cannot reach it.",
+            "Set STAGEDOOR_PUBLIC_URL to a URL that leads to the service from anywhere, or use a local AWS.",
+        )
+
+
+class LoginFailed(AccessError):
+    """GitHub's device flow ended without a login."""
+
+    id = "login-failed"
+    status = 403
+
+
+class GitHubAway(AccessError):
+    """GitHub cannot be asked now."""
+
+    id = "github-unavailable"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("GitHub cannot be asked at the moment.", "Try again in a minute.")
+
+
+class BadRequest(AccessError):
+    """A request without what it needs."""
+
+    id = "bad-request"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The request lacks what it needs: {what}.", "Update stagedoor on both sides.")

@@ -1,0 +1,103 @@
+"""Whether somebody may write to a repository, as GitHub says it, remembered for five minutes.
+
+Source: https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user
+"""
+
+import time
+from collections.abc import Callable
+from threading import Lock
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from service.access.errors import GitHubAway, NoWritePermission, UnknownRepository
+from service.access.tokens import LoginToken, StageToken
+from service.database import Sessions
+from service.github.client import GitHubClients
+from service.github.errors import GitHubRefused, GitHubUnavailable, InstallationGone
+from service.models import App, Repository, Stage
+from service.settings import Settings
+
+REMEMBERED_SECONDS = 300.0
+LOCAL_HOST = "local"
+"""The host of repositories that no GitHub knows; only a service on loopback has any."""
+
+_MOST = 10_000
+_WRITING = frozenset({"admin", "maintain", "write"})
+
+
+class Permissions:
+    """Asks GitHub with the token of the App's installation. Safe to share between threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        github: GitHubClients,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._github = github
+        self._clock = clock
+        self._known: dict[tuple[int, int, str], tuple[bool, float]] = {}
+        self._lock = Lock()
+
+    def check(self, who: LoginToken, repository_id: int) -> None:
+        """Return if this person may write to the repository. Raises `NoWritePermission`, `UnknownRepository` and
+        `GitHubAway`.
+        """
+        repository = self._repository(repository_id)
+        key = (repository_id, who.user_id, who.login)
+        with self._lock:
+            known = self._known.get(key)
+        if known is None or known[1] <= self._clock():
+            may = self._ask(who, repository)
+            with self._lock:
+                if len(self._known) >= _MOST:
+                    self._known.clear()
+                known = self._known[key] = (may, self._clock() + REMEMBERED_SECONDS)
+        if not known[0]:
+            raise NoWritePermission(who.login, repository.full_name)
+
+    def may_use(self, claims: StageToken) -> bool:
+        """Tell whether whoever holds a stage's token still may use the stage. While GitHub is away, they may."""
+        with self._sessions() as session:
+            repository_id = session.scalar(
+                select(App.repository_id).join(Stage, Stage.app_id == App.id).where(Stage.id == claims.stage_id)
+            )
+        if repository_id is None:
+            return False
+        try:
+            self.check(LoginToken(claims.developer, claims.user_id, claims.host), repository_id)
+        except GitHubAway:
+            return True
+        except (NoWritePermission, UnknownRepository):
+            return False
+        return True
+
+    def _repository(self, repository_id: int) -> Repository:
+        with self._sessions() as session:
+            found = session.get(
+                Repository,
+                repository_id,
+                options=[joinedload(Repository.host), joinedload(Repository.installation)],
+            )
+        if found is None:
+            raise UnknownRepository(str(repository_id))
+        return found
+
+    def _ask(self, who: LoginToken, repository: Repository) -> bool:
+        if repository.host.name == LOCAL_HOST:
+            # Its stages are of this machine, and so is everybody who can reach a service on loopback.
+            return self._settings.on_loopback
+        if who.host != repository.host.name:
+            return False
+        try:
+            said = self._github.for_repository(repository).permission(who.login)
+        except InstallationGone:
+            raise UnknownRepository(repository.full_name) from None
+        except (GitHubUnavailable, GitHubRefused):
+            raise GitHubAway from None
+        # A login that was given up may be somebody else's by now; the number stays.
+        return said is not None and said.user_id == who.user_id and said.permission in _WRITING
