@@ -186,7 +186,7 @@ class Relay:
                 self.perform(self.switchboard.tick(now))
                 for line in self._tunnels.values():
                     line.grant_waiting()
-                if now - seen >= SEEN_SECONDS and self._tunnels:
+                if now - seen >= SEEN_SECONDS:
                     seen = now
                     self.soon(asyncio.to_thread(rows.see_sessions, self.parts.sessions, list(self._tunnels)))
             except Exception:

@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from service.database import Sessions, now
 from service.models import Session, Stage, StageKind, TargetRow
 
-LONGEST_ABSENCE = timedelta(minutes=10)
-"""A session that no process has seen for so long is nobody's, though nobody closed it."""
+LONGEST_ABSENCE = timedelta(minutes=1)
+"""A session that no process has seen for so long is nobody's, though nobody closed it: all bridges have given it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,15 @@ def is_open(sessions: Sessions, session_id: str) -> bool:
 
 
 def see_sessions(sessions: Sessions, ids: list[str]) -> None:
-    """Write down that these sessions are alive."""
+    """Write down that these sessions are alive, and close those that nobody has seen for long."""
     with sessions.begin() as session:
-        session.execute(update(Session).where(Session.id.in_(map(int, ids))).values(seen_at=now(session)))
+        moment = now(session)
+        session.execute(update(Session).where(Session.id.in_(map(int, ids))).values(seen_at=moment))
+        session.execute(
+            update(Session)
+            .where(Session.closed_at.is_(None), Session.seen_at < moment - LONGEST_ABSENCE)
+            .values(closed_at=moment)
+        )
 
 
 def close_session(sessions: Sessions, session_id: str) -> None:

@@ -16,8 +16,11 @@ from service.relay.effects import Cancel, Changed, Closed, Effect, Ended, Offer,
 from service.relay.routing import chosen
 from service.relay.sessions import GRACE_SECONDS, Session
 
-SLACK_SECONDS = 1.0
-"""The agent ends a handler at its deadline and says so better than we can; so long it has the word."""
+SLACK_SECONDS = 11.0
+"""The agent ends a handler at its deadline, which waiting for a worker may move by 10 s, and says so better than we."""
+
+BEFORE_LIMIT_SECONDS = 0.5
+"""So long before the sandbox's own end the bridge is told, or it would not live to post it."""
 
 MOST_ATTEMPTS = 20_000
 SESSION_BYTES = 128 * 1024 * 1024
@@ -64,7 +67,7 @@ class Switchboard:
             if len(self.attempts) >= MOST_ATTEMPTS:
                 return Refused(429, "too many attempts at once", 1), effects
             attempt = self.attempts[ask.key] = Attempt(ask, now, left_at=now)
-            self._alarm(min(ask.deadline + SLACK_SECONDS, ask.limit), ask.key)
+            self._alarm(self._end_of(attempt), ask.key)
             self._alarm(now + GRACE_SECONDS, ask.key)
         elif attempt.ask.function != ask.function:
             return Refused(404, "another function's attempt"), effects
@@ -385,9 +388,10 @@ class Switchboard:
 
     def _end_of(self, attempt: Attempt) -> float:
         session = self.sessions.get(attempt.session)
+        limit = attempt.ask.limit - BEFORE_LIMIT_SECONDS
         if session is not None and attempt.ask.function in session.debug:
-            return attempt.ask.limit
-        return min(attempt.ask.deadline + SLACK_SECONDS, attempt.ask.limit)
+            return limit
+        return min(attempt.ask.deadline + SLACK_SECONDS, limit)
 
     def _drop(self, attempt: Attempt) -> None:
         key = attempt.ask.key
