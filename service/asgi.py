@@ -6,7 +6,6 @@ An open event stream costs a coroutine here; on a thread each it would starve we
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
-from starlette.types import ASGIApp
 
 from service.api.views import still_permitted
 from service.app import MAX_BODY_BYTES, create_app
@@ -20,12 +19,12 @@ from service.settings import Settings
 FLASK_THREADS = 8  # more of them do not answer faster: they wait for one interpreter (bench/results/webhooks.md)
 
 
-def make_front_door(settings: Settings | None = None) -> ASGIApp:
-    """Return the ASGI application of a web process."""
+def make_front_door(settings: Settings | None = None) -> Starlette:
+    """Return the ASGI application of a web process; its `state.relay` is to be drained before it stops."""
     parts = make_parts(settings or Settings())
     flask = create_app(parts=parts)
     relay = Relay(parts, still_permitted(parts))
-    return Starlette(
+    front_door = Starlette(
         routes=[
             *relay_routes(relay),
             event_stream(parts),
@@ -33,3 +32,5 @@ def make_front_door(settings: Settings | None = None) -> ASGIApp:
         ],
         lifespan=lambda _app: running(relay),
     )
+    front_door.state.relay = relay
+    return front_door

@@ -18,16 +18,20 @@ from service.blobs import check_is_ours, mark_as_ours
 from service.database import migrate
 from service.logs import configure_logs
 from service.parts import make_parts
+from service.relay.draining import DrainingServer
 from service.settings import Settings
 from service.targets import prepare, service_id
 from service.worker.parent import end_with_parent
 from service.worker.processes import WorkerGroup
+from stagedoor.live.frames import LARGEST_FRAME
 from stagedoor.synth.confinement import shield_this_process
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS = 30
 # Longer than a load balancer keeps an idle connection (AWS: 60), or it sends a webhook on one that we just closed.
 KEEP_ALIVE_SECONDS = 75
+# An agent whose machine is gone says nothing. Not shorter: an answer stands in line behind megabytes of results.
+PING_SECONDS, PONG_SECONDS = 5, 10
 
 
 @click.command()
@@ -54,9 +58,10 @@ def serve(workers: int, host: str | None, port: int | None) -> None:
         # Imported here: the application is made when it is imported by the server, too.
         from service.asgi import make_front_door
 
-        server = uvicorn.Server(
+        front_door = make_front_door(settings)
+        server = DrainingServer(
             uvicorn.Config(
-                make_front_door(settings),
+                front_door,
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -65,7 +70,12 @@ def serve(workers: int, host: str | None, port: int | None) -> None:
                 timeout_graceful_shutdown=5,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 proxy_headers=False,
-            )
+                ws_per_message_deflate=False,
+                ws_max_size=LARGEST_FRAME,
+                ws_ping_interval=PING_SECONDS,
+                ws_ping_timeout=PONG_SECONDS,
+            ),
+            lambda: front_door.state.relay.drain(settings.drain_seconds),
         )
         log.info("serving", url=settings.url)
         server.run()

@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     verify_seconds: float = 900  # how often what GitHub last said is read again, as webhooks get lost
 
     delivery_days: float = 30  # how long webhooks are kept that were acted on
+    invocation_days: float = 7  # how long it is kept what went through tunnels
+    payload_days: float = 1  # and events and results, of stages that keep them at all
+    drain_seconds: float = 5  # how long a web process that stops lets invocations end before they move on
+    internal_url: str = ""  # where other web processes reach this one; needed where there are several and a Redis
 
     def __init__(self, **values: Any) -> None:
         """Read the environment. Raises `SettingsInvalid`, which names the variable and shows no value."""

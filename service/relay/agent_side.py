@@ -10,8 +10,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.access.tokens import STAGE_SECONDS, ResumeToken, StageToken, TokenInvalid
 from service.relay.attempts import Attempt, Key, Result
-from service.relay.outbox import Outbox
 from service.relay.sessions import GRACE_SECONDS, Session, others
+from stagedoor.live.bodies import Outbox
 from stagedoor.live.frames import (
     LARGEST_BODY,
     PROTOCOL,
@@ -64,7 +64,7 @@ class Tunnel:
         self._numbers: dict[Key, int] = {}
         self._incoming: dict[int, _Incoming] = {}
         self._sandboxes: set[tuple[str, str]] = set()
-        self.closing = False
+        self._closing = False
 
     # What the relay has it say
 
@@ -75,10 +75,10 @@ class Tunnel:
         self._streams[stream] = ask.key
         self._numbers[ask.key] = stream
         if known:
-            self._outbox.put_head(stream, {"attempt": ask.attempt, "known": True, "size": 0}, b"")
+            self._outbox.send(FrameType.INVOKE, stream, {"attempt": ask.attempt, "known": True, "size": 0}, b"")
         else:
             self._introduce_sandbox(attempt)
-            head: dict[str, object] = {
+            head = {
                 "attempt": ask.attempt,
                 "function": ask.function,
                 "request_id": ask.request_id,
@@ -90,7 +90,7 @@ class Tunnel:
                 "headers": ask.headers,
                 "size": ask.size,
             }
-            self._outbox.put_head(stream, head, attempt.event or b"")
+            self._outbox.send(FrameType.INVOKE, stream, head, attempt.event or b"")
         self._wake.set()
 
     def cancel(self, key: Key, reason: str) -> None:
@@ -107,9 +107,14 @@ class Tunnel:
         self._wake.set()
 
     def farewell(self, reason: str, error: str = "") -> None:
-        """Say why, and close once that is sent."""
+        """Say why the session ends, and close."""
         self.put(session_frame(FrameType.FAREWELL, {"reason": reason, "error": error}))
-        self.closing = True
+        self.close()
+
+    def close(self) -> None:
+        """Close once all that was put is sent; the session goes on."""
+        self._closing = True
+        self._wake.set()
 
     def grant_waiting(self) -> None:
         """Let results come in that there was no room for."""
@@ -212,9 +217,9 @@ class Tunnel:
     async def send_all(self, websocket: WebSocket) -> None:
         """Send what is put, until the farewell has been sent or the connection breaks."""
         while True:
-            while (message := self._outbox.next()) is not None:
-                await websocket.send_bytes(message)
-            if self.closing:
+            while (frame := self._outbox.next()) is not None:
+                await websocket.send_bytes(frame.encoded())
+            if self._closing:
                 return
             self._wake.clear()
             await self._wake.wait()

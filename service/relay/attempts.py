@@ -113,7 +113,8 @@ class Attempt:
     """An attempt as it stands. Only the switchboard changes it.
 
     `calls` counts the bridge's calls that are open; `left_at` is when the last of them ended. `told`: a bridge knows of
-    its session. `refused` are sessions that will not have it. `moved`: its session went to another process.
+    its session. `refused` are sessions that will not have it. `moved`: it goes on in another process.
+    `kept_event` is for the record, where the stage keeps payloads.
     """
 
     ask: Ask
@@ -131,6 +132,7 @@ class Attempt:
     reason: str = ""
     times: dict[str, float] = field(default_factory=dict)
     developer: str = ""
+    kept_event: bytes | None = None
 
     @property
     def under_way(self) -> bool:

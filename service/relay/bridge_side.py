@@ -23,6 +23,7 @@ from service.relay.attempts import (
     json_frame,
 )
 from service.relay.effects import Refused, Wanted
+from service.relay.records import PAYLOAD_BYTES
 from service.relay.relay import Relay
 from service.relay.routing import chosen, named_developer
 from service.relay.sandboxes import MOST_BYTES
@@ -77,6 +78,8 @@ class Attempts:
                 await send(_START)
                 await send({"type": "http.response.body", "body": frame})
             case Attempt():
+                if event is not None and len(event) <= PAYLOAD_BYTES and relay.keeps_payloads(ask.stage_id):
+                    answer.kept_event = event
                 await self._follow(answer, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> tuple[Ask, bytes | None]:

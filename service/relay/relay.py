@@ -11,8 +11,9 @@ from service.access.tokens import ResumeToken, StageToken, TokenInvalid, Tokens
 from service.parts import Parts
 from service.relay import rows
 from service.relay.agent_side import Tunnel
-from service.relay.attempts import Attempt, Key
+from service.relay.attempts import Attempt, Key, Phase
 from service.relay.effects import Cancel, Changed, Closed, Effect, Ended, Offer, Others
+from service.relay.records import Records
 from service.relay.rows import StageFacts
 from service.relay.sandboxes import Sandboxes
 from service.relay.sessions import Session, others
@@ -22,6 +23,7 @@ from stagedoor.live.frames import FrameType, session_frame
 log = structlog.get_logger(__name__)
 TICK_SECONDS = 0.1
 SEEN_SECONDS = 10.0
+DRAIN_LOOK_SECONDS = 0.05
 
 May = Callable[[StageToken], Awaitable[bool]]
 
@@ -39,6 +41,7 @@ class Relay:
         self.tokens = Tokens.of(parts.settings)
         self.switchboard = Switchboard()
         self.sandboxes = Sandboxes()
+        self.records = Records(parts.sessions, parts.settings.invocation_days, parts.settings.payload_days)
         self.draining = False
         self._tunnels: dict[str, Tunnel] = {}
         self._calls: dict[Key, set[asyncio.Event]] = {}
@@ -87,7 +90,13 @@ class Relay:
                 line.put(session_frame(FrameType.OTHERS, {"others": others(self.switchboard.sessions, session)}))
 
     def _record(self, attempt: Attempt) -> None:
-        pass
+        # What deployed code did while nobody was there is nobody's business here.
+        if attempt.phase is not Phase.DEPLOYED or self.switchboard.of_stage(attempt.ask.stage_id):
+            self.records.put(attempt)
+
+    def keeps_payloads(self, stage_id: int) -> bool:
+        """Tell whether events and results of this stage are kept."""
+        return stage_id in self._stages and self._stages[stage_id].keeps_payloads
 
     # Calls of bridges
 
@@ -155,7 +164,7 @@ class Relay:
         self._tunnels[line.session.id] = line
         if earlier is not None:
             earlier.end()
-            earlier.farewell("another connection of this session", "replaced")
+            earlier.close()
         self.perform(self.switchboard.welcome(line.session, known, self.now()))
 
     def is_current(self, line: Tunnel) -> bool:
@@ -173,6 +182,20 @@ class Relay:
         """The agent stops, or must."""
         if self.is_current(line) and line.session.id in self.switchboard.sessions:
             self.perform(self.switchboard.farewell(line.session, reason, self.now()))
+
+    # The end
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new, let what is under way end for so long, and have the rest go on in another process."""
+        self.draining = True
+        for line in self._tunnels.values():
+            line.put(session_frame(FrameType.DRAIN, {"seconds": seconds}))
+        end = self.now() + seconds
+        while self.switchboard.under_way() and self.now() < end:
+            await asyncio.sleep(DRAIN_LOOK_SECONDS)
+        log.info("drained", left=self.switchboard.under_way())
+        self.perform(self.switchboard.move())
+        await asyncio.sleep(DRAIN_LOOK_SECONDS)  # for what was just said to leave
 
     # The clock
 

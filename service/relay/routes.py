@@ -20,6 +20,7 @@ from service.relay.agent_side import tunnel
 from service.relay.identity import Identities, IdentityRefused, IdentityUnknown, local_endpoint, proves
 from service.relay.registry import registered
 from service.relay.relay import Relay
+from service.relay.replay import replay_routes
 from service.relay.rows import stage_facts
 
 log = structlog.get_logger(__name__)
@@ -38,12 +39,14 @@ def relay_routes(relay: Relay) -> list[BaseRoute]:
         Route("/live/sandboxes/{sandbox}", bridge_side.sandbox(relay), methods=["PUT"]),
         Route("/live/token", _token(relay), methods=["POST"]),
         WebSocketRoute("/live/tunnel", connect),
+        *replay_routes(relay),
     ]
 
 
 @asynccontextmanager
 async def running(relay: Relay) -> AsyncIterator[None]:
-    """Let the relay's clock run."""
+    """Let the relay's clock run, and its records be written."""
+    relay.records.start()
     clock = asyncio.create_task(relay.run())
     try:
         yield
@@ -51,6 +54,7 @@ async def running(relay: Relay) -> AsyncIterator[None]:
         clock.cancel()
         with suppress(asyncio.CancelledError):
             await clock
+        await asyncio.to_thread(relay.records.stop)
 
 
 def _token(relay: Relay) -> Any:

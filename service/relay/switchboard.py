@@ -228,6 +228,15 @@ class Switchboard:
         """Return how many attempts have been offered to somebody, and have no outcome yet."""
         return sum(attempt.under_way for attempt in self.attempts.values())
 
+    def move(self, session: Session | None = None) -> list[Effect]:
+        """Have bridges ask for their attempts in another process: a session's, which is there now, or all."""
+        mine = self.attempts.values() if session is None else self._attempts_of(session)
+        effects: list[Effect] = []
+        for attempt in [one for one in mine if not one.over]:
+            attempt.moved = True
+            effects.append(Changed(attempt.ask.key))
+        return effects
+
     # How it is decided
 
     def _settle(
