@@ -73,7 +73,8 @@ class Builder:
             process = await self._running()
             assert process.stdin is not None  # noqa: S101
             self._last += 1
-            answer = self._asked[self._last] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[Built] = asyncio.get_running_loop().create_future()
+            self._asked[self._last] = answer
             request = {**asdict(build), "entry": str(build.entry), "output": str(build.output), "id": self._last}
             process.stdin.write(json.dumps(request).encode() + b"\n")
             return await answer
