@@ -20,9 +20,19 @@ SECONDS = 3.0
 LONGEST_VALIDITY = 300
 """Seconds; bridges ask for 60."""
 
-_HOST = re.compile(
-    r"sts(-fips)?(\.[a-z]{2}(-[a-z]+)+-\d)?\.(amazonaws\.com(\.cn)?|api\.aws|api\.amazonwebservices\.com\.cn)"
+# The domains of AWS's partitions, as botocore's endpoints.json has them.
+_DOMAINS = (
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "api.aws",
+    "api.amazonwebservices.com.cn",
+    "c2s.ic.gov",
+    "sc2s.sgov.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+    "amazonaws.eu",
 )
+_HOST = re.compile(r"sts(-fips)?(\.[a-z]{2,4}(-[a-z]+)+-\d)?\.(" + "|".join(map(re.escape, _DOMAINS)) + ")")
 _PARAMETERS = frozenset(
     {
         "Action",

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import socket
 import threading
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import pytest
+import uvicorn
 
 from service.access.tokens import FunctionToken, StageToken, Tokens
+from service.asgi import make_front_door
 from service.database import make_engine, make_sessions, migrate
 from service.relay.registry import LiveFunction, register
 from service.settings import Settings
@@ -58,6 +61,23 @@ def door(settings):
     thread.join()
 
 
+@contextmanager
+def serve_relay(settings, server_class=uvicorn.Server, drain_seconds=5.0):
+    """Serve one more web process, on a thread; yields its URL and its server."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    front_door = make_front_door(settings)
+    drain = [lambda: front_door.state.relay.drain(drain_seconds)] if server_class is not uvicorn.Server else []
+    server = server_class(uvicorn.Config(front_door, log_config=None), *drain)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
+    server.should_exit = True
+    thread.join()
+
+
 class Agent:
     """One connection of a scripted agent."""
 
@@ -81,7 +101,9 @@ class Agent:
 
     async def invoked(self):
         """Return stream, head and event of the next invocation, whole and granted."""
-        frame = await self.receive(FrameType.INVOKE)
+        while (frame := await self.receive()).type is FrameType.RECEIVED:
+            pass
+        assert frame.type is FrameType.INVOKE, frame
         head, event = frame.head()
         while len(event) < head["size"]:
             more = await self.receive(FrameType.DATA)
@@ -208,9 +230,3 @@ def live(door):
         asyncio.run(main())
 
     return run
-
-
-def in_thread(function):
-    thread = threading.Thread(target=function)
-    thread.start()
-    return thread

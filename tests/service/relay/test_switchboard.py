@@ -232,11 +232,15 @@ class Relay(RuleBasedStateMachine):
         self.deployed = set()
         self.calls = []
         self.asks = {}
+        self.sessions = {}  # of agents that live: session id: developer and claims
+        self.orphans = {}  # attempts whose relay died: the session that their bridge knows
         self.count = 0
         self.connect("ann", False)
 
     def do(self, effects):
         for effect in effects:
+            if isinstance(effect, Closed):
+                self.sessions.pop(effect.session.id, None)
             if isinstance(effect, Offer):
                 attempt = effect.key[1]
                 assert self.board.sessions[effect.session].cut_at is None
@@ -297,6 +301,7 @@ class Relay(RuleBasedStateMachine):
         functions = frozenset({"list"}) if claims else None
         session = Session(str(self.count), 1, developer, self.now, functions=functions)
         self.agents[session.id] = set()
+        self.sessions[session.id] = (developer, functions)
         self.do(self.board.welcome(session, {}, self.now))
 
     def connected(self):
@@ -309,11 +314,34 @@ class Relay(RuleBasedStateMachine):
         if session.cut_at is None:
             self.do(self.board.cut(session, self.now))
 
-    @precondition(lambda self: self.connected())
+    @precondition(lambda self: self.sessions)
     @rule(data=st.data())
     def come_back(self, data):
-        session = self.board.sessions[data.draw(st.sampled_from(self.connected()))]
-        self.do(self.board.welcome(session, dict.fromkeys(self.agents[session.id], "running"), self.now))
+        session_id = data.draw(st.sampled_from(sorted(self.sessions)))
+        developer, functions = self.sessions[session_id]
+        session = self.board.sessions.get(session_id) or Session(
+            session_id, 1, developer, self.now, functions=functions
+        )
+        self.do(self.board.welcome(session, dict.fromkeys(self.agents[session_id], "running"), self.now))
+
+    @rule()
+    def die(self):
+        """The relay's process dies and another takes its place. Bridges wait for it as long as the grace lasts."""
+        self.orphans = {
+            attempt.ask.attempt: (attempt.session if attempt.told else "", frozenset(self.sessions), self.now)
+            for attempt in self.calls
+            if not attempt.over
+        }
+        self.board, self.calls = Switchboard(process_bytes=200), []
+
+    @precondition(lambda self: self.orphans)
+    @rule(data=st.data())
+    def ask_the_next(self, data):
+        name = data.draw(st.sampled_from(sorted(self.orphans)))
+        session, open_sessions, since = self.orphans.pop(name)
+        if self.now < since + GRACE_SECONDS and self.asks[name].key not in self.board.attempts:
+            made = replace(self.asks[name], again=1, session=session, open_sessions=open_sessions)
+            self.ask_it(made, b"x" * made.size)
 
     @precondition(lambda self: len(self.connected()) > 1)
     @rule(data=st.data())
