@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from demo.github.exchange import Answer, Refused, Request
 from demo.github.git_repository import NothingThere
+from demo.github.login import DeviceLogins, with_client_id
 from demo.github.routes import ROUTES
 from demo.github.smart_http import CgiRequest, serve_git
 from demo.github.world import APP_SLUG, Access, LocalRepository, World
@@ -34,6 +35,7 @@ class Overlay:
         self.port = int(self._server.server_address[1])
         self.emulator_port = 0
         self.world: World
+        self._logins = DeviceLogins()
 
     def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -52,7 +54,7 @@ class Overlay:
                 return self._repository(request, found[1], found[2])
             if re.fullmatch(r"/app/installations/\d+/access_tokens", request.path):
                 return self._token(request)
-            return self.forward(request)
+            return self._logins.answer(request, self.world) or with_client_id(request, self.forward(request))
         except Refused as refused:
             return refused.answer
         except NothingThere:

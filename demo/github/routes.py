@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from demo.github.exchange import Answer, Refused, Request, json_answer
-from demo.github.world import Access, LocalRepository, World
+from demo.github.world import DEVELOPER, Access, LocalRepository, World
 
 
 class Overlay(Protocol):
@@ -223,3 +223,15 @@ def _list_statuses(
     _overlay: Overlay, _request: Request, repository: LocalRepository, _access: Access, parts: dict[str, str]
 ) -> Answer:
     return json_answer(200, repository.statuses.get(repository.git.resolve(parts["ref"]), []))
+
+
+# --- What the emulator answers for its own users only -----------------------------------------------------------------
+
+
+@_route("GET", r"/collaborators/(?P<login>[^/]+)/permission", "metadata")
+def _collaborator_permission(
+    overlay: Overlay, _request: Request, _repository: LocalRepository, _access: Access, parts: dict[str, str]
+) -> Answer:
+    if parts["login"].lower() != DEVELOPER:
+        raise Refused(404, "Not Found")
+    return json_answer(200, {"permission": "write", "role_name": "write", "user": overlay.world.developer})

@@ -21,6 +21,7 @@ from service.models import (
     StageStack,
     Want,
 )
+from service.relay.registry import LiveFunction, register
 from service.stages.decide import StageView, retry_after
 from service.stages.intents import frozen_target, limits_of, repeat_intent, rules_of, with_lookup_role
 from service.stages.lease import Lease
@@ -97,6 +98,7 @@ def begin_run(lease: Lease, kind: RunKind) -> Begun:
             limits=limits_of(stage.target),
             app_id=stage.app_id,
             target_id=stage.target_id,
+            stage_id=stage.id,
             generation=intent.generation,
         )
         return Begun(run, job)
@@ -196,6 +198,7 @@ def refuse(lease: Lease, generation: int) -> None:
 def _write_actual(session: Session, stage: Stage, commit: str | None, result: Result | None, moment: datetime) -> None:
     drifts = {row.name: row.drift for row in session.scalars(select(StageStack).where(StageStack.stage_id == stage.id))}
     session.execute(delete(StageStack).where(StageStack.stage_id == stage.id))
+    register(session, stage.id, [LiveFunction(**one.as_json()) for one in result.functions] if result else [])
     if result is None:
         stage.live_commit, stage.outputs = None, {}
         return

@@ -28,6 +28,7 @@ from stagedoor.assembly.rules import AssemblyRules
 from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.functions import StageFunction, read_functions
 from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.publishing.published import PublishedFiles
@@ -36,6 +37,7 @@ from stagedoor.deploy.swapping.drift import Drifts
 from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
+from stagedoor.live.bridges import bridges_for
 from stagedoor.naming import StageIdentity
 from stagedoor.synth.context.lookup import Account, synthesize_with_context
 from stagedoor.synth.synthesis import SynthRequest
@@ -64,16 +66,21 @@ class Job:
     limits: InspectionLimits
     app_id: int
     target_id: int
+    stage_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a deploy: outputs by stack (by the app's own names), the stacks, what could not be made safe."""
+    """What came of a deploy: outputs by stack (by the app's own names), the stacks, what could not be made safe.
+
+    `functions` are those of a stage with bridges.
+    """
 
     outputs: Mapping[str, Mapping[str, str]]
     stacks: Sequence[KnownStack]
     unchanged: bool
     findings: Sequence[Finding]
+    functions: Sequence[StageFunction] = ()
 
 
 def deploy_commit(
@@ -101,7 +108,7 @@ def deploy_commit(
                 assembly = _synth(job, parts, tree, work, emit, code)
                 code.validate(assembly)
             with phase("inspect", emit):
-                rewritten = _inspect(assembly, job, work, emit)
+                rewritten = _inspect(assembly, job, parts, work, emit)
             still_wanted()
             deployed = deploy(
                 rewritten.assembly,
@@ -114,7 +121,8 @@ def deploy_commit(
                 before_apply=lambda: code.before_apply(emit),
                 hotswaps=Hotswaps(drifts, allowed=job.identity.disposable),
             )
-            return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings)
+            functions = read_functions(rewritten.functions, rewritten.assembly, deployed.stacks, _clients(job, ledger))
+            return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings, functions)
     finally:
         remove_folder(work)
 
@@ -176,12 +184,14 @@ def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, code: Rep
     )
 
 
-def _inspect(assembly: Assembly, job: Job, work: Path, emit: Emit) -> Rewritten:
+def _inspect(assembly: Assembly, job: Job, parts: Parts, work: Path, emit: Emit) -> Rewritten:
     """Return the stage's own assembly, with what the app itself warns of before what rewriting found."""
     inspect_assembly(assembly, job.target, job.limits, job.rules)
     for said in shown(assembly.annotations, Level.NOTE):
         emit(Event(EventKind.LOG, said.construct_path, message=said.message))
-    rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out")
+    live = job.settings.get("live")
+    bridges = None if live is None else bridges_for(parts.settings.url, str(job.stage_id), live)
+    rewritten = rewrite_assembly(assembly, job.identity, job.target, work / "stage.out", bridges)
     warnings = shown(assembly.annotations, Level.WARNING)
     told = (Finding("", "", redact(said.construct_path), redact(said.message), "") for said in warnings)
     findings = (*told, *rewritten.findings)
