@@ -82,7 +82,7 @@ class RuntimeApi:
         """Stop listening and break what is open."""
         if self._listening:
             self._listening.close()
-        await self._server.shutdown(0)
+        await self._server.shutdown(0.01)  # 0 would be for ever
 
     def give(self, invocation: Invocation) -> asyncio.Future[Outcome]:
         """Hand out an invocation with the next `/next`; the future is done when its result was posted."""
