@@ -10,7 +10,8 @@ from service.models.base import Base, Id, Json
 
 
 class LiveFunction(Base):
-    """A Lambda function of a stage, by its physical name; `reason` says why one is not live.
+    """A Lambda function of a stage, by its physical name; `reason` says why one is not live. `place` is where it is in
+    the app's templates (see `stagedoor.deploy.functions`).
 
     A bridge must prove that it has this role and this name before it gets a token.
     """
@@ -28,6 +29,7 @@ class LiveFunction(Base):
     handler: Mapped[str] = mapped_column(default="")
     live: Mapped[bool] = mapped_column(Boolean)
     reason: Mapped[str] = mapped_column(default="")
+    place: Mapped[str] = mapped_column(default="", server_default="")
     registered_at: Mapped[datetime]
 
 

@@ -14,7 +14,7 @@ from service.database import now
 class LiveFunction:
     """A Lambda function of a stage. `name` is the physical one, `role` an ARN, `timeout_s` the app's own timeout.
 
-    `reason` says why one is not live; it is empty where one is.
+    `reason` says why one is not live; it is empty where one is. `place` is where it is in the app's templates.
     """
 
     name: str
@@ -25,6 +25,7 @@ class LiveFunction:
     handler: str = ""
     live: bool = True
     reason: str = ""
+    place: str = ""
 
 
 def register(session: Session, stage_id: int, functions: Iterable[LiveFunction]) -> None:
@@ -42,6 +43,8 @@ def registered(session: Session, stage_id: int) -> list[LiveFunction]:
         select(models.LiveFunction).where(models.LiveFunction.stage_id == stage_id).order_by(models.LiveFunction.name)
     )
     return [
-        LiveFunction(row.name, row.arn, row.role, row.timeout_s, row.runtime, row.handler, row.live, row.reason)
+        LiveFunction(
+            row.name, row.arn, row.role, row.timeout_s, row.runtime, row.handler, row.live, row.reason, row.place
+        )
         for row in rows
     ]

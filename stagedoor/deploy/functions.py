@@ -27,6 +27,11 @@ class StageFunction:
     role: str = ""
     timeout_s: int = DEFAULT_TIMEOUT
 
+    @property
+    def place(self) -> str:
+        """Where it is: the stack's id, the logical ids of nested stacks, and its own, with bars between them."""
+        return "|".join((self.template.stack, *self.template.nested, self.template.logical_id))
+
     def as_json(self) -> dict[str, Any]:
         """Return what the service is told of it."""
         return {
@@ -38,6 +43,7 @@ class StageFunction:
             "handler": self.template.handler,
             "live": self.template.live,
             "reason": self.template.reason,
+            "place": self.place,
         }
 
 
