@@ -51,7 +51,9 @@ class Invocation(NamedTuple):
 
 def failure(kind: str, message: str) -> Result:
     """Return a function error in the shape of Lambda's own."""
-    body = json.dumps({"errorType": kind, "errorMessage": message}).encode()
+    body = json.dumps(
+        {"errorType": kind, "errorMessage": message}, separators=(",", ":")
+    ).encode()  # as Lambda writes it
     return Result("error", [("Content-Type", "application/json"), ("Lambda-Runtime-Function-Error-Type", kind)], body)
 
 

@@ -10,6 +10,7 @@ import { asked, Broken, Kept, NotReached, whole } from './wire.mjs';
 
 const [, DEPLOYED, WANTED, ROUTED, , RESULT, DATA, FAILED] = Array(8).keys();
 const REFRESH_MS = 60_000;
+const PATIENCE_MS = 4000;
 const POSTED = /^(content-type|lambda-runtime-function-(error-type|xray-error-cause))$/i;
 
 /** The relay knows better than to serve this function. */
@@ -19,7 +20,7 @@ class Refused extends Error {}
 export class Relay {
   #kept = new Kept();
   #token = '';
-  #tokenEnds = 0;
+  #tokenGoodUntil = 0;
   #restsUntil = 0;
 
   constructor(settings, environment) {
@@ -88,7 +89,7 @@ export class Relay {
     if (answer.status === 200) return followed(answer.pieces, attempt);
     await whole(answer.pieces);
     if (answer.status === 401) {
-      this.#token = '';
+      this.#tokenGoodUntil = 0;
       return attempt.unauthorized(performance.now());
     }
     if (answer.status === 503) this.#kept.drop(); // it drains: another process has to take the next request
@@ -116,10 +117,10 @@ export class Relay {
 
   /** The header that goes with every request; a token is fetched first where there is none for long enough. */
   async #authorized() {
-    if (!this.#token || Date.now() > this.#tokenEnds - REFRESH_MS) {
+    if (Date.now() >= this.#tokenGoodUntil) {
       const { token, expires_in: seconds } = await this.#fetchedToken();
       this.#token = token;
-      this.#tokenEnds = Date.now() + Math.max(seconds * 1000, 2 * REFRESH_MS);
+      this.#tokenGoodUntil = Date.now() + seconds * 1000 - Math.min(REFRESH_MS, seconds * 500);
     }
     return { Authorization: `Bearer ${this.#token}` };
   }
@@ -142,7 +143,7 @@ export class Relay {
     const headers = { ...more, ...(method === 'GET' ? {} : { 'Content-Length': body.length }) };
     const agent = await this.#kept.agent(url);
     const sent = () => attempt?.said(performance.now());
-    return asked(url, { method, headers, body, agent, sent }, CONNECT_MS, SILENCE_MS);
+    return asked(url, { method, headers, body, agent, sent }, CONNECT_MS, attempt ? SILENCE_MS : PATIENCE_MS);
   }
 
   /** Leave the relay alone for a while; the log says why, once each time. */

@@ -29,7 +29,10 @@ BEAT, DEPLOYED, WANTED, ROUTED, CUSTODY, RESULT, DATA, FAILED = range(8)
 """Types of the frames that the relay answers with (docs/live.md)."""
 
 REFRESH_S = 60.0
-"""A token that ends sooner is renewed before it is used."""
+"""A token that ends sooner is renewed before it is used; sooner than in half its life, where that is less."""
+
+PATIENCE_S = 4.0
+"""How long anything but an attempt's answer may take; the relay gives STS 3 s."""
 
 _POSTED = ("content-type", "lambda-runtime-function-error-type", "lambda-runtime-function-xray-error-cause")
 _PREFIX = struct.Struct(">BI")
@@ -48,7 +51,7 @@ class Relay:
         self.origin = Origin(settings.server)
         self._connection: Connection | None = None
         self._token = ""
-        self._token_ends = 0.0
+        self._token_good_until = 0.0
         self._rests_until = 0.0
 
     def live(self) -> bool:
@@ -109,7 +112,7 @@ class Relay:
             return self._followed(connection, head, attempt)
         connection.whole(head)
         if head.status == 401:
-            self._token = ""
+            self._token_good_until = 0.0
             return attempt.unauthorized(time.monotonic())
         if head.status == 503:
             self._drop()  # it drains: another process has to take the next request
@@ -163,9 +166,9 @@ class Relay:
 
     def _authorized(self) -> list[tuple[str, str]]:
         """Return the header that goes with every request; fetch a token first where there is none for long enough."""
-        if not self._token or time.time() > self._token_ends - REFRESH_S:
+        if time.time() >= self._token_good_until:
             self._token, lifetime = self._fetched_token()
-            self._token_ends = time.time() + max(lifetime, 2 * REFRESH_S)
+            self._token_good_until = time.time() + lifetime - min(REFRESH_S, lifetime / 2)
         return [("Authorization", f"Bearer {self._token}")]
 
     def _fetched_token(self) -> tuple[str, float]:
@@ -194,7 +197,7 @@ class Relay:
         if connection is None or not connection.usable():
             self._drop()
             connection = self._connection = self.origin.connected(CONNECT_S)
-            connection.silence(SILENCE_S)
+        connection.silence(PATIENCE_S if attempt is None else SILENCE_S)
         if attempt is not None:
             attempt.said(time.monotonic())
         length = [] if method == "GET" else [("Content-Length", str(len(body)))]

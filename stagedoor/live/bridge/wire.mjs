@@ -69,7 +69,7 @@ export async function asked(url, { method, headers, body = Buffer.alloc(0), agen
       clearTimeout(timer);
       reject(reached ? broken(error) : new NotReached(`${new URL(url).host}: ${error.message}`));
     });
-    write(request, body, quiet).catch(() => {});
+    write(request, body, () => reached && quiet()).catch(() => {});
   });
   const { statusCode: status, headers: fields, rawHeaders } = answer;
   return { status, headers: fields, rawHeaders, pieces: pieces(answer, quiet, () => clearTimeout(timer)) };

@@ -1,4 +1,4 @@
-"""A relay for the bridge's tests: says what docs/live.md has between bridge and relay, step by step as a test wants it."""
+"""A relay for the bridge's tests: says what docs/live.md has between the two, step by step as a test wants it."""
 
 import asyncio
 import contextlib

@@ -1,7 +1,7 @@
 """Lambda's end of a function, as far as a runtime can see it: the Runtime API, the bootstrap, freezing left out.
 
 Written from https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html and runtimes-extensions-api.html, and held
-against the source of AWS's Runtime Interface Emulator (`internal/lambda/rapi`), whose states, statuses and words it has:
+against the source of AWS's Runtime Interface Emulator (`internal/lambda/rapi`), whose states and statuses it has:
 
 | endpoint | answers |
 |---|---|
@@ -61,7 +61,7 @@ class Sandbox:
     ) -> None:
         self.command, self.timeout_s, self.code = command, timeout_s, code
         self.environment = dict(environment)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: asyncio.subprocess.Process | None = None
         self.requests: list[str] = []
         self.output = b""
         self.init_errors: list[Outcome] = []
@@ -105,11 +105,11 @@ class Sandbox:
     async def _init(self) -> str:
         environment = {"PATH": os.environ["PATH"], "AWS_LAMBDA_RUNTIME_API": self.address, **self.environment}
         self._state, self.arrived = "starting", asyncio.Event()
-        self.process = await asyncio.create_subprocess_exec(
+        process = self.process = await asyncio.create_subprocess_exec(
             "sh", "-c", BOOTSTRAP, "bootstrap", *self.command,
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, cwd=self.code,
         )  # fmt: skip
-        self._watch = asyncio.create_task(self._watched(self.process))
+        self._watch = asyncio.create_task(self._watched(process))
         await asyncio.wait_for(self.arrived.wait(), 30)
         return self._state
 
@@ -126,9 +126,8 @@ class Sandbox:
         words = (
             f"Error: Runtime exited with error: {how}" if status else "Error: Runtime exited without providing a reason"
         )
-        body = {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {self._current} {words}"}
         if self._current and self._outcome is None:
-            self._outcome = Outcome(json.dumps(body).encode(), "Unhandled")
+            self._outcome = own_error("Runtime.ExitError", f"RequestId: {self._current} {words}")
         self._state = "exited"
         self.process = None
         self.arrived.set()
@@ -154,9 +153,7 @@ class Sandbox:
             await asyncio.wait_for(self._done.wait(), self.timeout_s)
         except TimeoutError:
             words = f"RequestId: {self._current} Error: Task timed out after {self.timeout_s:.2f} seconds"
-            self._outcome = Outcome(
-                json.dumps({"errorType": "Sandbox.Timedout", "errorMessage": words}).encode(), "Unhandled"
-            )
+            self._outcome = own_error("Sandbox.Timedout", words)
             await self._kill()
         while not self._events.empty():
             self._events.get_nowait()
@@ -190,7 +187,7 @@ class Sandbox:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
-        self.address = "127.0.0.1:%d" % self._runner.addresses[0][1]
+        self.address = f"127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def _next(self, request: web.Request) -> web.StreamResponse:
         self.requests.append("next")
@@ -221,8 +218,7 @@ class Sandbox:
         streamed = request.headers.get("Lambda-Runtime-Function-Response-Mode") == "streaming"
         if len(payload) > LARGEST and not streamed:
             words = f"Response payload size exceeded maximum allowed payload size ({LARGEST} bytes)."
-            body = {"errorMessage": words, "errorType": "Function.ResponseSizeTooLarge"}
-            self._ends(Outcome(json.dumps(body).encode(), "Unhandled"))
+            self._ends(own_error("Function.ResponseSizeTooLarge", words))
             return _problem(413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({LARGEST} bytes).")
         self._ends(Outcome(payload, "", dict(request.headers)))
         return web.json_response({"status": "OK"}, status=202)
@@ -264,6 +260,13 @@ class Sandbox:
         self.requests.append("extension/register")
         body = {"functionName": "notes", "functionVersion": "$LATEST", "handler": "app.handler"}
         return web.json_response(body, headers={"Lambda-Extension-Identifier": str(uuid.uuid4())})
+
+
+def own_error(kind: str, message: str) -> Outcome:
+    """An error that Lambda itself reports."""
+    return Outcome(
+        json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":")).encode(), "Unhandled"
+    )
 
 
 def _problem(status: int, kind: str, message: str) -> web.Response:
