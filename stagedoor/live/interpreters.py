@@ -24,6 +24,7 @@ _TOOLS = {
 }
 """Whose environments are elsewhere, and what says where."""
 _INSTALLED = ("uv.lock", "requirements.txt")
+_ASK_VERSION = ("-c", "import sys; print('%d.%d' % sys.version_info[:2])")
 _VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
 
 
@@ -44,8 +45,10 @@ class Interpreter:
 
 async def python_for(root: Path, repository: Path, runtime: str, install: Install) -> Interpreter:
     """Return the Python for code in the folder `root`. Raises `EnvironmentMissing` and what `install` raises."""
-    program = await _python_of(root, repository, install) or _python_named(runtime)
-    version = await _said(program, "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+    program = await _python_of(root, repository, install) or await _python_named(runtime)
+    version = await _said(program, *_ASK_VERSION)
+    if not version:
+        raise EnvironmentMissing(f"{program} cannot be run.", "Make the virtual environment that it is in anew.")
     return Interpreter(program, version, _note("Python", version, runtime.removeprefix("python")))
 
 
@@ -92,10 +95,13 @@ async def _from_tool(folder: Path, tool: str, *words: str) -> Path:
     return Path(said)
 
 
-def _python_named(runtime: str) -> Path:
-    """Return a Python without packages: of the runtime's version where there is one, else the one that runs us."""
+async def _python_named(runtime: str) -> Path:
+    """Return a Python without packages: of the runtime's version where there is one, else the one that runs us.
+
+    One that is found may be a switch of pyenv's, with nothing behind it.
+    """
     found = shutil.which(runtime)
-    return Path(found) if found else base_python()
+    return Path(found) if found and await _said(Path(found), *_ASK_VERSION) else base_python()
 
 
 def _note(language: str, version: str, wanted: str) -> str:
