@@ -76,8 +76,19 @@ class ResumeToken:
     seconds: ClassVar[int] = RESUME_SECONDS
 
 
-Claims = LoginToken | StageToken | FunctionToken | ResumeToken
-C = TypeVar("C", LoginToken, StageToken, FunctionToken, ResumeToken)
+@dataclass(frozen=True, slots=True)
+class ForwardToken:
+    """A web process that passes a bridge's call on to the one that holds the session; "": to ask, not to route."""
+
+    attempt: str
+    session: str
+
+    audience: ClassVar[str] = "stagedoor:forward"
+    seconds: ClassVar[int] = 60
+
+
+Claims = LoginToken | StageToken | FunctionToken | ResumeToken | ForwardToken
+C = TypeVar("C", LoginToken, StageToken, FunctionToken, ResumeToken, ForwardToken)
 
 
 class Tokens:

@@ -266,10 +266,12 @@ async def _serve(
     if session is None:
         await websocket.close(1008, "there is no such stage")
         return
+    await relay.look_elsewhere(session.stage_id)
     line = Tunnel(relay, session)
     line.put(session_frame(FrameType.WELCOME, _welcome(relay, session)))
     known = hello.get("known")
     relay.connected(line, known if isinstance(known, dict) else {})
+    await relay.directory.say([session])
     tasks = [
         asyncio.create_task(line.send_all(websocket)),
         asyncio.create_task(_renew(relay, line, claims, expires)),
@@ -322,6 +324,6 @@ def _welcome(relay: "Relay", session: Session) -> dict[str, Any]:
         "grace_ms": round(GRACE_SECONDS * 1000),
         "developer": session.developer,
         "stage": relay.stage_name(session.stage_id),
-        "others": others(relay.switchboard.sessions, session),
+        "others": others(relay.on_stage(session.stage_id), session),
         "now_ms": round(relay.now() * 1000),
     }

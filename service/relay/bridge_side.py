@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -22,7 +23,9 @@ from service.relay.attempts import (
     due,
     json_frame,
 )
+from service.relay.directory import Elsewhere
 from service.relay.effects import Refused, Wanted
+from service.relay.forward import HEADER, holder, without_asked
 from service.relay.records import PAYLOAD_BYTES
 from service.relay.relay import Relay
 from service.relay.routing import chosen, named_developer
@@ -31,6 +34,7 @@ from stagedoor.live.frames import CHUNK, LARGEST_BODY
 
 BODY_SECONDS = 30.0
 _LONGEST_ATTEMPT_ID = 128
+FORWARDED = HEADER.lower().encode()
 _START: dict[str, Any] = {
     "type": "http.response.start",
     "status": 200,
@@ -67,20 +71,60 @@ class Attempts:
         except _Unacceptable as error:
             await error.response()(scope, receive, send)
             return
+        if not relay.directory.alone:
+            elsewhere = await self._elsewhere(ask, scope)
+            if isinstance(elsewhere, Elsewhere):
+                await self._forward(elsewhere, ask, event, scope, receive, send)
+                return
+            ask = elsewhere
         has_sandbox = relay.sandboxes.get(ask.stage_id, ask.function, ask.sandbox) is not None
         answer, effects = relay.switchboard.ask(ask, event, has_sandbox, relay.now())
         relay.perform(effects)
         match answer:
             case Refused(status, reason, retry_after):
                 await _Unacceptable(status, reason, retry_after).response()(scope, receive, send)
-            case Wanted(event=wants_event, sandbox=wants_sandbox):
-                frame = json_frame(BridgeFrame.WANTED, {"event": wants_event, "sandbox": wants_sandbox})
-                await send(_START)
-                await send({"type": "http.response.body", "body": frame})
+            case Wanted():
+                await _want(answer, send)
             case Attempt():
                 if event is not None and len(event) <= PAYLOAD_BYTES and relay.keeps_payloads(ask.stage_id):
                     answer.kept_event = event
                 await self._follow(answer, receive, send)
+
+    async def _elsewhere(self, ask: Ask, scope: Scope) -> Elsewhere | Ask:
+        """Return whose session elsewhere gets the attempt; else how it is to be asked for here."""
+        relay = self._relay
+        known = relay.switchboard.attempts.get(ask.key)
+        if known is not None and known.phase is not Phase.ASKED:
+            return ask
+        headers = dict(scope["headers"])
+        passed_on = relay.forwarder.claims(ask, headers.get(FORWARDED, b"").decode("latin-1"))
+        if passed_on is not None:
+            return replace(ask, only=passed_on.session)
+        there = await relay.directory.elsewhere(ask.stage_id)
+        if there and ask.again and not ask.session:
+            authorization = {"Authorization": headers[b"authorization"].decode("latin-1")}
+            for url in {one.url for one in there}:
+                knows = await relay.forwarder.knows(url, ask.attempt, authorization)
+                if knows:
+                    return next(one for one in there if one.url == url)
+                if knows is False:
+                    ask = without_asked(ask, [one for one in there if one.url == url])
+            if ask.open_sessions:
+                return ask
+        return holder(ask, relay.switchboard.of_stage(ask.stage_id), there) or ask
+
+    async def _forward(
+        self, to: Elsewhere, ask: Ask, event: bytes | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        relay = self._relay
+        if ask.sandbox:
+            document = relay.sandboxes.get(ask.stage_id, ask.function, ask.sandbox)
+            if document is None:
+                await _want(Wanted(event is None, True), send)
+                return
+            authorization = dict(scope["headers"])[b"authorization"].decode("latin-1")
+            await relay.forwarder.introduce(to.url, ask.function, ask.sandbox, document, authorization)
+        await relay.forwarder.carry(to, ask, event, scope, receive, send)
 
     async def _read(self, scope: Scope, receive: Receive) -> tuple[Ask, bytes | None]:
         relay = self._relay
@@ -176,6 +220,12 @@ class Attempts:
             relay.hung_up(attempt, changed)
 
 
+async def _want(wanted: Wanted, send: Send) -> None:
+    frame = json_frame(BridgeFrame.WANTED, {"event": wanted.event, "sandbox": wanted.sandbox})
+    await send(_START)
+    await send({"type": "http.response.body", "body": frame})
+
+
 async def _send_last(attempt: Attempt, frames: list[bytes], send: Send) -> None:
     body = attempt.result.body if attempt.result is not None else b""
     pieces = iter(data_frames(body))
@@ -193,6 +243,21 @@ async def _until_gone(receive: Receive, changed: asyncio.Event) -> None:
     changed.set()
 
 
+def known(relay: Relay) -> Any:
+    """Return the endpoint of `GET /live/attempts/{attempt}`, by which other web processes ask: 204 or 404."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            claims = function_claims(relay, request.headers.get("authorization", ""))
+        except _Unacceptable as error:
+            return error.response()
+        key = (claims.stage_id, request.path_params["attempt"])
+        listed = any(key[1] in session.known for session in relay.switchboard.of_stage(key[0]))
+        return Response(status_code=204 if listed or key in relay.switchboard.attempts else 404)
+
+    return answer
+
+
 def presence(relay: Relay) -> Any:
     """Return the endpoint of `GET /live/presence`."""
 
@@ -201,7 +266,8 @@ def presence(relay: Relay) -> Any:
             claims = function_claims(relay, request.headers.get("authorization", ""))
         except _Unacceptable as error:
             return error.response()
-        live = chosen(relay.switchboard.of_stage(claims.stage_id), claims.function) is not None
+        there = [one.session for one in await relay.directory.elsewhere(claims.stage_id)]
+        live = chosen([*relay.switchboard.of_stage(claims.stage_id), *there], claims.function) is not None
         return JSONResponse({"live": live and not relay.draining})
 
     return answer
@@ -217,6 +283,7 @@ def sandbox(relay: Relay) -> Any:
         except _Unacceptable as error:
             return error.response()
         relay.sandboxes.put(claims.stage_id, claims.function, request.path_params["sandbox"], document)
+        relay.forwarder.changed(claims.function, request.path_params["sandbox"])
         return Response(status_code=204)
 
     return answer

@@ -12,7 +12,9 @@ from service.parts import Parts
 from service.relay import rows
 from service.relay.agent_side import Tunnel
 from service.relay.attempts import Attempt, Key, Phase
+from service.relay.directory import SAY_SECONDS, open_directory
 from service.relay.effects import Cancel, Changed, Closed, Effect, Ended, Offer, Others
+from service.relay.forward import Forwarder
 from service.relay.records import Records
 from service.relay.rows import StageFacts
 from service.relay.sandboxes import Sandboxes
@@ -43,6 +45,9 @@ class Relay:
         self.sandboxes = Sandboxes()
         self.records = Records(parts.sessions, parts.settings.invocation_days, parts.settings.payload_days)
         self.draining = False
+        self.directory = open_directory(parts.settings)
+        self.forwarder = Forwarder(self.tokens)
+        self._elsewhere: dict[int, list[Session]] = {}
         self._tunnels: dict[str, Tunnel] = {}
         self._calls: dict[Key, set[asyncio.Event]] = {}
         self._stages: dict[int, StageFacts] = {}
@@ -75,6 +80,7 @@ class Relay:
                     self._record(attempt)
                 case Closed(session):
                     self.soon(asyncio.to_thread(rows.close_session, self.parts.sessions, session.id))
+                    self.soon(self.directory.forget(session))
                 case Others(stage_id):
                     self._introduce(stage_id)
 
@@ -87,7 +93,7 @@ class Relay:
     def _introduce(self, stage_id: int) -> None:
         for session in self.switchboard.of_stage(stage_id):
             if (line := self._tunnels.get(session.id)) is not None:
-                line.put(session_frame(FrameType.OTHERS, {"others": others(self.switchboard.sessions, session)}))
+                line.put(session_frame(FrameType.OTHERS, {"others": others(self.on_stage(stage_id), session)}))
 
     def _record(self, attempt: Attempt) -> None:
         # What deployed code did while nobody was there is nobody's business here.
@@ -177,11 +183,59 @@ class Relay:
             del self._tunnels[line.session.id]
             if line.session.id in self.switchboard.sessions:
                 self.perform(self.switchboard.cut(line.session, self.now()))
+                self.soon(self._say_cut(line.session))
 
     def left(self, line: Tunnel, reason: str) -> None:
         """The agent stops, or must."""
         if self.is_current(line) and line.session.id in self.switchboard.sessions:
             self.perform(self.switchboard.farewell(line.session, reason, self.now()))
+
+    # Other processes
+
+    def on_stage(self, stage_id: int) -> list[Session]:
+        """Return the sessions of a stage, those of other processes as they were when we last looked."""
+        here = self.switchboard.of_stage(stage_id)
+        ids = {session.id for session in here}
+        return here + [one for one in self._elsewhere.get(stage_id, ()) if one.id not in ids]
+
+    async def look_elsewhere(self, stage_id: int) -> None:
+        """See who is on a stage in other processes: a session that one of them has taken over is not ours any more."""
+        if self.directory.alone:
+            return
+        there = [one.session for one in await self.directory.elsewhere(stage_id)]
+        for session in there:
+            mine = self.switchboard.sessions.get(session.id)
+            if mine is not None and session.connected_at > mine.connected_at:
+                if (line := self._tunnels.pop(session.id, None)) is not None:
+                    line.end()
+                    line.close()
+                self.perform(self.switchboard.give_away(mine))
+        if {one.id for one in there} != {one.id for one in self._elsewhere.get(stage_id, ())}:
+            self._elsewhere[stage_id] = there
+            self._introduce(stage_id)
+
+    async def keep_directory(self) -> None:
+        """See which sessions are elsewhere and say which are here, until cancelled; often while one of ours is cut."""
+        said = self.now()
+        while not self.directory.alone:
+            await asyncio.sleep(TICK_SECONDS)
+            try:
+                is_time = self.now() - said >= SAY_SECONDS
+                sessions = list(self.switchboard.sessions.values())
+                for stage_id in {
+                    one.stage_id for one in sessions if is_time or one.cut_at is not None or self.draining
+                }:
+                    await self.look_elsewhere(stage_id)
+                if is_time:
+                    said = self.now()
+                    await self.directory.say(list(self.switchboard.sessions.values()))
+            except Exception:
+                log.exception("the directory of sessions could not be kept")
+
+    async def _say_cut(self, session: Session) -> None:
+        await self.look_elsewhere(session.stage_id)
+        if session.id in self.switchboard.sessions:
+            await self.directory.say([session])
 
     # The end
 
@@ -194,7 +248,7 @@ class Relay:
         while self.switchboard.under_way() and self.now() < end:
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         log.info("drained", left=self.switchboard.under_way())
-        self.perform(self.switchboard.move())
+        self.perform(self.switchboard.move_all())
         await asyncio.sleep(DRAIN_LOOK_SECONDS)  # for what was just said to leave
 
     # The clock

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +35,7 @@ def relay_routes(relay: Relay) -> list[BaseRoute]:
 
     return [
         Route("/live/attempts/{attempt}", bridge_side.Attempts(relay), methods=["POST"]),
+        Route("/live/attempts/{attempt}", bridge_side.known(relay)),
         Route("/live/presence", bridge_side.presence(relay)),
         Route("/live/sandboxes/{sandbox}", bridge_side.sandbox(relay), methods=["PUT"]),
         Route("/live/token", _token(relay), methods=["POST"]),
@@ -47,14 +48,16 @@ def relay_routes(relay: Relay) -> list[BaseRoute]:
 async def running(relay: Relay) -> AsyncIterator[None]:
     """Let the relay's clock run, and its records be written."""
     relay.records.start()
-    clock = asyncio.create_task(relay.run())
+    tasks = [asyncio.create_task(relay.run()), asyncio.create_task(relay.keep_directory())]
     try:
         yield
     finally:
-        clock.cancel()
-        with suppress(asyncio.CancelledError):
-            await clock
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(relay.records.stop)
+        await relay.forwarder.close()
+        await relay.directory.close()
 
 
 def _token(relay: Relay) -> Any:

@@ -1,6 +1,6 @@
 """A session: one developer's agent on one stage, for as long as it runs. It outlives its connections. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ class Session:
     known: dict[str, str] = field(default_factory=dict)
     attempts: set[Key] = field(default_factory=set)
     cut_at: float | None = None
+    connected_at: float = 0.0
     held: int = 0
 
     def serves(self, function: str) -> bool:
@@ -52,7 +53,7 @@ class Session:
         }
 
 
-def others(sessions: Mapping[str, Session], session: Session) -> list[dict[str, Any]]:
-    """Return who else is on the session's stage, in the order in which they came."""
-    there = [one for one in sessions.values() if one.stage_id == session.stage_id and one.id != session.id]
+def others(sessions: Iterable[Session], session: Session) -> list[dict[str, Any]]:
+    """Return who else is there, of a stage's sessions, in the order in which they came."""
+    there = [one for one in sessions if one.id != session.id]
     return [one.introduction() for one in sorted(there, key=lambda one: (one.opened_at, one.id))]

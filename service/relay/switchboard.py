@@ -113,7 +113,7 @@ class Switchboard:
     def welcome(self, session: Session, known: Mapping[str, str], now: float) -> list[Effect]:
         """A session is connected, for the first time or again; `known` are the attempts that its agent has."""
         self.sessions[session.id] = session
-        session.cut_at = None
+        session.cut_at, session.connected_at = None, now
         session.known = dict(known)
         effects: list[Effect] = []
         for attempt in self._attempts_of(session):
@@ -228,14 +228,21 @@ class Switchboard:
         """Return how many attempts have been offered to somebody, and have no outcome yet."""
         return sum(attempt.under_way for attempt in self.attempts.values())
 
-    def move(self, session: Session | None = None) -> list[Effect]:
-        """Have bridges ask for their attempts in another process: a session's, which is there now, or all."""
-        mine = self.attempts.values() if session is None else self._attempts_of(session)
-        effects: list[Effect] = []
-        for attempt in [one for one in mine if not one.over]:
+    def move_all(self) -> list[Effect]:
+        """Have bridges ask another process for what is under way: this one ends."""
+        moved = [attempt for attempt in self.attempts.values() if not attempt.over]
+        for attempt in moved:
             attempt.moved = True
-            effects.append(Changed(attempt.ask.key))
-        return effects
+        return [Changed(attempt.ask.key) for attempt in moved]
+
+    def give_away(self, session: Session) -> list[Effect]:
+        """The session is another process's now, and so is all that it has."""
+        moved = self._attempts_of(session)
+        for attempt in moved:
+            attempt.moved = True
+            self._drop(attempt)
+        del self.sessions[session.id]
+        return [Changed(attempt.ask.key) for attempt in moved]
 
     # How it is decided
 
@@ -279,6 +286,8 @@ class Switchboard:
         if ask.again and not all(self._is_back(one) for one in ask.open_sessions):
             return alone
         able = [session for session in self.of_stage(ask.stage_id) if session.id not in attempt.refused]
+        if ask.only:
+            able = [session for session in able if session.id == ask.only]
         session = chosen(able, ask.function, ask.developer)
         return _Outlook.WAITS if session is not None and session.cut_at is not None else session
 

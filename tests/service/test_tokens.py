@@ -3,7 +3,16 @@ from typing import Any
 import jwt
 import pytest
 
-from service.access.tokens import FunctionToken, LoginToken, ResumeToken, StageToken, TokenInvalid, Tokens, token_key
+from service.access.tokens import (
+    ForwardToken,
+    FunctionToken,
+    LoginToken,
+    ResumeToken,
+    StageToken,
+    TokenInvalid,
+    Tokens,
+    token_key,
+)
 from service.settings import Settings
 
 CLAIMS: list[Any] = [
@@ -11,6 +20,7 @@ CLAIMS: list[Any] = [
     StageToken(3, "ann", 7, "github.com"),
     FunctionToken(3, "notes-list"),
     ResumeToken("12", 3, "ann"),
+    ForwardToken("r.1", "12"),
 ]
 
 

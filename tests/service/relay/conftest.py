@@ -61,11 +61,16 @@ def door(settings):
     thread.join()
 
 
-@contextmanager
-def serve_relay(settings, server_class=uvicorn.Server, drain_seconds=5.0):
-    """Serve one more web process, on a thread; yields its URL and its server."""
+def free_listener():
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    return listener
+
+
+@contextmanager
+def serve_relay(settings, server_class=uvicorn.Server, drain_seconds=5.0, listener=None):
+    """Serve one more web process, on a thread; yields its URL and its server."""
+    listener = listener or free_listener()
     front_door = make_front_door(settings)
     drain = [lambda: front_door.state.relay.drain(drain_seconds)] if server_class is not uvicorn.Server else []
     server = server_class(uvicorn.Config(front_door, log_config=None), *drain)
@@ -73,9 +78,11 @@ def serve_relay(settings, server_class=uvicorn.Server, drain_seconds=5.0):
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", server
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 class Agent:

@@ -10,7 +10,7 @@ ANN = Session("1", 1, "ann", 10.0)
 BOB = Session("2", 1, "bob", 20.0)
 
 
-def session(session_id, developer, at, **more):
+def session(session_id, developer, at, **more) -> Session:
     return Session(session_id, 1, developer, at, **more)
 
 
@@ -21,7 +21,7 @@ def test_on_a_preview_it_is_the_one_that_came_first():
 
 
 def test_on_a_personal_stage_it_is_the_owner_or_the_deployed_code():
-    ann, bob = (session(one.id, one.developer, one.opened_at, owner="Bob", personal=True) for one in (ANN, BOB))
+    ann, bob = (session(one, one, 10, owner="Bob", personal=True) for one in ("ann", "bob"))
     assert chosen([ann, bob], "list") is bob
     assert chosen([ann], "list") is None
 
