@@ -21,7 +21,9 @@ export class Runtime {
   /** Whether it was ended for taking longer than the function may. */
   late = false;
   #changed = new EventEmitter().setMaxListeners(0);
+  #first; // its initialization is part of this invocation
   #asks = false; // it waits for an event
+  #asked = false; // it ever has
   #offered; // to be handed out
   #given; // it has this one
   #answering = false;
@@ -56,7 +58,7 @@ export class Runtime {
    * runtime that asked for an event before.
    */
   async ready(ends = Infinity, first = undefined) {
-    this.#given = first;
+    this.#first = first;
     await this.#until(() => this.#asks || this.status, ends);
     return this.#asks && !this.status;
   }
@@ -116,12 +118,13 @@ export class Runtime {
   }
 
   async #serve(request, response) {
-    if (request.method === 'GET' && NEXT.test(request.url)) await this.#handOut(request, response);
+    // To one that asks with an event in its hands, Lambda says what it says.
+    if (request.method === 'GET' && NEXT.test(request.url) && !this.#given) await this.#handOut(request, response);
     else await this.#passOn(request, response);
   }
 
   async #handOut(request, response) {
-    this.#asks = true;
+    this.#asks = this.#asked = true;
     this.#changed.emit('change');
     await this.#until(() => this.#offered || this.status, Infinity);
     const invocation = this.#offered;
@@ -164,6 +167,7 @@ export class Runtime {
   }
 
   #answeredWith(done) {
+    if (done) this.#given = undefined;
     this.#answered = done;
     this.#answering = !done;
     this.#changed.emit('change');
@@ -172,10 +176,10 @@ export class Runtime {
   /** The path as Lambda is to get it, and whether the request answers what the runtime was given. */
   #addressed(request) {
     const given = this.#given;
-    if (request.method !== 'POST' || !given) return [request.url, false];
     let path = request.url;
-    if (INIT_ERROR.test(path) && !this.#asks) path = `${API}/invocation/${given.requestId}/error`;
-    else if (POST.exec(path)?.[1] !== given.requestId) return [path, false];
+    if (request.method !== 'POST') return [path, false];
+    if (this.#first && !this.#asked && INIT_ERROR.test(path)) path = `${API}/invocation/${this.#first.requestId}/error`;
+    else if (!given || POST.exec(path)?.[1] !== given.requestId) return [path, false];
     if (this.late) throw new Error('it is too late');
     this.#answering = true;
     return [path, true];

@@ -35,7 +35,8 @@ class Runtime:
         """What the process ended with; negative for a signal. None while it runs."""
         self._timeout_s = settings.timeout_s
         self._changed = threading.Condition()
-        self._asks = False  # it waits for an event
+        self._first: Invocation | None = None  # its initialization is part of this one
+        self._asks = self._asked = False  # it waits for an event; it ever has
         self._offered: Invocation | None = None  # to be handed out
         self._given: Invocation | None = None  # it has this one
         self._answering = self._answered = False
@@ -57,7 +58,7 @@ class Runtime:
         takes none of a runtime that asked for an event before.
         """
         with self._changed:
-            self._given = first
+            self._first = first
             self._wait(lambda: self._asks or self.status is not None, ends)
             return self._asks and self.status is None
 
@@ -116,7 +117,7 @@ class Runtime:
         try:
             while True:
                 head = runtime.head()
-                if _NEXT.match(head.line):
+                if _NEXT.match(head.line) and self._given is None:  # with an event in hand, Lambda says what it says
                     self._hand_out(runtime)
                     continue
                 if lambda_ is None or not lambda_.usable():
@@ -131,7 +132,7 @@ class Runtime:
 
     def _hand_out(self, runtime: Connection) -> None:
         with self._changed:
-            self._asks = True
+            self._asks = self._asked = True
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._offered is not None or self.status is not None)
             invocation, self._offered = self._offered, None
@@ -166,6 +167,7 @@ class Runtime:
             if answers:
                 with self._changed:
                     self._answering, self._answered = not done, done
+                    self._given = None if done else self._given
                     self._changed.notify_all()
         runtime.send_raw(answer.encoded())
         for piece in lambda_.body(answer, raw=True):
@@ -176,8 +178,8 @@ class Runtime:
         with self._changed:
             given = self._given
             answer = _POST.match(head.line)
-            if given is not None and _INIT_ERROR.match(head.line) and not self._asks:
-                head = Head(f"POST {API}/invocation/{given.request_id}/error HTTP/1.1", head.fields)
+            if self._first is not None and not self._asked and _INIT_ERROR.match(head.line):
+                head = Head(f"POST {API}/invocation/{self._first.request_id}/error HTTP/1.1", head.fields)
             elif given is None or answer is None or answer[1] != given.request_id:
                 return head, False
             if self.late:

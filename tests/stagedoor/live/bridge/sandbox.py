@@ -98,6 +98,18 @@ class Sandbox:
         outcome: Outcome = self._run(self._invoke(json.dumps(event).encode() if raw is None else raw, headers or {}))
         return outcome
 
+    def terminate(self) -> int:
+        """Shut it down as Lambda does where extensions are registered; return what the process ended with."""
+
+        async def terminated() -> int:
+            process = self.process
+            process.terminate()
+            status = await asyncio.wait_for(process.wait(), 10)
+            await asyncio.sleep(0.05)
+            return status
+
+        return int(self._run(terminated()))
+
     @property
     def log(self) -> str:
         return self.output.decode(errors="replace")
