@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["INTERRUPTED", "OUR_ERROR", "PLUGINS", "USER_ERROR", "collect_seldom", "main", "stagedoor"]
 
 PLUGINS = "stagedoor.commands"
-OWN = ("bootstrap", "deploy", "diff", "remove")
+OWN = ("bootstrap", "deploy", "dev", "diff", "login", "remove")
 """Commands of the library: each is a function of its name in the module of its name."""
 
 _MORE_OBJECTS = 100_000

@@ -1,11 +1,14 @@
 """`stagedoor deploy`: take the app in this folder to a stage."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from stagedoor.assembly.annotations import shown
+from stagedoor.assembly.bridged_functions import BridgedFunction
+from stagedoor.assembly.bridging.model import Bridges
 from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.model import Assembly, Level
 from stagedoor.assembly.rewrite import rewrite_assembly
@@ -139,11 +142,22 @@ def own_assembly(
     return with_parameters(assembly, app.parameters)
 
 
-def stage_assembly(work: Work, assembly: Assembly, identity: StageIdentity, target: Target, folder: Path) -> Assembly:
-    """Look at the app's assembly as hostile input, and return it as the stage has it."""
+def stage_assembly(
+    work: Work,
+    assembly: Assembly,
+    identity: StageIdentity,
+    target: Target,
+    folder: Path,
+    bridges: Bridges | None = None,
+    tell_functions: Callable[[Iterable[BridgedFunction]], None] = lambda _: None,
+) -> Assembly:
+    """Look at the app's assembly as hostile input, and return it as the stage has it. Of a stage with `bridges`, the
+    functions are told.
+    """
     with work.phase("inspect"):
         inspect_assembly(assembly, target)
-        rewritten = rewrite_assembly(assembly, identity, target, folder / "stage.out")
+        rewritten = rewrite_assembly(assembly, identity, target, folder / "stage.out", bridges)
+        tell_functions(rewritten.functions)
         for said in shown(assembly.annotations, Level.WARNING):
             work.emit(Event(EventKind.WARNING, said.construct_path, message=said.message))
         for said in shown(assembly.annotations, Level.NOTE):

@@ -1,0 +1,56 @@
+"""`stagedoor login`: say to the service who you are, by GitHub."""
+
+import json
+import time
+
+import click
+
+from stagedoor.cli.options import EXIT_CODES
+from stagedoor.cli.service import Logins, Service, ServiceRefused, find_server
+
+SERVER = click.option(
+    "--server",
+    envvar="STAGEDOOR_SERVER",
+    metavar="URL",
+    help="The deployment service. [default: STAGEDOOR_SERVER, stagedoor.toml, your last login, or this machine]",
+)
+
+_ACCEPTED = 202
+
+
+@click.command(epilog=EXIT_CODES)
+@SERVER
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines on stdout, the result as the last one.")
+def login(server: str | None, as_json: bool) -> None:
+    """Log in at the deployment service, with GitHub.
+
+    Shows a code and the page on GitHub to enter it at. The login holds for 30 days, for this machine.
+
+    \b
+    Example:
+      stagedoor login --server https://stages.example.com
+    """
+    logins = Logins.of_user()
+    service = Service(find_server(server, None, logins))
+    begun = service.post("/api/login")
+    if as_json:
+        click.echo(json.dumps({"event": "code", "user_code": begun["user_code"], "at": begun["verification_uri"]}))
+    else:
+        click.echo(f"Open {begun['verification_uri']} and enter {begun['user_code']}", err=True)
+    done = _wait(service, str(begun["device_code"]), int(begun.get("interval", 5)), int(begun.get("expires_in", 900)))
+    logins.keep(service.url, done["token"], done["login"])
+    if as_json:
+        click.echo(json.dumps({"event": "result", "ok": True, "login": done["login"], "server": service.url}))
+    else:
+        click.echo(f"Logged in at {service.url} as {done['login']}.", err=True)
+
+
+def _wait(service: Service, device_code: str, pause: int, patience: int) -> dict[str, str]:
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        time.sleep(pause)
+        status, said = service.call("POST", "/api/login/token", {"device_code": device_code})
+        if status != _ACCEPTED:
+            return said
+        pause = max(pause, int(said.get("wait", pause)))
+    raise ServiceRefused("The code was not entered in time.", "Run `stagedoor login` again.")

@@ -1,0 +1,167 @@
+"""The deployment service as the command line knows it: where it is, who is logged in there, and what it answers."""
+
+import http.client
+import json
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from stagedoor import __version__
+from stagedoor.errors import UserError
+
+USUAL = "http://127.0.0.1:8000"
+"""Where a service on this machine is, unless its operator says otherwise."""
+
+_SECONDS = 30.0
+_GLANCE_SECONDS = 1.0
+
+
+class NoService(UserError):
+    """Nothing says where the service is, or it does not answer."""
+
+    id = "no-service"
+
+
+class NotLoggedIn(UserError):
+    """Nobody has logged in at the service from this machine."""
+
+    id = "not-logged-in"
+
+
+class ServiceRefused(UserError):
+    """The service said no; the words are its own."""
+
+    id = "service-refused"
+
+
+class Logins:
+    """Logins by server, in a file that only this person can read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    @classmethod
+    def of_user(cls) -> "Logins":
+        """Return this person's (https://specifications.freedesktop.org/basedir-spec/latest/)."""
+        home = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+        return cls(Path(home) / "stagedoor" / "logins.json")
+
+    def read(self) -> dict[str, dict[str, str]]:
+        """Return what is kept: `token` and `login` by server, the newest login last."""
+        try:
+            found = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def keep(self, server: str, token: str, login: str) -> None:
+        """Keep a login; the file is replaced as a whole."""
+        kept = {name: each for name, each in self.read().items() if name != server}
+        kept[server] = {"token": token, "login": login}
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        written, name = tempfile.mkstemp(dir=self._file.parent)  # which nobody else can read, either
+        with os.fdopen(written, "w", encoding="utf-8") as file:
+            json.dump(kept, file, indent=1)
+        Path(name).replace(self._file)
+
+
+def find_server(named: str | None, declared: str | None, logins: Logins) -> str:
+    """Return the service's URL: as it was named, as `stagedoor.toml` has it, where the last login was, or on this
+    machine. Raises `NoService`.
+    """
+    for url in (named, declared, *reversed(logins.read())):
+        if url:
+            return _checked(url)
+    if _answers(USUAL):
+        return USUAL
+    raise NoService(
+        "Nothing says where the deployment service is, and none answers on this machine.",
+        "Name it with --server, STAGEDOOR_SERVER or `server` in stagedoor.toml; `make up` starts one here.",
+    )
+
+
+class Service:
+    """Asks the service, as whoever has `token`."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url = url
+        self._token = token
+
+    @classmethod
+    def logged_in(cls, url: str, logins: Logins) -> "Service":
+        """Return the service with the login that is kept for it. Raises `NotLoggedIn`."""
+        kept = logins.read().get(url)
+        if not kept:
+            raise NotLoggedIn(f"You are not logged in at {url}.", f"Run `stagedoor login --server {url}`.")
+        return cls(url, kept["token"])
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """Ask; raises what `call` raises."""
+        return self.call("GET", f"{path}?{urlencode(query)}" if query else path)[1]
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask for something to be done; raises what `call` raises."""
+        return self.call("POST", path, body)[1]
+
+    def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Write something down; raises what `call` raises."""
+        return self.call("PUT", path, body)[1]
+
+    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Return status and JSON of an answer. Raises `NoService` and `ServiceRefused`."""
+        headers = {"Accept": "application/json", "User-Agent": f"stagedoor-cli/{__version__}"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        data = None if body is None else json.dumps(body).encode()
+        if data is not None:
+            headers["Content-Type"] = "application/json"
+        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - see _checked
+        try:
+            with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+                return answer.status, _document(answer.read())
+        except urllib.error.HTTPError as error:
+            raise _refusal(error.code, _document(error.read()), self.url) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise _away(self.url, error) from None
+
+
+def _refusal(status: int, said: Mapping[str, Any], url: str) -> UserError:
+    error = said.get("error")
+    if isinstance(error, dict) and "what" in error:
+        kind = NotLoggedIn if error.get("id") == NotLoggedIn.id else ServiceRefused
+        remedy = f"Run `stagedoor login --server {url}`." if kind is NotLoggedIn else str(error.get("remedy", ""))
+        return kind(str(error["what"]), remedy)
+    return ServiceRefused(f"The service at {url} answered {status}.", "See that it is a Stagedoor of this version.")
+
+
+def _away(url: str, error: Exception) -> NoService:
+    reason = getattr(error, "reason", error)
+    return NoService(f"The service at {url} does not answer: {reason}.", "See that it runs, and that its URL is right.")
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise NoService(f"{url!r} is not the URL of a service.", "Write it as https://stages.example.com.")
+    return url.rstrip("/")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=_GLANCE_SECONDS) as answer:  # noqa: S310
+            return bool(answer.status == http.HTTPStatus.OK)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
