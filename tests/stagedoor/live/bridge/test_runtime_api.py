@@ -1,4 +1,4 @@
-"""The Runtime API that the deployed code sees is Lambda's own: the same questions are asked with and without a bridge."""
+"""The Runtime API that deployed code sees is Lambda's own: the same questions are asked with and without a bridge."""
 
 import sys
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_snapstart_initializes_the_deployed_code_and_restores_through_the_bridge
     sandbox = bridged("probe", command=PROBE, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start")
     assert sandbox.init() == "ready"
     assert relay.tokens == []  # no connection outlives a snapshot
-    assert ["restored", [200]] == sandbox.invoke("probe").document[-1]
+    assert sandbox.invoke("probe").document[-1] == ["restored", [200]]
     assert sandbox.requests[:2] == ["restore/next", "next"]
 
 
