@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
 from starlette.responses import PlainTextResponse
@@ -10,6 +10,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service.access.tokens import STAGE_SECONDS, ResumeToken, StageToken, TokenInvalid
 from service.relay.attempts import Attempt, Key, Result
+from service.relay.relay import Relay
 from service.relay.sessions import GRACE_SECONDS, Session, others
 from stagedoor.live.bodies import Outbox
 from stagedoor.live.frames import (
@@ -23,9 +24,6 @@ from stagedoor.live.frames import (
     decoded,
     session_frame,
 )
-
-if TYPE_CHECKING:
-    from service.relay.relay import Relay
 
 log = structlog.get_logger(__name__)
 HELLO_SECONDS = 5.0
@@ -54,7 +52,7 @@ class _Incoming:
 class Tunnel:
     """One connection of one session. Frames are put without waiting; one task sends them."""
 
-    def __init__(self, relay: "Relay", session: Session) -> None:
+    def __init__(self, relay: Relay, session: Session) -> None:
         self.session = session
         self._relay = relay
         self._outbox = Outbox()
@@ -230,7 +228,7 @@ class Tunnel:
             self._forget(stream)
 
 
-async def tunnel(relay: "Relay", websocket: WebSocket) -> None:
+async def tunnel(relay: Relay, websocket: WebSocket) -> None:
     """Answer `GET /live/tunnel`: a session, for as long as this connection of it lasts."""
     scheme, _, token = websocket.headers.get("authorization", "").partition(" ")
     try:
@@ -259,9 +257,7 @@ async def tunnel(relay: "Relay", websocket: WebSocket) -> None:
         pass
 
 
-async def _serve(
-    relay: "Relay", websocket: WebSocket, claims: StageToken, expires: float, hello: dict[str, Any]
-) -> None:
+async def _serve(relay: Relay, websocket: WebSocket, claims: StageToken, expires: float, hello: dict[str, Any]) -> None:
     session = await relay.session_of(claims, hello)
     if session is None:
         await websocket.close(1008, "there is no such stage")
@@ -292,7 +288,7 @@ async def _serve(
         relay.disconnected(line)
 
 
-async def _read(relay: "Relay", line: Tunnel, websocket: WebSocket) -> None:
+async def _read(relay: Relay, line: Tunnel, websocket: WebSocket) -> None:
     while True:
         message = await websocket.receive_bytes()
         if message[:1] == bytes((FrameType.FAREWELL,)):
@@ -303,7 +299,7 @@ async def _read(relay: "Relay", line: Tunnel, websocket: WebSocket) -> None:
             line.take(message)
 
 
-async def _renew(relay: "Relay", line: Tunnel, claims: StageToken, expires: float) -> None:
+async def _renew(relay: Relay, line: Tunnel, claims: StageToken, expires: float) -> None:
     """Give the agent a new token in time, as long as the developer still may."""
     while True:
         await asyncio.sleep(max(1.0, expires - RENEW_BEFORE_SECONDS - relay.now()))
@@ -316,7 +312,7 @@ async def _renew(relay: "Relay", line: Tunnel, claims: StageToken, expires: floa
         line.put(session_frame(FrameType.TOKEN, {"token": token, "expires_in": STAGE_SECONDS}))
 
 
-def _welcome(relay: "Relay", session: Session) -> dict[str, Any]:
+def _welcome(relay: Relay, session: Session) -> dict[str, Any]:
     resume = ResumeToken(session.id, session.stage_id, session.developer)
     return {
         "session": session.id,

@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from service.access.tokens import ResumeToken, StageToken, TokenInvalid, Tokens
 from service.parts import Parts
 from service.relay import rows
-from service.relay.agent_side import Tunnel
 from service.relay.attempts import Attempt, Key, Phase
 from service.relay.directory import SAY_SECONDS, open_directory
 from service.relay.effects import Cancel, Changed, Closed, Effect, Ended, Offer, Others
@@ -20,7 +19,7 @@ from service.relay.rows import StageFacts
 from service.relay.sandboxes import Sandboxes
 from service.relay.sessions import Session, others
 from service.relay.switchboard import Switchboard
-from stagedoor.live.frames import FrameType, session_frame
+from stagedoor.live.frames import Frame, FrameType, session_frame
 
 log = structlog.get_logger(__name__)
 TICK_SECONDS = 0.1
@@ -32,6 +31,30 @@ May = Callable[[StageToken], Awaitable[bool]]
 
 async def _always(_claims: StageToken) -> bool:
     return True
+
+
+class Line(Protocol):
+    """A connection of a session: `agent_side.Tunnel`."""
+
+    session: Session
+
+    def offer(self, attempt: Attempt, known: bool) -> None:
+        """Send an attempt; `known`: ask for the outcome of one that the agent has."""
+
+    def cancel(self, key: Key, reason: str) -> None:
+        """Say that nobody waits for an attempt any more."""
+
+    def put(self, frame: Frame) -> None:
+        """Have a frame sent."""
+
+    def close(self) -> None:
+        """Close once all that was put is sent."""
+
+    def end(self) -> None:
+        """Let go of what was under way."""
+
+    def grant_waiting(self) -> None:
+        """Let results come in that there was no room for."""
 
 
 class Relay:
@@ -48,7 +71,7 @@ class Relay:
         self.directory = open_directory(parts.settings)
         self.forwarder = Forwarder(self.tokens)
         self._elsewhere: dict[int, list[Session]] = {}
-        self._tunnels: dict[str, Tunnel] = {}
+        self._tunnels: dict[str, Line] = {}
         self._calls: dict[Key, set[asyncio.Event]] = {}
         self._stages: dict[int, StageFacts] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -164,7 +187,7 @@ class Relay:
             return resume.session
         return resume.session if still else None
 
-    def connected(self, line: Tunnel, known: Mapping[str, str]) -> None:
+    def connected(self, line: Line, known: Mapping[str, str]) -> None:
         """A session has this connection now; an earlier one is closed."""
         earlier = self._tunnels.get(line.session.id)
         self._tunnels[line.session.id] = line
@@ -173,11 +196,11 @@ class Relay:
             earlier.close()
         self.perform(self.switchboard.welcome(line.session, known, self.now()))
 
-    def is_current(self, line: Tunnel) -> bool:
+    def is_current(self, line: Line) -> bool:
         """Tell whether this is the session's connection; one that was replaced is not listened to any more."""
         return self._tunnels.get(line.session.id) is line
 
-    def disconnected(self, line: Tunnel) -> None:
+    def disconnected(self, line: Line) -> None:
         """A connection broke or was closed."""
         if self.is_current(line):
             del self._tunnels[line.session.id]
@@ -185,7 +208,7 @@ class Relay:
                 self.perform(self.switchboard.cut(line.session, self.now()))
                 self.soon(self._say_cut(line.session))
 
-    def left(self, line: Tunnel, reason: str) -> None:
+    def left(self, line: Line, reason: str) -> None:
         """The agent stops, or must."""
         if self.is_current(line) and line.session.id in self.switchboard.sessions:
             self.perform(self.switchboard.farewell(line.session, reason, self.now()))

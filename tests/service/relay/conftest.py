@@ -108,7 +108,7 @@ class Agent:
 
     async def invoked(self):
         """Return stream, head and event of the next invocation, whole and granted."""
-        while (frame := await self.receive()).type is FrameType.RECEIVED:
+        while (frame := await self.receive()).type in {FrameType.RECEIVED, FrameType.CREDIT}:
             pass
         assert frame.type is FrameType.INVOKE, frame
         head, event = frame.head()
