@@ -1,0 +1,33 @@
+"""The handlers that the benchmark calls."""
+
+import hashlib
+import os
+import time
+
+
+def echo(event, context):
+    return event
+
+
+def waits(event, context):
+    time.sleep(event["seconds"])
+    return event
+
+
+def notes(event, context):
+    """Write down that it ran, in one write that cannot be torn, and take its time."""
+    descriptor = os.open(event["runs"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, f"{context.aws_request_id}\n".encode())
+    os.close(descriptor)
+    time.sleep(event["seconds"])
+    return context.aws_request_id
+
+
+def large(event, context):
+    """Say what arrived, byte for byte, and send it back."""
+    text = event["text"]
+    return {"sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text}
+
+
+def whose(event, context):
+    return os.environ["DEVELOPER"]
