@@ -94,7 +94,7 @@ def _concerns(change: Change, known: _Loaded) -> bool:
     if path in made_of:
         return True
     is_source, is_data = path.suffix in SOURCES, path.suffix in DATA
-    if not (is_source or is_data) or not (made_of or known.failed):
+    if not (is_source or is_data) or not (made_of or known.failed or known.whole):
         return False
     if known.failed or (path.is_relative_to(known.root) and (is_data or known.whole)):
         return True

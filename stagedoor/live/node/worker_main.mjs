@@ -54,7 +54,8 @@ lines.once('line', (first) => {
   process.on('exit', report);
   lines.once('line', () => {
     process.stdin.unref();
-    run();
+    // As where AWS awaits it at the top of a module: code that cannot be loaded is an uncaught exception.
+    run().catch((error) => setImmediate(() => { throw error; }));
   });
 });
 lines.once('close', () => process.exit(0));

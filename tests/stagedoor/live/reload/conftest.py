@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from stagedoor.live.agent import Agent
 from stagedoor.live.agent_events import AgentEvent
 from stagedoor.live.local_code import LocalCode
@@ -101,5 +100,3 @@ async def connected(root: Path, sources: dict[str, FunctionSource], **more: Any)
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-
-
