@@ -60,24 +60,24 @@ def repository_at(session: Session, address: str, *, on_loopback: bool) -> Repos
     return _local(session, address)
 
 
-def find_stage(session: Session, repository: Repository, address: Address) -> Stage:
+def find_stage(session: Session, repository_id: int, address: Address) -> Stage:
     """Return a stage. Raises `UnknownStage`."""
     stage = session.scalars(
         select(Stage)
         .join(App, Stage.app_id == App.id)
-        .where(App.repository_id == repository.id, App.name == address.app, Stage.name == address.stage)
+        .where(App.repository_id == repository_id, App.name == address.app, Stage.name == address.stage)
     ).one_or_none()
     if stage is None:
         raise UnknownStage(address.stage)
     return stage
 
 
-def register_own(session: Session, repository: Repository, address: Address, own: OwnStage, developer: str) -> Stage:
+def register_own(session: Session, repository_id: int, address: Address, own: OwnStage, developer: str) -> Stage:
     """Return the row of a developer's own stage, made when it is not there. Raises `StageTaken`."""
-    app = session.scalars(select(App).where(App.repository_id == repository.id, App.name == address.app)).one_or_none()
+    app = session.scalars(select(App).where(App.repository_id == repository_id, App.name == address.app)).one_or_none()
     moment = now(session)
     if app is None:
-        app = App(repository_id=repository.id, name=address.app, path=own.path, created_at=moment)
+        app = App(repository_id=repository_id, name=address.app, path=own.path, created_at=moment)
         session.add(app)
         session.flush()
     stage = session.scalars(

@@ -103,30 +103,24 @@ def finish_login() -> ResponseReturnValue:
 @blueprint.get("/api/stages")
 def show_stage() -> ResponseReturnValue:
     """Return the stage that the query names: `repository`, `app`, `stage`."""
-    who, address = _who(), _address(request.args)
-    with current_parts().sessions.begin() as session:
-        repository = repository_at(session, address.repository, on_loopback=_on_loopback())
-        _access().permissions.check(who, repository.id)
-        return as_json(session, find_stage(session, repository, address))
+    address = _address(request.args)
+    repository_id, _ = _let_in(address)
+    with current_parts().sessions() as session:
+        return as_json(session, find_stage(session, repository_id, address))
 
 
 @blueprint.put("/api/stages")
 def register_stage() -> ResponseReturnValue:
     """Register a stage of the developer's own: the address, and where it is deployed."""
-    who, body = _who(), _body()
+    body = _body()
     own = OwnStage(**{field.name: _text(body, field.name, empty=True) for field in fields(OwnStage)})
     if not re.fullmatch(r"\d{12}", own.account):
         raise BadRequest("an account of twelve digits")
     _check_reach()
     address = _address(body)
+    repository_id, who = _let_in(address)
     with current_parts().sessions.begin() as session:
-        repository = repository_at(session, address.repository, on_loopback=_on_loopback())
-        session.flush()
-        repository_id = repository.id
-    _access().permissions.check(who, repository_id)
-    with current_parts().sessions.begin() as session:
-        repository = repository_at(session, address.repository, on_loopback=_on_loopback())
-        stage = register_own(session, repository, address, own, who.login)
+        stage = register_own(session, repository_id, address, own, who.login)
         return {**as_json(session, stage), "server": current_parts().settings.url}
 
 
@@ -180,6 +174,16 @@ def _who() -> LoginToken:
         return _access().tokens.verify(token.strip(), LoginToken)
     except TokenInvalid:
         raise NotLoggedIn from None
+
+
+def _let_in(address: Address) -> tuple[int, LoginToken]:
+    """Return the repository's id and who asks, if they may use the repository's stages."""
+    who = _who()
+    with current_parts().sessions.begin() as session:
+        repository_id = repository_at(session, address.repository, on_loopback=_on_loopback()).id
+    # Not within the transaction: GitHub may take its time.
+    _access().permissions.check(who, repository_id)
+    return repository_id, who
 
 
 def _may(stage_id: int) -> LoginToken:
