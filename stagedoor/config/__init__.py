@@ -6,7 +6,7 @@ Read `model.py` first (what can be said), then `reading.py` (from bytes to a `Co
 paths are matched, `places.py` finds lines and columns.
 """
 
-from stagedoor.config.model import AppConfig, Config, Outputs, Previews, StageRule
+from stagedoor.config.model import AppConfig, Config, Live, LiveFunctionRule, Outputs, Previews, StageRule
 from stagedoor.config.reading import SIZE_LIMIT, ConfigInvalid, Problem, default_config, parse_config
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "AppConfig",
     "Config",
     "ConfigInvalid",
+    "Live",
+    "LiveFunctionRule",
     "Outputs",
     "Previews",
     "Problem",

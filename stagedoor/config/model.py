@@ -160,6 +160,22 @@ class Outputs(_Table):
         return any(matches(pattern, name) for pattern in self.show)
 
 
+class LiveFunctionRule(_Table):
+    """`[live.functions.<pattern>]`: where the code of functions is that `stagedoor dev` cannot find by itself.
+
+    `source` is a folder, or for code that is built the file to start from; `handler` replaces the template's.
+    """
+
+    source: Annotated[StrictStr, AfterValidator(_folder)] | None = None
+    handler: Text | None = None
+
+
+class Live(_Table):
+    """`[live]`: what holds on developers' own machines. Patterns match construct paths and logical ids."""
+
+    functions: Mapping[Text, LiveFunctionRule] = Field(default_factory=dict)
+
+
 class Config(_Table):
     """The whole file. An empty one is a valid one: every table has defaults."""
 
@@ -167,6 +183,7 @@ class Config(_Table):
     previews: Previews = Previews()
     stages: Mapping[Annotated[str, AfterValidator(_stage_pattern)], StageRule] = Field(default_factory=dict)
     outputs: Outputs = Outputs()
+    live: Live = Live()
 
     def apps_of(self, repository: str) -> Mapping[str, AppConfig]:
         """Return the apps by name; where none is declared, one at the root, named after the repository.
@@ -187,5 +204,6 @@ class Config(_Table):
 
     @property
     def digest(self) -> str:
-        """Return SHA-256, in hexadecimal, of what the file says: the same for files that mean the same."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        """Return SHA-256, in hexadecimal, of what the file says of stages: the same for files that mean the same."""
+        said = self.model_dump(mode="json", exclude={"live"})  # no stage is another for it
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from stagedoor.config.model import AppConfig, Config, Outputs, Previews, StageRule
+from stagedoor.config.model import AppConfig, Config, Live, LiveFunctionRule, Outputs, Previews, StageRule
 from stagedoor.config.places import Path, Places, places_of
 from stagedoor.errors import Location, UserError
 
@@ -198,17 +198,21 @@ def _unknown_key(loc: Path, name: str) -> tuple[str, str]:
 
 def _table_at(path: Path) -> type[BaseModel]:
     """Return the model of the table at this path."""
-    match path:
-        case ("apps", _):
-            return AppConfig
-        case ("stages", _):
-            return StageRule
-        case ("previews",):
-            return Previews
-        case ("outputs",):
-            return Outputs
-        case _:
-            return Config
+    for keys, model in _TABLES:
+        if len(keys) == len(path) and all(key in (None, part) for key, part in zip(keys, path, strict=True)):
+            return model
+    return Config
+
+
+_TABLES: tuple[tuple[tuple[str | None, ...], type[BaseModel]], ...] = (
+    (("apps", None), AppConfig),
+    (("stages", None), StageRule),
+    (("previews",), Previews),
+    (("outputs",), Outputs),
+    (("live",), Live),
+    (("live", "functions", None), LiveFunctionRule),
+)
+"""What tables hold; None stands for a name of the author's own."""
 
 
 def _written(path: Path) -> str:

@@ -8,6 +8,6 @@ repository), `copies.py` (assets that are a folder's copy, with or without what 
 """
 
 from stagedoor.live.sources.finding import find_sources
-from stagedoor.live.sources.model import FunctionSource, NoSource, Override
+from stagedoor.live.sources.model import FunctionSource, NoSource, Override, overrides_of
 
-__all__ = ["FunctionSource", "NoSource", "Override", "find_sources"]
+__all__ = ["FunctionSource", "NoSource", "Override", "find_sources", "overrides_of"]

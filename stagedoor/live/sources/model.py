@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stagedoor.config import Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +50,8 @@ class Override:
     pattern: str
     source: str | None = None
     handler: str | None = None
+
+
+def overrides_of(config: "Config") -> tuple[Override, ...]:
+    """Return what a repository's configuration says of its functions' code."""
+    return tuple(Override(pattern, rule.source, rule.handler) for pattern, rule in config.live.functions.items())
