@@ -104,7 +104,7 @@ class Sandbox:
         async def terminated() -> int:
             process = self.process
             process.terminate()
-            status = await asyncio.wait_for(process.wait(), 10)
+            status: int = await asyncio.wait_for(process.wait(), 10)
             await asyncio.sleep(0.05)
             return status
 
