@@ -114,8 +114,9 @@ class Tunnel:
         self._closing = True
         self._wake.set()
 
-    def grant_waiting(self) -> None:
-        """Let results come in that there was no room for."""
+    def catch_up(self) -> None:
+        """Send what was in no hurry, and let results come in that there was no room for."""
+        self._wake.set()
         for stream, incoming in self._incoming.items():
             if not incoming.granted and not self._grant(stream, incoming):
                 return
@@ -188,7 +189,7 @@ class Tunnel:
         result = Result("error" if head.get("kind") == "error" else "response", headers, body, *times)
         self._forget(stream)
         self._relay.perform(self._relay.switchboard.result(self.session, incoming.key, result, self._relay.now()))
-        self.put(Frame(FrameType.RECEIVED, stream))
+        self._outbox.put(Frame(FrameType.RECEIVED, stream))  # leaves with what comes next: it is in no hurry
 
     def _forget(self, stream: int) -> None:
         key = self._streams.pop(stream, None)

@@ -40,6 +40,7 @@ _START: dict[str, Any] = {
     "status": 200,
     "headers": [(b"content-type", b"application/octet-stream"), (b"cache-control", b"no-store")],
 }
+_BEAT = bridge_frame(BridgeFrame.BEAT)
 _NAMES: dict[bytes, str] = {}
 
 
@@ -196,10 +197,11 @@ class Attempts:
         """Say what becomes of an attempt, until its outcome is told or the bridge is gone."""
         relay, told = self._relay, Told()
         changed = relay.called(attempt)
-        gone = asyncio.ensure_future(_until_gone(receive, changed))
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] | None = None
         try:
             await send(_START)
-            while not gone.done():
+            while gone is None or not gone.done():
                 changed.clear()
                 frames, over = due(attempt, told)
                 if over:
@@ -209,14 +211,16 @@ class Attempts:
                     await send({"type": "http.response.body", "body": b"".join(frames), "more_body": True})
                 if attempt.phase is Phase.ROUTED and told.session == attempt.session:
                     relay.perform(relay.switchboard.told(attempt, relay.now()))
-                try:
-                    async with asyncio.timeout(BEAT_SECONDS):
-                        await changed.wait()
-                except TimeoutError:
-                    beat = bridge_frame(BridgeFrame.BEAT)
-                    await send({"type": "http.response.body", "body": beat, "more_body": True})
+                beat = loop.call_later(BEAT_SECONDS, changed.set)
+                await changed.wait()
+                beat.cancel()
+                if loop.time() >= beat.when():
+                    await send({"type": "http.response.body", "body": _BEAT, "more_body": True})
+                    # Most are over by now: only the others are worth a task that sees the bridge go.
+                    gone = gone or asyncio.ensure_future(_until_gone(receive, changed))
         finally:
-            gone.cancel()
+            if gone is not None:
+                gone.cancel()
             relay.hung_up(attempt, changed)
 
 

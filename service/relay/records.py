@@ -91,7 +91,7 @@ class Records:
         for attempt in range(1, _TRIES + 1):
             try:
                 with self._sessions.begin() as session:
-                    session.execute(insert(Invocation), batch)
+                    session.connection().execute(insert(Invocation), batch)
                 break
             except Exception:
                 log.warning("invocations could not be written down", count=len(batch), attempt=attempt, exc_info=True)

@@ -53,8 +53,8 @@ class Line(Protocol):
     def end(self) -> None:
         """Let go of what was under way."""
 
-    def grant_waiting(self) -> None:
-        """Let results come in that there was no room for."""
+    def catch_up(self) -> None:
+        """Send what was in no hurry, and let results come in that there was no room for."""
 
 
 class Relay:
@@ -285,7 +285,7 @@ class Relay:
                 now = self.now()
                 self.perform(self.switchboard.tick(now))
                 for line in self._tunnels.values():
-                    line.grant_waiting()
+                    line.catch_up()
                 if now - seen >= SEEN_SECONDS:
                     seen = now
                     self.soon(asyncio.to_thread(rows.see_sessions, self.parts.sessions, list(self._tunnels)))

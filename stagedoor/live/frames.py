@@ -29,6 +29,7 @@ LARGEST_BODY = 6 * 1024 * 1024 + 64 * 1024
 LARGEST_FRAME = CHUNK * 4
 """Most bytes of one message: a head's JSON and a chunk. A longer one ends the connection."""
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # json.dumps would make one for each call
 _PREFIX = struct.Struct(">BI")
 _LENGTH = struct.Struct(">I")
 
@@ -126,7 +127,7 @@ def chunks(body: bytes, start: int = 0) -> Iterator[bytes]:
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return _encode(document).encode("utf-8", "surrogatepass")
 
 
 def _document(payload: bytes) -> dict[str, Any]:
