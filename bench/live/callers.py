@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from stagedoor.live.bridge.attempts import CONNECT_S, SILENCE_S, Ask, Attempt, Deployed, Failure
+from stagedoor.live.bridge.attempts import SILENCE_S, Ask, Attempt, Deployed, Failure
 from stagedoor.live.bridge.relay import CUSTODY, DATA, DEPLOYED, FAILED, RESULT, ROUTED, WANTED
 
 RAISED_S = 900.0
 """The raised timeout of a live function, which ends its sandbox."""
 
 _BUFFER = 1024 * 1024
+_CONNECT_S = 5.0
+"""A bridge waits 1 s; but here a thousand of them begin in one process, whose own loop is late then."""
 
 
 class _Broken(Exception):
@@ -105,7 +107,7 @@ class Callers:
             if not (line.reader.at_eof() or line.reader.exception() or line.writer.is_closing()):
                 return line
             line.writer.close()
-        async with asyncio.timeout(CONNECT_S):
+        async with asyncio.timeout(_CONNECT_S):
             return _Line(*await asyncio.open_connection("127.0.0.1", self.port, limit=_BUFFER))
 
     def give_back(self, line: _Line) -> None:
