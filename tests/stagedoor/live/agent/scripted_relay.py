@@ -106,10 +106,10 @@ class ScriptedRelay:
         self.results.setdefault(attempt, asyncio.get_running_loop().create_future())
         now = int(time.time() * 1000)
         head = {
-            "attempt": attempt, "function": function, "request_id": attempt.partition(".")[0],
-            "arn": f"arn:aws:lambda:eu-central-1:123456789012:function:{function}", "deadline_ms": now + int(timeout_s * 1000),
-            "limit_ms": now + int(limit_s * 1000), "received_ms": now, "sandbox": sandbox, "headers": dict(headers or {}),
-            "size": len(event),
+            "attempt": attempt, "function": function, "request_id": attempt.partition(".")[0], "sandbox": sandbox,
+            "arn": f"arn:aws:lambda:eu-central-1:123456789012:function:{function}", "received_ms": now,
+            "deadline_ms": now + int(timeout_s * 1000), "limit_ms": now + int(limit_s * 1000),
+            "headers": dict(headers or {}), "size": len(event),
         }  # fmt: skip
         stream = next(self.wire.streams)
         self.wire.attempts[stream] = attempt
@@ -129,7 +129,7 @@ class ScriptedRelay:
         """Send an event, as JSON unless it is bytes, and return what comes back."""
         body = event if isinstance(event, bytes) else json.dumps(event).encode()
         attempt = await self.offer(function, body, **more)
-        return await asyncio.wait_for(self.results[attempt], 30)
+        return await asyncio.wait_for(self.results[attempt], 20)
 
     async def cut(self) -> None:
         """Break the connection without a word."""
