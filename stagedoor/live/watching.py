@@ -14,6 +14,7 @@ from pathlib import Path
 
 from watchfiles._rust_notify import RustNotify
 
+from stagedoor.errors import UserError
 from stagedoor.live.import_graph import Change, Kind
 
 IGNORED = frozenset({"__pycache__", "node_modules", "cdk.out", "site-packages"})
@@ -30,6 +31,12 @@ FOLDERS_LIMIT = 8_000
 
 _GIT_SECONDS = 20.0
 _KINDS = {1: Kind.ADDED, 2: Kind.MODIFIED, 3: Kind.DELETED}
+
+
+class TooManyFolders(UserError):
+    """The kernel lets this user watch fewer folders than the repository has."""
+
+    id = "too-many-folders"
 
 
 def source_folders(root: Path) -> list[Path]:
@@ -81,8 +88,10 @@ class Watcher:
         try:
             while True:
                 news = asyncio.create_task(self._news.wait())
-                await asyncio.wait({news, watching}, return_when=asyncio.FIRST_COMPLETED)
-                news.cancel()
+                try:
+                    await asyncio.wait({news, watching}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    news.cancel()
                 if watching.done():
                     watching.result()
                 await self._git_done()
@@ -99,12 +108,18 @@ class Watcher:
         since = 0
         while True:
             self._again = threading.Event()
-            folders = {folder for root in self._roots for folder in source_folders(root)} | self._more
+            more = {folder for folder in self._more if folder.is_dir()}
+            folders = {folder for root in self._roots for folder in source_folders(root)} | more
             opened = time.time_ns()
             try:
                 watcher = RustNotify([str(folder) for folder in folders], False, False, 0, False, True)
             except FileNotFoundError:  # a folder went away since it was listed
                 continue
+            except OSError as error:
+                raise TooManyFolders(
+                    f"{len(folders)} folders cannot be watched for changes ({error}).",
+                    "Raise the kernel's limit: sysctl fs.inotify.max_user_watches=524288.",
+                ) from error
             with watcher:
                 if since:
                     self._found(_changed_since(since, folders))

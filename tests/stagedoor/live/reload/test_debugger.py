@@ -27,7 +27,7 @@ class Client:
         """The next event or answer of this name."""
         while True:
             head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 20)
-            message = json.loads(await self._reader.readexactly(int(head.split(b":")[1])))
+            message: dict[str, Any] = json.loads(await self._reader.readexactly(int(head.split(b":")[1])))
             if event in (message.get("event"), message.get("command")):
                 return message
 
