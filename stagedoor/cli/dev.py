@@ -101,7 +101,7 @@ def _ready(work: Work, app: AppFolder, name: str, service: Service, folder: Path
     work.screen.heading(f"{app.name} · stage {name} · {service.url}")
     if said["kind"] == "personal":
         return deploy_own(work, app, name, service, folder, on=on)
-    return walk_in(work, app, said, service, folder, ["*"] if on else [])
+    return walk_in(work, app, said, service, folder, on=on)
 
 
 class _Developing:

@@ -90,16 +90,18 @@ def deploy_own(work: Work, app: AppFolder, stage: str, service: Service, folder:
 
 
 def walk_in(
-    work: Work, app: AppFolder, said: Mapping[str, Any], service: Service, folder: Path, patterns: Sequence[str] | None
+    work: Work, app: AppFolder, said: Mapping[str, Any], service: Service, folder: Path, *, on: bool
 ) -> LiveStage:
-    """Have the service put bridges into a stage that it deploys (None: take them out), and wait until it has."""
+    """Have the service put bridges into a stage that it deploys, or, where it is not `on`, take them out of its
+    functions, and wait until it has. What is to be live is looked for in the app as it is here.
+    """
     key, name = int(said["id"]), str(said["name"])
     with work.interruption.anywhere():
-        generation = int(service.post(f"/api/stages/{key}/live", {"functions": patterns})["generation"])
+        generation = int(service.post(f"/api/stages/{key}/live", {"functions": ["*"] if on else []})["generation"])
         with work.phase("bridges"):
             said = _awaited(service, address(app, name), generation)
         target = Target("service", str(said["account"]), str(said["region"]))
-        assembly = _synthesized(work, app, name, target, folder)
+        assembly = _synthesized(work, app, name, target, folder) if on else Assembly(folder, ())
     return LiveStage(key, name, said["functions"], assembly, target, said["outputs"])
 
 
