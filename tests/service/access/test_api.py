@@ -87,28 +87,28 @@ def as_mona(parts: Parts, login: str = "mona", user_id: int = 102) -> dict[str, 
 
 
 def test_whoever_approves_at_github_is_logged_in(client: FlaskClient, parts: Parts) -> None:
-    begun = client.post("/api/login").json
+    begun = client.post("/api/login").get_json()
     code = {"device_code": begun["device_code"]}
     assert client.post("/api/login/token", json=code).status_code == 202
     with urllib.request.urlopen(f"{begun['verification_uri']}?user_code={begun['user_code']}") as page:
         assert "You are logged in" in page.read().decode()
-    done = client.post("/api/login/token", json=code).json
+    done = client.post("/api/login/token", json=code).get_json()
     assert done["login"] == "mona"
     assert Tokens.of(parts.settings).verify(done["token"], LoginToken).user_id == 102
     again = client.post("/api/login/token", json=code)
-    assert (again.status_code, again.json["error"]["id"]) == (403, "login-failed")
+    assert (again.status_code, again.get_json()["error"]["id"]) == (403, "login-failed")
 
 
 def test_a_stage_of_ones_own_is_registered_and_no_worker_is_rung_for_it(
     client: FlaskClient, parts: Parts, preview: int
 ) -> None:
-    own = client.put("/api/stages", json={**address("dev-mona"), **PLACE}, headers=as_mona(parts)).json
+    own = client.put("/api/stages", json={**address("dev-mona"), **PLACE}, headers=as_mona(parts)).get_json()
     functions = {"functions": [FUNCTION]}
     assert client.put(f"/api/stages/{own['id']}/functions", json=functions, headers=as_mona(parts)).status_code == 204
-    seen = client.get("/api/stages", query_string=address("dev-mona"), headers=as_mona(parts)).json
+    seen = client.get("/api/stages", query_string=address("dev-mona"), headers=as_mona(parts)).get_json()
     assert (seen["kind"], seen["owner"], seen["account"]) == ("personal", "mona", "000000000001")
     assert seen["functions"][0] == {**FUNCTION, "runtime": "", "handler": "", "reason": ""}
-    token = client.post(f"/api/stages/{own['id']}/token", headers=as_mona(parts)).json["token"]
+    token = client.post(f"/api/stages/{own['id']}/token", headers=as_mona(parts)).get_json()["token"]
     assert Tokens.of(parts.settings).verify(token, StageToken).developer == "mona"
     with parts.sessions() as session:
         stage = session.get_one(Stage, own["id"])
@@ -131,7 +131,7 @@ def test_walking_in_asks_for_one_more_deploy_and_a_push_keeps_the_bridges(
 ) -> None:
     for _ in range(2):  # the second developer finds the bridges there
         said = client.post(f"/api/stages/{preview}/live", json={"functions": ["*"]}, headers=as_mona(parts))
-        assert (said.status_code, said.json) == (202, {"generation": 2})
+        assert (said.status_code, said.get_json()) == (202, {"generation": 2})
     with parts.sessions.begin() as session:
         stage = session.get_one(Stage, preview)
         asked = newest_intent(session, stage)
@@ -155,15 +155,15 @@ def test_only_who_may_write_is_let_in(
         client.post(f"/api/stages/{preview}/live", json={"functions": ["*"]}, headers=headers),
         client.put("/api/stages", json={**address("dev-eve"), **PLACE}, headers=headers),
     ):
-        assert (answer.status_code, answer.json["error"]["id"]) == (status, error)
+        assert (answer.status_code, answer.get_json()["error"]["id"]) == (status, error)
 
 
 def test_what_is_not_there_or_not_ours_is_told_apart(client: FlaskClient, parts: Parts, preview: int) -> None:
     asked = {"query_string": address("pr-7"), "headers": as_mona(parts)}
-    assert client.get("/api/stages", **asked).json["error"]["id"] == "unknown-stage"
-    assert client.get("/api/stages", query_string=address("pr-1")).json["error"]["id"] == "not-logged-in"
+    assert client.get("/api/stages", **asked).get_json()["error"]["id"] == "unknown-stage"
+    assert client.get("/api/stages", query_string=address("pr-1")).get_json()["error"]["id"] == "not-logged-in"
     taken = client.put("/api/stages", json={**address("pr-1"), **PLACE}, headers=as_mona(parts))
-    assert taken.json["error"]["id"] == "stage-taken"
+    assert taken.get_json()["error"]["id"] == "stage-taken"
 
 
 def test_a_service_that_aws_cannot_reach_says_so(
@@ -171,7 +171,7 @@ def test_a_service_that_aws_cannot_reach_says_so(
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     said = client.post(f"/api/stages/{preview}/live", json={"functions": ["*"]}, headers=as_mona(parts))
-    assert (said.status_code, said.json["error"]["id"]) == (409, "server-out-of-reach")
+    assert (said.status_code, said.get_json()["error"]["id"]) == (409, "server-out-of-reach")
 
 
 def test_a_repository_that_no_github_knows_is_welcome_on_this_machine_alone(
@@ -183,4 +183,4 @@ def test_a_repository_that_no_github_knows_is_welcome_on_this_machine_alone(
     parts.settings.__dict__.pop("on_loopback", None)
     parts.settings.__dict__.pop("url", None)
     refused = client.put("/api/stages", json=mine | {"stage": "dev-2"}, headers=as_mona(parts))
-    assert refused.json["error"]["id"] in {"unknown-repository", "no-write-permission"}
+    assert refused.get_json()["error"]["id"] in {"unknown-repository", "no-write-permission"}
