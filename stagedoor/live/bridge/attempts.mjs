@@ -16,11 +16,14 @@ export const INLINE = 64 * 1024;
 /** How long before Lambda ends the sandbox an attempt is answered with an error of our own. */
 export const MARGIN_MS = 500;
 
-/** What is known of one attempt while it is under way. Times are milliseconds of the monotonic clock. */
+/**
+ * What is known of one attempt while it is under way. Times are milliseconds of the monotonic clock, but for `deadlineMs`,
+ * when the handler must be done: since the epoch, the same each time it is asked.
+ */
 export class Attempt {
   constructor(name, size, now, ends) {
     Object.assign(this, { name, ends, heard: now, withEvent: size <= INLINE, withSandbox: false });
-    Object.assign(this, { again: 0, breaks: 0, tokens: 0, session: '', sent: false });
+    Object.assign(this, { again: 0, breaks: 0, tokens: 0, deadlineMs: 0, session: '', sent: false });
   }
 
   /** Note that a request of this attempt goes out. */

@@ -47,7 +47,9 @@ class Ask(NamedTuple):
 
 
 class Attempt:
-    """What is known of one attempt while it is under way. Times are seconds of the monotonic clock."""
+    """What is known of one attempt while it is under way. Times are seconds of the monotonic clock, but for
+    `deadline_ms`, when the handler must be done: milliseconds since the epoch, the same each time it is asked.
+    """
 
     def __init__(self, name: str, size: int, now: float, ends: float) -> None:
         self.name = name
@@ -60,6 +62,7 @@ class Attempt:
         self.ends = ends
         self.breaks = 0
         self.tokens = 0
+        self.deadline_ms = 0
 
     def said(self, now: float) -> None:
         """Note that a request of this attempt goes out."""

@@ -48,6 +48,7 @@ export class Relay {
     const name = `${invocation.requestId}.${randomBytes(4).toString('hex')}`;
     const ends = now + invocation.deadlineMs - Date.now() - MARGIN_MS;
     const attempt = new Attempt(name, invocation.event.length, now, ends);
+    attempt.deadlineMs = Math.trunc(Math.min(Date.now() + this.settings.timeoutMs, invocation.deadlineMs));
     for (;;) {
       const outcome = await this.#tried(attempt, invocation);
       if (outcome.result) return outcome.result;
@@ -99,8 +100,7 @@ export class Relay {
   #headers(attempt, invocation, id) {
     const headers = {};
     for (let i = 0; i < invocation.headers.length; i += 2) headers[invocation.headers[i]] = invocation.headers[i + 1];
-    const ownEnd = Math.min(Date.now() + this.settings.timeoutMs, invocation.deadlineMs);
-    headers['Stagedoor-Deadline-Ms'] = String(Math.trunc(ownEnd));
+    headers['Stagedoor-Deadline-Ms'] = String(attempt.deadlineMs);
     headers['Stagedoor-Size'] = String(invocation.event.length);
     headers['Stagedoor-Sandbox'] = id;
     if (attempt.again) headers['Stagedoor-Again'] = String(attempt.again);

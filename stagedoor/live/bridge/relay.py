@@ -67,9 +67,10 @@ class Relay:
         """Return the attempt's result, or None: the deployed code answers, for it never left this sandbox."""
         if time.time() < self._rests_until:
             return None
-        now = time.monotonic()
+        now, clock = time.monotonic(), time.time()
         name = f"{invocation.request_id}.{os.urandom(4).hex()}"
-        attempt = Attempt(name, len(invocation.event), now, now + invocation.deadline_ms / 1e3 - time.time() - MARGIN_S)
+        attempt = Attempt(name, len(invocation.event), now, now + invocation.deadline_ms / 1e3 - clock - MARGIN_S)
+        attempt.deadline_ms = min(int((clock + self.settings.timeout_s) * 1e3), invocation.deadline_ms)
         while True:
             outcome = self._tried(attempt, invocation)
             if isinstance(outcome, Result):
@@ -119,9 +120,8 @@ class Relay:
         return attempt.answered(head.status, head.get("retry-after"), time.monotonic())
 
     def _stagedoor_headers(self, attempt: Attempt, invocation: Invocation, identifier: str) -> list[tuple[str, str]]:
-        own_end = min(int((time.time() + self.settings.timeout_s) * 1e3), invocation.deadline_ms)
         headers = [
-            ("Stagedoor-Deadline-Ms", str(own_end)),
+            ("Stagedoor-Deadline-Ms", str(attempt.deadline_ms)),
             ("Stagedoor-Size", str(len(invocation.event))),
             ("Stagedoor-Sandbox", identifier),
         ]

@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream/promises';
 import { MARGIN_MS } from './attempts.mjs';
 import { original } from './identity.mjs';
 import { API } from './rapid.mjs';
-import { LARGEST_HEAD } from './wire.mjs';
+import { drained, LARGEST_HEAD } from './wire.mjs';
 
 const NEXT = /^\/[^/]+\/runtime\/invocation\/next$/;
 const POST = /^\/[^/]+\/runtime\/invocation\/([^/]+)\/(response|error)$/;
@@ -190,7 +190,7 @@ export class Runtime {
 async function send(request, lambda) {
   try {
     for await (const piece of request) {
-      if (!lambda.write(piece)) await new Promise((go) => lambda.once('drain', go).once('close', go));
+      if (!lambda.write(piece)) await drained(lambda);
     }
     const trailers = [];
     for (let i = 0; i < request.rawTrailers.length; i += 2) trailers.push(request.rawTrailers.slice(i, i + 2));

@@ -88,9 +88,20 @@ export async function whole(pieces) {
   return Buffer.concat(all);
 }
 
+/** Resolve when a stream takes more, or never will. */
+export function drained(stream) {
+  return new Promise((resolve) => {
+    const go = () => {
+      stream.off('drain', go).off('close', go);
+      resolve();
+    };
+    stream.on('drain', go).on('close', go);
+  });
+}
+
 async function write(request, body, progress) {
   for (let start = 0; start < body.length; start += 65536) {
-    if (!request.write(body.subarray(start, start + 65536))) await new Promise((go) => request.once('drain', go));
+    if (!request.write(body.subarray(start, start + 65536))) await drained(request);
     progress();
   }
   request.end();

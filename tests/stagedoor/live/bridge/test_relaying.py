@@ -144,6 +144,7 @@ def test_what_breaks_is_asked_again_and_deployed_code_never_answers_it(
     assert sandbox.invoke({"a": 1}).document == {"a": 1}
     assert len({asked.attempt for asked in relay.asked}) == 1
     assert [asked.headers.get("Stagedoor-Again") for asked in relay.asked] == [None, "1", "2", "3", "4", "5"]
+    assert len({asked.headers["Stagedoor-Deadline-Ms"] for asked in relay.asked}) == 1
     assert [asked.headers.get("Stagedoor-Session") for asked in relay.asked] == [None, None, "s9", "s9", "s9", "s9"]
 
 
