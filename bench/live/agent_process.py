@@ -1,21 +1,26 @@
 """An agent as a process of its own, as `stagedoor dev` is: `python -m bench.live.agent_process SETTINGS` (JSON).
 
-It prints a line of JSON, `[event, …]`, when it is connected, cut, or has a worker ready; SIGTERM ends it as Ctrl-C does.
+It prints a line of JSON, `[event, …]`, when it is connected, cut, has a worker ready, or watches the files of functions
+that are named with their sources (`live`); SIGTERM ends it as Ctrl-C does.
 """
 
 import asyncio
 import json
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bench.peers import CACHE
 from stagedoor.live.agent import Agent
-from stagedoor.live.agent_events import AgentEvent, Connected, Cut, WorkerStarted
-from stagedoor.live.functions import LiveFunction
+from stagedoor.live.agent_events import AgentEvent, Connected, Cut, OnEvent, WorkerStarted
+from stagedoor.live.functions import Commands, LiveFunction
+from stagedoor.live.local_code import LocalCode
 from stagedoor.live.python_worker.command import PythonCommands
+from stagedoor.live.sources.model import FunctionSource
+from stagedoor.synth.dependencies import Environment
 
 HANDLERS = Path(__file__).with_name("handlers")
 
@@ -33,23 +38,61 @@ def main() -> None:
 
 
 async def _serve(settings: dict[str, Any]) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)  # type: ignore[union-attr]
+    with suppress(asyncio.CancelledError):
+        if settings["live"]:
+            await _serve_sources(settings)
+        else:
+            functions = {name: local_function(name, DEVELOPER=settings["developer"]) for name in settings["functions"]}
+            await _agent(settings, functions, PythonCommands(CACHE), _say).run()
+
+
+async def _serve_sources(settings: dict[str, Any]) -> None:
+    """Serve functions from where their sources are, and reload them as these change."""
+    sources = {name: _source(name, said) for name, said in settings["live"].items()}
+    code = LocalCode(Path(settings["live"]["bench-python"]["root"]).parent, CACHE, lambda _folder: Environment())
+    functions = await code.prepare(sources)
+    reloader = await code.reloader()
+
+    def on_event(event: AgentEvent) -> None:
+        reloader.on_event(event)
+        _say(event)
+
+    agent = _agent(settings, functions, code.command, on_event)
+    tasks = [asyncio.create_task(agent.run()), asyncio.create_task(reloader.run(agent))]
+    try:
+        await reloader.ready()
+        print(json.dumps(["ready"]), flush=True)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await code.close()
+
+
+def _source(name: str, said: dict[str, str]) -> FunctionSource:
+    root = Path(said["root"])
+    entry = root / said["entry"] if "entry" in said else None
+    output = said.get("output", "")
+    return FunctionSource(f"Bench/{name}", said["runtime"], said["handler"], root, entry=entry, output=output)
+
+
+def _agent(
+    settings: dict[str, Any], functions: Mapping[str, LiveFunction], commands: Commands, on_event: OnEvent
+) -> Agent:
     async def tokens(_renew: bool) -> str:
         return str(settings["token"])
 
-    functions = {name: local_function(name, DEVELOPER=settings["developer"]) for name in settings["functions"]}
-    agent = Agent(
+    return Agent(
         settings["server"],
         tokens,
         functions,
-        PythonCommands(CACHE),
+        commands,
         concurrency=settings["concurrency"],
         only=settings["only"],
-        on_event=_say,
+        on_event=on_event,
     )
-    running = asyncio.create_task(agent.run())
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
-    with suppress(asyncio.CancelledError):
-        await running
 
 
 def _say(event: AgentEvent) -> None:

@@ -177,26 +177,32 @@ class _Call:
         result: dict[str, Any] | None = None
         data: list[bytes] = []
         async for kind, payload in self._frames(line):
-            if kind == ROUTED:
-                self._attempt.session = json.loads(payload)["session"]
-            elif kind == CUSTODY and self.in_custody:
-                self.in_custody.set()
-            elif kind == DEPLOYED:
-                outcome = Deployed()
-            elif kind == WANTED:
-                outcome = self._attempt.wanted(json.loads(payload))
-            elif kind == RESULT:
+            if kind == RESULT:
                 result = json.loads(payload)
             elif kind == DATA:
                 data.append(payload)
-            elif kind == FAILED:
-                said = json.loads(payload)
-                outcome = Failure(said["type"], said["message"])
+            else:
+                outcome = self._told(kind, payload) or outcome
         if result is not None and sum(map(len, data)) == result["size"]:
             return Answer("", result["kind"], b"".join(data))
         if outcome is None:
             raise _Broken
         return outcome
+
+    def _told(self, kind: int, payload: bytes) -> Failure | Deployed | Ask | None:
+        """Take note of a frame that is not the result's; return what it comes to, if it is the last."""
+        if kind == ROUTED:
+            self._attempt.session = json.loads(payload)["session"]
+        elif kind == CUSTODY and self.in_custody:
+            self.in_custody.set()
+        elif kind == DEPLOYED:
+            return Deployed()
+        elif kind == WANTED:
+            return self._attempt.wanted(json.loads(payload))
+        elif kind == FAILED:
+            said = json.loads(payload)
+            return Failure(said["type"], said["message"])
+        return None
 
     async def _frames(self, line: _Line) -> AsyncIterator[tuple[int, bytes]]:
         """Yield the frames of the chunked answer, each whole, to its end."""

@@ -151,7 +151,7 @@ def text_of_all_unicode(size: int) -> str:
     pieces: list[str] = []
     left = size
     while left > 0:
-        special = chance.choice("\u2028\u2029\0é\"\\\n\x7f\ufeff\uffff")
+        special = chance.choice('\u2028\u2029\0é"\\\n\x7f\ufeff\uffff')
         some = [chance.randrange(0x20, 0xD800), chance.randrange(0xE000, 0x110000), chance.randrange(0x20, 0x7F)]
         piece = special + "".join(map(chr, some)) + "x" * chance.randrange(200)
         written = json.dumps(piece, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -34,9 +34,9 @@ meanwhile, and its answer is the caller's. Five of each at once, each developer'
 """
 
 FOUR = """
-**Four developers.** Four agents of four developers on one stage; {calls:,} calls at once, each named for one of them, half
-by the header `x-stagedoor-developer` of an HTTP event and half by the client context. The handler says whose process it
-runs in.
+**Four developers.** Four agents of four developers on one stage; {calls:,} calls at once, each named for one of them,
+half by the header `x-stagedoor-developer` of an HTTP event and half by the client context. The handler says whose
+process it runs in.
 """
 
 
@@ -207,9 +207,7 @@ async def strangers(here: Place, calls: int, number: int = 0) -> int:
         event = {"headers": {"X-Stagedoor-Developer": name}} if by_header else {}
         context = json.dumps({"custom": {"stagedoor-developer": name}})  # as Lambda hands it to a runtime
         headers = {} if by_header else {"Lambda-Runtime-Client-Context": context}
-        answer = await callers.call(
-            "bench-whose", json.dumps(event).encode(), request_id=str(uuid4()), headers=headers
-        )
+        answer = await callers.call("bench-whose", json.dumps(event).encode(), request_id=str(uuid4()), headers=headers)
         return answer.kind == "response" and answer.document == name
 
     named = [(name, turn % 2 == 0) for turn in range(calls) for name in names]

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,8 @@ from service.settings import Settings
 from tests.service.rows import add_stage
 
 ACCOUNT = "000000000001"
-FUNCTIONS = ("bench-echo", "bench-waits", "bench-notes", "bench-large", "bench-whose")
+HANDLERS = ("bench-echo", "bench-waits", "bench-notes", "bench-large", "bench-whose")
+FUNCTIONS = (*HANDLERS, "bench-python", "bench-typescript")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/bench-role"
 _SECONDS = 60.0
 
@@ -159,14 +160,21 @@ class Place:
         return made
 
     async def agent(
-        self, developer: str = "ann", *, port: int = 0, concurrency: int = 10, only: Sequence[str] | None = None
+        self,
+        developer: str = "ann",
+        *,
+        port: int = 0,
+        concurrency: int = 10,
+        only: Sequence[str] | None = None,
+        live: Mapping[str, Mapping[str, str]] | None = None,
     ) -> AgentProcess:
-        """Start a developer's agent, and return when it is connected."""
+        """Start a developer's agent, and return when it is connected. `live`: these are its functions, and where."""
         settings = {
             "server": f"http://127.0.0.1:{port or self.service.port}",
             "token": self.service.stage_token(developer),
             "developer": developer,
-            "functions": FUNCTIONS,
+            "functions": HANDLERS,
+            "live": live,
             "concurrency": concurrency,
             "only": only,
         }
