@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -14,6 +15,7 @@ from service.relay.attempts import Attempt, Key, Phase
 from service.relay.directory import SAY_SECONDS, open_directory
 from service.relay.effects import Cancel, Changed, Closed, Effect, Ended, Offer, Others
 from service.relay.forward import Forwarder
+from service.relay.identity import Identities
 from service.relay.records import Records
 from service.relay.rows import StageFacts
 from service.relay.sandboxes import Sandboxes
@@ -69,6 +71,7 @@ class Relay:
         self.records = Records(parts.sessions, parts.settings.invocation_days, parts.settings.payload_days)
         self.draining = False
         self.directory = open_directory(parts.settings)
+        self.identities = Identities(urlsplit(parts.settings.url).netloc)
         self.forwarder = Forwarder(self.tokens)
         self._elsewhere: dict[int, list[Session]] = {}
         self._tunnels: dict[str, Line] = {}

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.requests import Request
@@ -17,7 +16,7 @@ from service.access.tokens import FUNCTION_SECONDS, FunctionToken
 from service.parts import Parts
 from service.relay import bridge_side
 from service.relay.agent_side import tunnel
-from service.relay.identity import Identities, IdentityRefused, IdentityUnknown, local_endpoint, proves
+from service.relay.identity import IdentityRefused, IdentityUnknown, local_endpoint, proves
 from service.relay.registry import registered
 from service.relay.relay import Relay
 from service.relay.replay import replay_routes
@@ -56,13 +55,13 @@ async def running(relay: Relay) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(relay.records.stop)
+        await relay.identities.close()
         await relay.forwarder.close()
         await relay.directory.close()
 
 
 def _token(relay: Relay) -> Any:
     """Return the endpoint of `POST /live/token`."""
-    identities = Identities(urlsplit(relay.parts.settings.url).netloc)
 
     async def answer(request: Request) -> Response:
         said = await _said(request)
@@ -70,7 +69,7 @@ def _token(relay: Relay) -> Any:
         if not isinstance(function, str) or not isinstance(url, str) or not str(stage).isdecimal():
             return PlainTextResponse("function, stage and url are needed", 400)
         try:
-            caller = await identities.caller(url)
+            caller = await relay.identities.caller(url)
         except IdentityRefused as error:
             log.warning("a bridge is refused", function=function, stage_id=stage, error=str(error))
             return PlainTextResponse(str(error), 403)

@@ -4,9 +4,11 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from typing import Any
 
-from service.relay.sessions import Session
+from service.relay.attempts import Attempt
+from service.relay.sessions import GRACE_SECONDS, Session
 
 HEADER = "x-stagedoor-developer"
 CUSTOM_KEY = "stagedoor-developer"
@@ -27,6 +29,38 @@ def chosen(sessions: Iterable[Session], function: str, developer: str = "") -> S
     if any(session.personal for session in able):
         return _best(session for session in able if session.owner and session.is_of(session.owner))
     return _best(_all_of(able, min(able, key=_came))) if able else None
+
+
+class Outlook(Enum):
+    """What an attempt may hope for that nobody gets now."""
+
+    WAITS = "waits"  # for somebody to come back
+    LOST = "lost"  # who may have it did not come back
+
+
+def heir(attempt: Attempt, sessions: Mapping[str, Session], now: float) -> Session | Outlook | None:
+    """Return who gets an attempt that is nobody's; None: the deployed code answers.
+
+    One that was asked for before this process was here belongs to its session, or, when its bridge knows of none, to
+    nobody before all are back who could have it.
+    """
+    ask = attempt.ask
+    alone = Outlook.WAITS if now < attempt.received + GRACE_SECONDS else Outlook.LOST
+    if ask.again and ask.session:
+        if (own := sessions.get(ask.session)) is None:
+            return alone
+        return own if own.cut_at is None else Outlook.WAITS
+    if ask.again and not all(one in sessions and sessions[one].cut_at is None for one in ask.open_sessions):
+        return alone
+    able = [
+        session
+        for session in sessions.values()
+        if session.stage_id == ask.stage_id
+        and session.id not in attempt.refused
+        and (not ask.only or session.id == ask.only)
+    ]
+    session = chosen(able, ask.function, ask.developer)
+    return Outlook.WAITS if session is not None and session.cut_at is not None else session
 
 
 def _came(session: Session) -> tuple[float, str]:

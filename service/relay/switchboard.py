@@ -8,12 +8,11 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import Enum
 from itertools import count
 
 from service.relay.attempts import Ask, Attempt, Failure, Key, Phase, Result
 from service.relay.effects import Cancel, Changed, Closed, Effect, Ended, Offer, Others, Refused, Wanted
-from service.relay.routing import chosen
+from service.relay.routing import Outlook, heir
 from service.relay.sessions import GRACE_SECONDS, Session
 
 SLACK_SECONDS = 11.0
@@ -32,13 +31,6 @@ PROCESS_BYTES = 512 * 1024 * 1024
 DISCONNECTED = "Stagedoor.Disconnected"
 LOST = "Stagedoor.Lost"
 TIMED_OUT = "Sandbox.Timedout"
-
-
-class _Outlook(Enum):
-    """What an attempt may hope for that nobody gets now."""
-
-    WAITS = "waits"  # for somebody to come back
-    LOST = "lost"  # who may have it did not come back
 
 
 class Switchboard:
@@ -256,9 +248,9 @@ class Switchboard:
             if session.known.pop(attempt.ask.attempt, None) is not None:
                 self._bound(attempt, session, effects, now)
                 return None
-        candidate = self._candidate(attempt, now)
+        candidate = heir(attempt, self.sessions, now)
         sandbox = bool(attempt.ask.sandbox) and not has_sandbox
-        if candidate is _Outlook.LOST:
+        if candidate is Outlook.LOST:
             self._fail(attempt, DISCONNECTED, "The agent that may have it did not come back.", now, effects)
         elif candidate is None:
             attempt.phase = Phase.DEPLOYED
@@ -266,33 +258,11 @@ class Switchboard:
             self._over(attempt, now, effects)
         elif attempt.waits_for_event or sandbox:
             return Wanted(attempt.waits_for_event, sandbox)
-        elif isinstance(candidate, _Outlook):
+        elif isinstance(candidate, Outlook):
             self._waiting.add(attempt.ask.key)
         else:
             return self._route(attempt, candidate, effects)
         return None
-
-    def _candidate(self, attempt: Attempt, now: float) -> Session | _Outlook | None:
-        """Return who gets it. One that was asked for before we were here belongs to its session, or, when its bridge
-        knows of none, to nobody before all are back who could have it.
-        """
-        ask = attempt.ask
-        alone = _Outlook.WAITS if now < attempt.received + GRACE_SECONDS else _Outlook.LOST
-        if ask.again and ask.session:
-            session = self.sessions.get(ask.session)
-            if session is None:
-                return alone
-            return session if session.cut_at is None else _Outlook.WAITS
-        if ask.again and not all(self._is_back(one) for one in ask.open_sessions):
-            return alone
-        able = [session for session in self.of_stage(ask.stage_id) if session.id not in attempt.refused]
-        if ask.only:
-            able = [session for session in able if session.id == ask.only]
-        session = chosen(able, ask.function, ask.developer)
-        return _Outlook.WAITS if session is not None and session.cut_at is not None else session
-
-    def _is_back(self, session: str) -> bool:
-        return session in self.sessions and self.sessions[session].cut_at is None
 
     def _route(self, attempt: Attempt, session: Session, effects: list[Effect]) -> Refused | None:
         size = len(attempt.event or b"")

@@ -420,5 +420,5 @@ class Relay(RuleBasedStateMachine):
 
 TestWhateverHappens = Relay.TestCase
 TestWhateverHappens.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=80, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
