@@ -71,6 +71,7 @@ class Watcher:
         self._more: set[Path] = set()
         self._again = threading.Event()
         self._seen: dict[Path, Kind] = {}
+        self._told: dict[Path, tuple[int, int, int] | None] = {}
         self._news = asyncio.Event()
         self.watching = asyncio.Event()
         """Set as soon as nothing that changes is missed."""
@@ -97,7 +98,9 @@ class Watcher:
                 await self._git_done()
                 self._news.clear()
                 seen, self._seen = self._seen, {}
-                yield [Change(_as_it_is(kind, path), path) for path, kind in sorted(seen.items())]
+                changes = [Change(_as_it_is(kind, path), path) for path, kind in sorted(seen.items())]
+                if fresh := [change for change in changes if self._is_news(change.path)]:
+                    yield fresh
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -141,6 +144,17 @@ class Watcher:
             self._found(changes)
             if any(kind is Kind.ADDED and _is_new(path, folders) for kind, path in changes):
                 again.set()
+
+    def _is_news(self, path: Path) -> bool:
+        """Say whether a file is not as it was when it was last told: one save may be seen in two turns."""
+        try:
+            status = path.stat()
+            state = (status.st_mtime_ns, status.st_size, status.st_ino)
+        except OSError:
+            state = None
+        told = self._told.get(path, ())
+        self._told[path] = state
+        return told != state
 
     def _found(self, changes: Iterable[tuple[Kind, Path]]) -> None:
         for kind, path in changes:
