@@ -1,49 +1,23 @@
 """`stagedoor dev`: the functions of a stage run on this machine, fed by real events."""
 
-import asyncio
-import re
-import signal
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import click
 
-from stagedoor.assembly.bridging.places import Place
 from stagedoor.cli.app_folder import AppFolder
-from stagedoor.cli.cache import cache_dir, work_folder
-from stagedoor.cli.invocations import JsonLines, Lines
-from stagedoor.cli.live_stage import LiveStage, NothingLive, address, deploy_own, walk_in
+from stagedoor.cli.cache import work_folder
+from stagedoor.cli.developing import Developing, Wishes
+from stagedoor.cli.live_stage import LiveStage, address, deploy_own, walk_in
 from stagedoor.cli.login import SERVER
 from stagedoor.cli.options import EXIT_CODES, Options, with_options
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.service import Logins, Service, ServiceRefused, find_server
 from stagedoor.cli.work import Work, at_work
-from stagedoor.errors import UserError
-from stagedoor.events import Event, EventKind
-from stagedoor.live.agent import Agent
-from stagedoor.live.agent_events import AgentEvent
-from stagedoor.live.debugger import ports_of
-from stagedoor.live.local_code import LocalCode
-from stagedoor.live.sources import FunctionSource, NoSource, find_sources
+from stagedoor.config import Config, parse_config
+from stagedoor.live.sources import overrides_of
 from stagedoor.naming import stage_name_for_branch
-from stagedoor.synth.dependencies import Environment, install
-from stagedoor.synth.executor import LocalProcessExecutor
 
-_DIGITS = re.compile(r"[0-9A-F]{8}$")
 _PATTERN_HELP = "by logical id, construct path or its last name; may be given several times"
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What the command was told about functions: patterns, and how many invocations may run at once."""
-
-    only: tuple[str, ...]
-    debug: tuple[str, ...]
-    concurrency: int
 
 
 @click.command(epilog=EXIT_CODES)
@@ -51,6 +25,7 @@ class Wishes:
 @click.option("--only", multiple=True, metavar="PATTERN", help=f"Run these functions only ({_PATTERN_HELP}).")
 @click.option("--debug", multiple=True, metavar="PATTERN", help=f"Open a debugger's port ({_PATTERN_HELP}).")
 @click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 1000), help="Workers a function.")
+@click.option("--vscode", is_flag=True, help="Write the debuggers' ports into .vscode/launch.json.")
 @click.option("--off", is_flag=True, help="Take the bridges out of the stage's functions, and end.")
 @SERVER
 @with_options
@@ -59,6 +34,7 @@ def dev(
     only: tuple[str, ...],
     debug: tuple[str, ...],
     concurrency: int,
+    vscode: bool,
     off: bool,
     server: str | None,
     options: Options,
@@ -77,7 +53,8 @@ def dev(
     with at_work(options) as work:
         app = work.app()
         logins = Logins.of_user()
-        url = find_server(server, None, logins)
+        config = _config(app)
+        url = find_server(server, config.live.server, logins)
         service = Service.logged_in(url, logins)
         own = stage is None
         name = stage or stage_name_for_branch(f"dev-{logins.read()[url]['login'].lower()}")
@@ -87,7 +64,8 @@ def dev(
             if off:
                 work.screen.end(Ending(f"The stage {name} of {app.name} has no bridges in its functions any more."))
                 return
-            _Developing(work, app, live, service, Wishes(only, debug, concurrency)).run()
+            wishes = Wishes(only, debug, concurrency, vscode)
+            Developing(work, app, live, service, wishes, overrides_of(config)).run()
 
 
 def _ready(work: Work, app: AppFolder, name: str, service: Service, folder: Path, *, own: bool, on: bool) -> LiveStage:
@@ -104,134 +82,6 @@ def _ready(work: Work, app: AppFolder, name: str, service: Service, folder: Path
     return walk_in(work, app, said, service, folder, on=on)
 
 
-class _Developing:
-    """A developer on a stage, until Ctrl-C."""
-
-    def __init__(self, work: Work, app: AppFolder, stage: LiveStage, service: Service, wishes: Wishes) -> None:
-        self._work = work
-        self._app = app
-        self._stage = stage
-        self._service = service
-        self._wishes = wishes
-        self._names = _short_names(stage)
-        shown = JsonLines if work.options.as_json else Lines
-        self._lines = shown(self._names)
-
-    def run(self) -> None:
-        """Connect and serve."""
-        sources = self._sources()
-        if not sources:
-            raise NothingLive(
-                f"No function of the stage {self._stage.name} can run here.",
-                "The lines above say of each why.",
-            )
-        asyncio.run(self._serve(sources))
-        self._work.screen.end(Ending("Disconnected. What is deployed answers again."))
-
-    def _sources(self) -> dict[str, FunctionSource]:
-        """Return where the code of the stage's live functions is; of the others it is said why they stay deployed."""
-        found = find_sources(self._stage.assembly, self._stage.target, self._app.repository.root)
-        sources = {}
-        for function in self._stage.functions:
-            name = str(function["name"])
-            source = found.get(_place(str(function["place"])))
-            if not function["live"]:
-                self._tell(name, f"stays deployed: {function['reason']}")
-            elif isinstance(source, FunctionSource):
-                if self._is_wanted(name, source.construct_path, self._wishes.only or ("*",)):
-                    sources[name] = source
-                if function["reason"]:
-                    self._tell(name, str(function["reason"]))
-            elif isinstance(source, NoSource):
-                self._tell(name, f"stays deployed: {source.reason} {source.remedy}")
-        return sources
-
-    def _is_wanted(self, name: str, path: str, patterns: Sequence[str]) -> bool:
-        path = path.removesuffix("/Resource")
-        logical_id = name and next(
-            str(one["place"]).rpartition("|")[2] for one in self._stage.functions if one["name"] == name
-        )
-        candidates = (logical_id, path, path.rpartition("/")[2], name)
-        return any(fnmatchcase(each, pattern) for each in candidates for pattern in patterns)
-
-    def _tell(self, name: str, what: str) -> None:
-        self._work.screen.show(Event(EventKind.WARNING, self._names.get(name, name), message=what))
-
-    async def _serve(self, sources: Mapping[str, FunctionSource]) -> None:
-        debugged = [
-            name
-            for name, source in sources.items()
-            if self._wishes.debug and self._is_wanted(name, source.construct_path, self._wishes.debug)
-        ]
-        ports = ports_of({name: source.runtime for name, source in sources.items()}, debugged)
-        code = LocalCode(self._app.repository.root, cache_dir(), self._install, ports)
-        functions = await code.prepare(sources)
-        for name, left in code.left.items():
-            self._tell(name, f"stays deployed: {left.reason} {left.remedy}")
-        for name, note in code.notes.items():
-            self._tell(name, note)
-        reloader = await code.reloader(self._lines.show)
-
-        def on_event(event: AgentEvent) -> None:
-            self._lines.show(event)
-            reloader.on_event(event)
-
-        agent = Agent(
-            self._service.url,
-            self._token,
-            functions,
-            code.command,
-            concurrency=self._wishes.concurrency,
-            only=functions if self._wishes.only else None,
-            debug=debugged,
-            on_event=on_event,
-        )
-        for name, port in ports.items():
-            self._work.screen.show(
-                Event(EventKind.LOG, self._names[name], "hit", f"a debugger can attach at 127.0.0.1:{port}")
-            )
-        try:
-            await _until_interrupted(agent.run(), reloader.run(agent))
-        finally:
-            await code.close()
-
-    async def _token(self, _renew: bool) -> str:
-        said = await asyncio.to_thread(self._service.post, f"/api/stages/{self._stage.key}/token")
-        return str(said["token"])
-
-    def _install(self, folder: Path) -> Environment:
-        cache = cache_dir() / self._stage.target.trust.value
-        return install(folder, self._app.repository.root, cache, LocalProcessExecutor(), self._work.screen.show)
-
-
-async def _until_interrupted(*works: Coroutine[Any, Any, None]) -> None:
-    """Run the works together until Ctrl-C, or until one fails, which is raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    interrupted = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
-    stop = asyncio.ensure_future(interrupted.wait())
-    await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
-    failed = [task.exception() for task in tasks if task.done() and not task.cancelled()]
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError, UserError):
-            await task
-    for error in failed:
-        if error is not None:
-            raise error
-
-
-def _place(text: str) -> Place:
-    *where, logical_id = text.split("|")
-    return Place(tuple(where), logical_id)
-
-
-def _short_names(stage: LiveStage) -> dict[str, str]:
-    """Return what each function is called on the screen: its logical id, without CDK's digits where that is clear."""
-    ids = {str(one["name"]): str(one["place"]).rpartition("|")[2] for one in stage.functions}
-    short = {name: _DIGITS.sub("", logical_id) or logical_id for name, logical_id in ids.items()}
-    twice = {name for name in short.values() if list(short.values()).count(name) > 1}
-    return {name: ids[name] if one in twice else one for name, one in short.items()}
+def _config(app: AppFolder) -> Config:
+    file = app.repository.root / "stagedoor.toml"
+    return parse_config(file.read_bytes()) if file.is_file() else Config()

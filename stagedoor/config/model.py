@@ -171,8 +171,11 @@ class LiveFunctionRule(_Table):
 
 
 class Live(_Table):
-    """`[live]`: what holds on developers' own machines. Patterns match construct paths and logical ids."""
+    """`[live]`: what holds on developers' own machines. Patterns match construct paths and logical ids; `server` is the
+    URL of the deployment service.
+    """
 
+    server: Text | None = None
     functions: Mapping[Text, LiveFunctionRule] = Field(default_factory=dict)
 
 
