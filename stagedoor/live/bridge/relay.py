@@ -60,6 +60,7 @@ class Relay:
             connection = self._asked("GET", "/live/presence", self._authorized())
             return bool(_document(connection.whole(connection.head())).get("live"))
         except (NotReached, Broken, Refused) as error:
+            self._drop()  # what comes late must not be taken for another question's answer
             self._rest(str(error))
             return False
 
