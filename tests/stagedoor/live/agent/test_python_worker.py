@@ -1,0 +1,67 @@
+"""Where awslambdaric comes from, and what stands in for its native part where that has no build."""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stagedoor.live.functions import LiveFunction
+from stagedoor.live.python_worker.command import InterpreterUnusable, PythonCommands, fetch, look_at
+from tests.stagedoor.live.agent.conftest import HANDLERS, PYTHON, Connect
+
+VERSION = f"{__import__('sys').version_info.major}.{__import__('sys').version_info.minor}"
+
+
+@pytest.fixture
+def without_native(tmp_path, monkeypatch) -> Path:
+    """A cache as it is made on a system that awslambdaric has no build for."""
+    folder = tmp_path / "live" / f"python-{VERSION}"
+    asyncio.run(fetch(PYTHON, VERSION, folder, native=False))
+    assert not list(folder.glob("runtime_client*"))
+    return tmp_path
+
+
+def test_the_stand_in_does_what_the_native_client_does(live: Connect, without_native, commands_cache) -> None:
+    """Same outcomes, same words where it fails, and headers and bodies of any bytes."""
+    events = [{"do": "echo", "text": "é \u2028 \0 😀"}, {"do": "returns", "what": "bytes"}, {"do": "raises"}]
+    events += [{"do": "large", "size": 5_000_000}, {"do": "large", "size": 7_000_000}, {"do": "exits", "status": 3}]
+
+    async def scenario(cache: Path) -> list[tuple[str, bytes]]:
+        async with live({"f": "fidelity.handler"}) as stage:
+            stage.agent._pool._functions["f"]._commands = PythonCommands(cache)
+            headers = {"Lambda-Runtime-Client-Context": json.dumps({"custom": {"a": "é"}}).encode().decode("latin-1")}
+            results = [await stage.invoke(event, headers=headers, attempt=f"r{n}.1") for n, event in enumerate(events)]
+            said = [line.split("] ")[-1] for line in stage.printed() if "LAMBDA_RUNTIME" in line]
+            return [(result.kind, result.body) for result in results] + [("said", line.encode()) for line in said]
+
+    assert asyncio.run(scenario(without_native)) == asyncio.run(scenario(commands_cache))
+
+
+def test_the_apps_own_awslambdaric_is_used(commands_cache, tmp_path) -> None:
+    """And what the app's environment has of awslambdaric and boto3 is not fetched."""
+    environment = tmp_path / "venv"
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", environment], check=True)
+    packages = next(environment.glob("lib/python*/site-packages"))
+    (packages / "ours.pth").write_text(str(next(commands_cache.glob("live/python-*"))))
+    found = asyncio.run(look_at(environment / "bin" / "python", tmp_path / "cache"))
+    assert (found.version, found.last) == (VERSION, ())
+    assert not (tmp_path / "cache").exists()
+
+
+def test_layers_come_after_the_function_and_before_the_rest(commands_cache, tmp_path) -> None:
+    function = LiveFunction(
+        "f", "plain.handler", "python3.12", HANDLERS, PYTHON, layers=(tmp_path / "a", tmp_path / "b")
+    )
+    command = asyncio.run(PythonCommands(commands_cache)(function))
+    first = json.loads(command.environment["STAGEDOOR_WORKER"])["first"]
+    site = f"python/lib/python{VERSION}/site-packages"
+    expected = [HANDLERS, *(tmp_path / layer / folder for layer in "ab" for folder in (site, "python"))]
+    assert [Path(folder) for folder in first] == expected
+
+
+def test_an_interpreter_that_cannot_be_run_is_named(tmp_path) -> None:
+    with pytest.raises(InterpreterUnusable) as error:
+        asyncio.run(look_at(tmp_path / "python", tmp_path))
+    assert str(tmp_path / "python") in error.value.what
