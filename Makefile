@@ -11,7 +11,7 @@ RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-apps docs storm faults clean
+.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-apps docs storm faults clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -76,13 +76,16 @@ format: setup ## put the style right
 	@$(RUN)/ruff check --fix --quiet .
 	@$(RUN)/ruff format .
 
-bench: bench-webhooks bench-deploy ## every benchmark
+bench: bench-webhooks bench-deploy bench-live ## every benchmark
 
 bench-webhooks: setup ## what a webhook costs beside a bare INSERT
 	@$(RUN)/python -m bench.webhooks --while "$(RUN)/python -m bench.deploying"
 
 bench-deploy: setup bench/peers/node_modules/.made ## our deploys beside those of the CDK CLI
 	@$(RUN)/python -m bench.deploy
+
+bench-live: setup tests/node/node_modules/.made ## what the tunnel costs, and what it survives
+	@$(RUN)/python -m bench.live
 
 bench-apps: setup ## public CDK apps through deploy, again, change, diff and remove (APPS=folder of aws-cdk-examples)
 	@$(RUN)/python -m bench.apps $(if $(APPS),--from "$(APPS)")

@@ -1,0 +1,39 @@
+"""Calls under way while connections are cut, the service is restarted and agents are killed."""
+
+import asyncio
+
+from bench.live.faults import cut_in_the_middle, kill_in_the_middle, ordeal, strangers
+from bench.live.place import place
+
+
+def test_no_call_is_lost_or_run_twice_while_connections_break_and_the_service_is_restarted():
+    async def story():
+        async with place() as here:
+            toll = await ordeal(here, calls=600, cuts=24, restarts=1)
+        assert (toll.lost, toll.twice) == (0, 0), toll.errors
+        assert toll.calls == 600
+        assert toll.again > 0, "no call was under way when a connection was cut"
+        assert toll.connected > 5, "the agent was never cut"
+
+    asyncio.run(story())
+
+
+def test_the_caller_of_a_killed_agent_is_told_and_a_shorter_cut_loses_nothing():
+    async def story():
+        async with place() as here:
+            (seconds, told), (answer, times) = await asyncio.gather(
+                kill_in_the_middle(here, "killed"), cut_in_the_middle(here, "cut", 4)
+            )
+        assert (told.kind, told.document["errorType"]) == ("error", "Stagedoor.Disconnected")
+        assert 7.5 < seconds < 11
+        assert (answer.kind, answer.document, times) == ("response", answer.request_id, 1)
+
+    asyncio.run(story())
+
+
+def test_each_of_four_developers_gets_exactly_their_own():
+    async def story():
+        async with place() as here:
+            assert await strangers(here, calls=25) == 0
+
+    asyncio.run(story())
