@@ -20,6 +20,7 @@ from service.logs import configure_logs
 from service.parts import make_parts
 from service.settings import Settings
 from service.stages.doorbell import Ringer, queue_on
+from service.stages.idle_bridges import take_out_idle_bridges
 from service.stages.leftovers import prune_deliveries, sweep_work_folders
 from service.worker.parent import end_with_parent
 from service.worker.ring_job import RingJob
@@ -83,8 +84,11 @@ class WorkerGroup:
         def prune() -> int:
             return prune_deliveries(parts)
 
+        def take_out() -> int:
+            return take_out_idle_bridges(parts)
+
         every = min(UPKEEP_EVERY_SECONDS, settings.verify_seconds)
-        self._upkeep = Upkeep([self._ringer.verify, self._ringer.search, sweep, prune], every)
+        self._upkeep = Upkeep([self._ringer.verify, self._ringer.search, sweep, prune, take_out], every)
 
     def run(self) -> None:
         """Mind the workers until `stop`; then let them finish, and kill those that take too long."""
