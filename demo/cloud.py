@@ -25,11 +25,12 @@ class Cloud:
     """The laptop cloud; use it as a context manager. All that it writes is below `state`.
 
     `aws` is bootstrapped, `github` sends its webhooks to `service`, and `empty` is what the account holds before the
-    first stage.
+    first stage. With no `workers` the service deploys nothing by itself.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, workers: int = 2) -> None:
         self.state = state
+        self._workers = workers
         self.aws = LocalAws(state / "aws")
         self.github = LocalGitHub()
         self.account: Account
@@ -44,7 +45,7 @@ class Cloud:
                 github = beside.submit(starting.enter_context, self.github)
                 self._start_aws(starting)
                 github.result()
-            self.service = starting.enter_context(Service(self._settings(), self.state))
+            self.service = starting.enter_context(Service(self._settings(), self.state, self._workers))
             self.github.webhook_url = f"{self.service.url}/webhooks/github"
             self._stack = starting.pop_all()
         return self

@@ -27,9 +27,10 @@ class ServiceFailed(RuntimeError):
 class Service:
     """A running `stagedoor serve`; use it as a context manager. `log` is the file that it writes."""
 
-    def __init__(self, settings: Mapping[str, str], state: Path) -> None:
+    def __init__(self, settings: Mapping[str, str], state: Path, workers: int = 2) -> None:
         self._settings = settings
         self._state = state
+        self._workers = workers
         self._process: subprocess.Popen[bytes] | None = None
         self.log = state / "service.log"
         self.data = state / "service"
@@ -85,7 +86,7 @@ class Service:
         own = {"STAGEDOOR_DATA_DIR": str(self.data), "STAGEDOOR_PORT": str(self.port)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("stagedoor")), "serve"],
+                [str(Path(sys.executable).with_name("stagedoor")), "serve", "--workers", str(self._workers)],
                 cwd=self._state,
                 env={**inherited, **self._settings, **own},
                 stdin=subprocess.DEVNULL,

@@ -5,7 +5,7 @@ With `--json` each of the agent's events is a line, as it comes.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -103,8 +103,7 @@ class Lines:
             self._say(f"{head}{click.style(took, fg='green')}")
         else:
             self._say(head + click.style(f"failed after {took}", fg="red"))
-        lines = [*running.lines, *_problem(event.error)]
-        for line in lines:
+        for line in [*running.lines, *_problem(event.error, running.lines)]:
             self.write(f"           | {line}")
 
     def _say(self, text: str, **style: Any) -> None:
@@ -154,11 +153,14 @@ def _plain(event: AgentEvent | Reloaded | BuildFailed) -> dict[str, Any]:
     return asdict(event)
 
 
-def _problem(error: Mapping[str, Any] | None) -> list[str]:
-    """Return a function error as Lambda's document has it, innermost last."""
+def _problem(error: Mapping[str, Any] | None, logged: Sequence[str]) -> list[str]:
+    """Return a function error as Lambda's document has it, unless it was logged: Python's runtime client does that."""
     if error is None:
         return []
     trace = error.get("stackTrace") or error.get("trace") or []
     lines = [line for each in trace if isinstance(each, str) for line in plain(each.rstrip("\n")).splitlines()]
-    message = plain(str(error.get("errorMessage", "")))
-    return [*lines, *f"{error.get('errorType') or 'Error'}: {message}".splitlines()]
+    said = f"{error.get('errorType') or 'Error'}: {plain(str(error.get('errorMessage', '')))}".splitlines()
+    if any(line.endswith(f"] {said[0]}") for line in logged):
+        return []
+    # Node's trace begins with what is said, Python's has it nowhere.
+    return lines if lines[: len(said)] == said else [*lines, *said]
