@@ -1,17 +1,21 @@
 // Holds templates against the rules of the aws-cdk-lib that is named, with its own engine, as its synth does.
 //
-//     node validate.js LIBRARY FIRST ORDER
+//     node validate.js LIBRARY FIRST ORDER [KEPT MADE]
 //
-// Getting the engine ready takes seconds and a template takes milliseconds. So it is made ready on FIRST, a template of
-// no interest, while the app's program still runs; then it waits for the file ORDER, which lists the templates:
+// Getting the engine ready takes long and a template takes milliseconds. So it is made ready on FIRST, a template of no
+// interest, while the app's program still runs; then it waits for the file ORDER, which lists the templates:
 // [{templatePath, stackConstructPath, accountId?, region?}]. It prints a line of JSON for each place that breaks a rule,
-// and a last one that says that these were all.
+// and a last one that says that these were all. KEPT is the memory of a ready engine of the same library, where there is
+// one; else it is written to MADE (`engine_memory.js`).
 "use strict";
 const fs = require("fs");
 // Compiling for speed would take more of the processor than it gives back, from the program that runs beside.
 require("v8").setFlagsFromString("--liftoff-only");
 
-const [library, first, order] = process.argv.slice(2);
+const [library, first, order, kept, made] = process.argv.slice(2);
+if (kept) {
+  require("./engine_memory.js").use(kept, made);
+}
 const { CloudFormationValidatePlugin } = require(`${library}/core/lib/validation/cloudformation-validate-plugin`);
 const plugin = new CloudFormationValidatePlugin({});
 plugin.validate({ stackTemplates: [{ stackConstructPath: "", templatePath: first }] });

@@ -16,9 +16,13 @@ One `Validation` serves one deploy:
 import hashlib
 import json
 import re
+import secrets
+import shutil
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +39,11 @@ PLUGIN = "core/lib/validation/cloudformation-validate-plugin.js"
 """Where aws-cdk-lib 2.275 has its validation. One that has none there is old, and its templates are not validated."""
 
 _SCRIPT = Path(__file__).with_name("validate.js")
+_MEMORY_SCRIPT = Path(__file__).with_name("engine_memory.js")
+_MEMORY = "engine.memory"
+"""A ready engine's memory, in the folder of the environment that the engine is part of. Only the engine's own code has
+written it, before it saw a template, so it is trusted as far as that."""
+
 _NAMESPACE = "CloudFormation-Validate"
 _KEPT = 500
 _LOOK_SECONDS = 0.05
@@ -85,6 +94,7 @@ class Validation:
         self._asked = check
         self._passing = tempfile.TemporaryDirectory(prefix="stagedoor-validation-", ignore_cleanup_errors=True)
         self._library: Path | None = None
+        self._kept: Path | None = None
         self._readable: tuple[Path, ...] = ()
         self._advice_only = False
         self._thread: threading.Thread | None = None
@@ -106,10 +116,14 @@ class Validation:
 
     def prepare(self, program: Program, made: Iterable[Path]) -> None:
         """Find the engine among what was installed for the program."""
-        self._library = _library(made, program)
+        environments = [folder.resolve() for folder in made]
+        self._library = _library(environments, program)
         self._advice_only = program.advice_only
         if self._library is not None:
-            self._readable = (_packages(self._library), Path(self._passing.name), _SCRIPT)
+            part_of = [folder for folder in environments if self._library.is_relative_to(folder)]
+            self._kept = part_of[0] / _MEMORY if part_of else None
+            kept = (self._kept,) if self._kept else ()
+            self._readable = (_packages(self._library), Path(self._passing.name), _SCRIPT, _MEMORY_SCRIPT, *kept)
 
     def start(self) -> None:
         """Get the engine ready."""
@@ -118,11 +132,15 @@ class Validation:
         folder = Path(self._passing.name)
         folder.chmod(0o755)
         (folder / "first.json").write_text('{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}')
+        made = folder / "made"
+        made.mkdir()
+        memory = (str(self._kept), str(made / _MEMORY)) if self._kept else ()
         command = Command(
             name="validation",
-            argv=("node", str(_SCRIPT), str(self._library), f"{folder}/first.json", f"{folder}/go"),
+            argv=("node", str(_SCRIPT), str(self._library), f"{folder}/first.json", f"{folder}/go", *memory),
             cwd=folder,
             readable=self._readable,
+            writable=(made,),
         )
         self._thread = threading.Thread(target=self._run, args=(command,), name="validation", daemon=True)
         self._thread.start()
@@ -177,10 +195,27 @@ class Validation:
             completed = self._executor_with(self._go_on).run(command, self._lines.append)
             if completed.status != 0:
                 self._problem = next((line.strip() for line in self._lines if "Error" in line), "it failed.")
+            self._keep_memory(Path(self._passing.name, "made", _MEMORY), whole=completed.status == 0)
         except _Ended:
             self._problem = "it was ended."
         except (UserError, OSError) as error:
             self._problem = str(error)
+
+    def _keep_memory(self, made: Path, *, whole: bool) -> None:
+        """Keep a ready engine's memory for the next time; give up the one that was kept where the engine failed."""
+        if self._kept is None:
+            return
+        with suppress(OSError):  # there is none; or a full disk, which costs the next validation its time
+            if not whole:
+                self._kept.unlink(missing_ok=True)
+            # A link would be followed when the next process is allowed to read what is there.
+            elif stat.S_ISREG(made.lstat().st_mode):
+                passing = self._kept.with_name(f"{_MEMORY}.{secrets.token_hex(4)}")
+                try:
+                    shutil.move(made, passing)
+                    passing.replace(self._kept)
+                finally:
+                    passing.unlink(missing_ok=True)
 
     def _go_on(self) -> None:
         if self._ended.is_set():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -206,8 +207,10 @@ def test_a_deploy_that_is_cancelled_does_not_wait_for_it(request_, tmp_path):
 
 @pytest.mark.timeout(240)
 @pytest.mark.xdist_group("cdk")
-def test_the_engine_of_a_real_library(request_, validation):
-    """The environment is that of `examples/notes`, as the tests of synth install it."""
+def test_the_engine_of_a_real_library(request_, tmp_path):
+    """It finds the same from its own beginning and from the memory that a ready one left. The environment is that of
+    `examples/notes`, as the tests of synth install it.
+    """
     notes = ROOT / "examples" / "notes"
     for name in ("pyproject.toml", "uv.lock"):
         (request_.app_dir / name).write_text((notes / name).read_text())
@@ -220,5 +223,16 @@ def test_the_engine_of_a_real_library(request_, validation):
         "app.synth()\n"
     )
     given = {"command": "python app.py", "cache_dir": ROOT / ".stagedoor" / "cache", "remember": False}
-    with pytest.raises(TemplateInvalid, match=r"Only/Named: .*python3\.6.*E2533"):
-        check(SynthRequest(**{name: getattr(request_, name) for name in request_.__slots__} | given), validation)
+    request = SynthRequest(**{name: getattr(request_, name) for name in request_.__slots__} | given)
+    cache = ROOT / ".stagedoor" / "cache" / "preview" / "environments"
+    left: list[set[int]] = []
+    for number in range(2):
+        passing = replace(request, output=tmp_path / f"out-{number}")
+        with (
+            make_validation(tmp_path / str(number)) as validation,
+            pytest.raises(TemplateInvalid, match=r"Only/Named: .*python3\.6.*E2533"),
+        ):
+            check(passing, validation)
+        left.append({memory.stat().st_ino for memory in cache.glob("*/engine.memory")})
+    assert left[0]
+    assert left[0] == left[1], "the second had to get ready by itself"
