@@ -85,7 +85,7 @@ def register_own(session: Session, repository_id: int, address: Address, own: Ow
     ).one_or_none()
     if stage is not None and (stage.kind is not StageKind.PERSONAL or stage.owner != developer):
         whose = f"{stage.owner}'s" if stage.kind is StageKind.PERSONAL else "deployed by the service"
-        raise StageTaken(f"The stage {address.stage} is {whose}.", "Give your own stage another name with --stage.")
+        raise StageTaken(f"The stage {address.stage} is {whose}.", "Name your own stage with --stage dev-….")
     target = _target(session, own)
     if stage is None:
         stage = Stage(app_id=app.id, name=address.stage, kind=StageKind.PERSONAL, owner=developer, created_at=moment)
