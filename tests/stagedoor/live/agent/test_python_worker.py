@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,11 @@ from stagedoor.live.functions import LiveFunction
 from stagedoor.live.python_worker.command import InterpreterUnusable, PythonCommands, fetch, look_at
 from tests.stagedoor.live.agent.conftest import HANDLERS, PYTHON, Connect
 
-VERSION = f"{__import__('sys').version_info.major}.{__import__('sys').version_info.minor}"
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @pytest.fixture
-def without_native(tmp_path, monkeypatch) -> Path:
+def without_native(tmp_path: Path) -> Path:
     """A cache as it is made on a system that awslambdaric has no build for."""
     folder = tmp_path / "live" / f"python-{VERSION}"
     asyncio.run(fetch(PYTHON, VERSION, folder, native=False))
@@ -25,7 +26,11 @@ def without_native(tmp_path, monkeypatch) -> Path:
 
 def test_the_stand_in_does_what_the_native_client_does(live: Connect, without_native, commands_cache) -> None:
     """Same outcomes, same words where it fails, and headers and bodies of any bytes."""
-    events = [{"do": "echo", "text": "é \u2028 \0 😀"}, {"do": "returns", "what": "bytes"}, {"do": "raises"}]
+    events: list[dict[str, object]] = [
+        {"do": "echo", "text": "é \u2028 \0 😀"},
+        {"do": "returns", "what": "bytes"},
+        {"do": "raises"},
+    ]
     events += [{"do": "large", "size": 5_000_000}, {"do": "large", "size": 7_000_000}, {"do": "exits", "status": 3}]
 
     async def scenario(cache: Path) -> list[tuple[str, bytes]]:
