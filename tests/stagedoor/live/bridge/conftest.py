@@ -51,14 +51,17 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["python", "node"])
 def wrapper(request: pytest.FixtureRequest, layer: Path, tmp_path: Path) -> str:
-    """What `AWS_LAMBDA_EXEC_WRAPPER` names, for the bridge of each language.
+    """What `AWS_LAMBDA_EXEC_WRAPPER` names, for the bridge of each language."""
+    return wrapper_of(request.param, layer, tmp_path)
 
-    The layer's own would choose Python's for a Python runtime. Both are one program, so Node's is put before the same
-    runtime as well.
+
+def wrapper_of(language: str, layer: Path, folder: Path) -> str:
+    """The layer's own wrapper would choose Python's bridge for a Python runtime: both are one program, so Node's is put
+    before the same runtime as well.
     """
-    if request.param == "python":
+    if language == "python":
         return str(layer / WRAPPER.removeprefix("/opt/"))
-    script = tmp_path / "node-wrapper"
+    script = folder / "node-wrapper"
     script.write_text(f'#!/bin/sh\nexec node {layer}/stagedoor/node/bridge.mjs "$@"\n')
     script.chmod(0o755)
     return str(script)

@@ -7,11 +7,13 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from tests.stagedoor.live.bridge.conftest import wrapper_of
 from tests.stagedoor.live.bridge.relay import (
     BEAT,
     CUSTODY,
@@ -205,18 +207,21 @@ async def silent(asked: Asked) -> None:
     await asyncio.sleep(60)
 
 
+@pytest.mark.parametrize("wrapper", ["python"], indirect=True)
 def test_a_beat_is_a_sign_of_life_silence_is_a_cut_and_a_long_cut_ends_the_attempt_with_an_error(
-    bridged: Callable[..., Sandbox], wrapper: str
+    bridged: Callable[..., Sandbox], layer: Path, tmp_path: Path
 ):
-    """All three at once, for they take seconds."""
+    """All of it at once, in both languages, for it takes seconds."""
+    wrappers = {language: wrapper_of(language, layer, tmp_path) for language in ("python", "node")}
 
-    def outcome(step: Step | None) -> tuple[float, dict[str, Any], list[str | None]]:
+    def outcome(language: str, step: Step | None) -> tuple[float, dict[str, Any], list[str | None]]:
         async def gone(asked: Asked) -> None:
             await asked.say(CUSTODY)
             asyncio.get_running_loop().create_task(relay.stop())
 
         with ScriptedRelay(steps=[step or gone]) as relay:
-            sandbox = bridged("app.any_of", timeout=60, STAGEDOOR_LIVE_SERVER=relay.url)
+            named = {"AWS_LAMBDA_EXEC_WRAPPER": wrappers[language]}
+            sandbox = bridged("app.any_of", timeout=60, STAGEDOOR_LIVE_SERVER=relay.url, **named)
             sandbox.init()
             start = time.monotonic()
             document = sandbox.invoke({"a": 1}).document
@@ -226,13 +231,18 @@ def test_a_beat_is_a_sign_of_life_silence_is_a_cut_and_a_long_cut_ends_the_attem
                 assert sandbox.invoke({"back": 1}).document == {"back": 1}
             return took, document, [asked.headers.get("Stagedoor-Again") for asked in relay.asked[:2]]
 
-    with ThreadPoolExecutor() as threads:
-        beaten, cut_off, disconnected = threads.map(outcome, [beats, silent, None])
-    assert beaten[1:] == ({"a": 1}, [None])
-    assert cut_off[1:] == ({"a": 1}, [None, "1"])
-    assert 6 <= cut_off[0] < 8
-    assert disconnected[1]["errorType"] == "Stagedoor.Disconnected"
-    assert 8 <= disconnected[0] < 11
+    with ThreadPoolExecutor(6) as threads:
+        both = {
+            language: [threads.submit(outcome, language, step) for step in (beats, silent, None)]
+            for language in wrappers
+        }
+    for outcomes in both.values():
+        beaten, cut_off, disconnected = (future.result() for future in outcomes)
+        assert beaten[1:] == ({"a": 1}, [None])
+        assert cut_off[1:] == ({"a": 1}, [None, "1"])
+        assert 6 <= cut_off[0] < 8
+        assert disconnected[1]["errorType"] == "Stagedoor.Disconnected"
+        assert 8 <= disconnected[0] < 11
 
 
 def test_a_connection_that_was_closed_while_the_sandbox_was_frozen_costs_nothing(

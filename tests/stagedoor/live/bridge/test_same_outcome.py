@@ -45,7 +45,7 @@ def direct(awslambdaric: Path) -> tuple[list[Any], str]:
     """What the calls come to without a bridge, and what they log."""
     environment = {**LAMBDA, "_HANDLER": "app.any_of"}
     command = [str(awslambdaric), "-m", "awslambdaric", "app.any_of"]
-    with Sandbox(command, environment, code=HANDLERS, timeout_s=3) as sandbox:
+    with Sandbox(command, environment, code=HANDLERS, timeout_s=2) as sandbox:
         return called(sandbox)
 
 
@@ -74,12 +74,12 @@ def test_every_handler_ends_the_same_with_a_bridge_before_it(
     direct: tuple[list[Any], str], bridged: Callable[..., Sandbox], relay: ScriptedRelay
 ):
     relay.live, relay.otherwise = False, deployed
-    outcomes, log = called(bridged("app.any_of", timeout=3))
+    outcomes, log = called(bridged("app.any_of", timeout=2))
     for ours, theirs in zip(outcomes, direct[0], strict=True):
         if ours[0] == "sleeps":  # it is the bridge that says so, as an error of its own
             ours[3].clear()
         assert ours == theirs
-    timed_out = "TIME ID Task timed out after 3.00 seconds\n\n"  # Lambda writes this line itself
+    timed_out = "TIME ID Task timed out after 2.00 seconds\n\n"  # Lambda writes this line itself
     assert timed_out in log
     assert log.replace(timed_out, "") == direct[1]
     assert len(relay.asked) == len(CALLS)

@@ -34,7 +34,7 @@ def context(event, context):
         "identity": context.identity.cognito_identity_id,
         "client": client and client.custom,
         "tenant": context.tenant_id,
-        "left": 2500 < left <= 3000,
+        "left": 1500 < left <= 2000,
         "trace": os.environ["_X_AMZN_TRACE_ID"],
         "environment": {
             name: value
