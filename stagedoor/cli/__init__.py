@@ -100,7 +100,7 @@ def main() -> NoReturn:
         code = USER_ERROR
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else USER_ERROR
+        code = 0 if end.code is None else end.code if isinstance(end.code, int) else USER_ERROR
     except BaseException as error:
         failure = failure_of(error)
         click.echo(failure.text, err=True)

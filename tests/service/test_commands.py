@@ -1,4 +1,4 @@
-"""What `stagedoor worker` does before it begins."""
+"""How `stagedoor serve` and `stagedoor worker` begin and end."""
 
 import os
 import subprocess
@@ -52,4 +52,16 @@ def test_a_worker_that_is_first_waits_for_the_service(service):
     first.terminate()
     _, said = first.communicate(timeout=30)
     assert b"waiting" in said
+    assert b"Traceback" not in said
+
+
+def test_a_server_that_is_told_to_stop_has_done_its_work(service):
+    command = [sys.executable, "-m", "stagedoor.cli", "serve", "--workers=0", "--port=0"]
+    server = subprocess.Popen(command, env=os.environ | service, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    for line in server.stderr:
+        if b"Uvicorn running" in line:
+            break
+    server.terminate()
+    _, said = server.communicate(timeout=30)
+    assert server.returncode == 0
     assert b"Traceback" not in said
