@@ -95,6 +95,16 @@ class LoginFailed(AccessError):
     status = 403
 
 
+class TooMany(AccessError):
+    """More logins are begun than GitHub is to be asked about."""
+
+    id = "too-many-logins"
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__("Too many people log in at this moment.", "Try again in a minute.")
+
+
 class GitHubAway(AccessError):
     """GitHub cannot be asked now."""
 

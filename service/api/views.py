@@ -9,10 +9,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, current_app, request
 from flask.typing import ResponseReturnValue
 
-from service.access.errors import AccessError, BadRequest, LoginFailed, NotLoggedIn, ServerOutOfReach, StageTaken
+from service.access.errors import (
+    AccessError,
+    BadRequest,
+    LoginFailed,
+    NotLoggedIn,
+    ServerOutOfReach,
+    StageTaken,
+    TooMany,
+)
 from service.access.login import DeviceFlow, Waiting
 from service.access.permission import Permissions
 from service.access.tokens import LOGIN_SECONDS, STAGE_SECONDS, LoginToken, StageToken, TokenInvalid, Tokens
@@ -27,6 +35,7 @@ blueprint = Blueprint("api", __name__)
 EXTENSION = "stagedoor.api"
 
 _LOGINS_A_MINUTE = 30
+_POLLS_A_MINUTE = 600
 _FUNCTIONS = 1_000
 _NAME = re.compile(r"[A-Za-z0-9._/@:+ -]{1,255}\Z")
 
@@ -39,13 +48,20 @@ class Access:
     flow: DeviceFlow
     permissions: Permissions
     logins: "Rate"
+    polls: "Rate"
 
     @classmethod
     def of(cls, parts: Parts) -> "Access":
         """Return it for a service with these parts."""
         github = GitHubClients(parts.settings)
         permissions = Permissions(parts.settings, parts.sessions, github)
-        return cls(Tokens.of(parts.settings), DeviceFlow(parts.settings), permissions, Rate(_LOGINS_A_MINUTE))
+        return cls(
+            Tokens.of(parts.settings),
+            DeviceFlow(parts.settings),
+            permissions,
+            Rate(_LOGINS_A_MINUTE),
+            Rate(_POLLS_A_MINUTE),
+        )
 
 
 def still_permitted(parts: Parts) -> Callable[[StageToken], Awaitable[bool]]:
@@ -59,19 +75,19 @@ def still_permitted(parts: Parts) -> Callable[[StageToken], Awaitable[bool]]:
 
 
 class Rate:
-    """At most so many a minute, whoever asks: each begun login is a call to GitHub in the App's name."""
+    """At most so many a minute, whoever asks: each step of a login is a call to GitHub in the App's name."""
 
     def __init__(self, most: int) -> None:
         self._times: deque[float] = deque(maxlen=most)
         self._lock = threading.Lock()
 
-    def take(self, moment: float) -> bool:
-        """Tell whether there is room for one more now, and take it."""
+    def check(self) -> None:
+        """Raise `TooMany` when there is no room for one more now."""
+        moment = time.monotonic()
         with self._lock:
             if len(self._times) == self._times.maxlen and self._times[0] > moment - 60:
-                return False
+                raise TooMany
             self._times.append(moment)
-            return True
 
 
 @blueprint.errorhandler(AccessError)
@@ -82,8 +98,7 @@ def _refuse(error: AccessError) -> ResponseReturnValue:
 @blueprint.post("/api/login")
 def begin_login() -> ResponseReturnValue:
     """Begin GitHub's device flow: what to show the user, and the code to ask with."""
-    if not _access().logins.take(time.monotonic()):
-        return Response(status=429, headers={"Retry-After": "60"})
+    _access().logins.check()
     said = _access().flow.begin()
     wanted = ("device_code", "user_code", "verification_uri", "interval", "expires_in")
     return {name: said[name] for name in wanted if name in said}
@@ -92,6 +107,7 @@ def begin_login() -> ResponseReturnValue:
 @blueprint.post("/api/login/token")
 def finish_login() -> ResponseReturnValue:
     """Answer 200 with a login token, or 202 with the seconds to wait before asking again."""
+    _access().polls.check()
     found = _access().flow.finish(_text(_body(), "device_code"))
     if isinstance(found, Waiting):
         return {"wait": found.seconds}, 202

@@ -184,3 +184,8 @@ def test_a_repository_that_no_github_knows_is_welcome_on_this_machine_alone(
     parts.settings.__dict__.pop("url", None)
     refused = client.put("/api/stages", json=mine | {"stage": "dev-2"}, headers=as_mona(parts))
     assert refused.get_json()["error"]["id"] in {"unknown-repository", "no-write-permission"}
+
+
+def test_logins_are_begun_only_so_often(client: FlaskClient) -> None:
+    statuses = [client.post("/api/login").status_code for _ in range(31)]
+    assert (statuses[:30], statuses[30]) == ([200] * 30, 429)
