@@ -75,6 +75,7 @@ class LocalCode:
             self._build,
             on_reload,
             frozenset(whole - self._builds.keys()),
+            self._cache,
         )
         await reloader.build_all()
         return reloader

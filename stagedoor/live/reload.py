@@ -42,7 +42,8 @@ class Reloader:
     """Watches a repository and reloads what its changes concern, while `run` runs.
 
     It must be given the agent's events: workers tell by them what they have loaded. `builds` are the functions that are
-    built before they can run, `build` builds one. `whole` are those whose workers do not tell all that they load.
+    built before they can run, `build` builds one. `whole` are those whose workers do not tell all that they load. What
+    is in `cache` is nobody's code.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Reloader:
         build: Callable[[Build], Awaitable[Built]],
         on_reload: Callable[[Reloaded | BuildFailed], None] = lambda _: None,
         whole: frozenset[str] = frozenset(),
+        cache: Path | None = None,
     ) -> None:
         self._repository = repository.resolve()
+        self._cache = cache.resolve() if cache else None
         self._builds = builds
         self._build = build
         self._on_reload = on_reload
@@ -77,7 +80,7 @@ class Reloader:
             case Imported(function, files) if function not in self._builds:
                 here = {path for file in files if "site-packages" not in (path := Path(os.path.realpath(file))).parts}
                 self._graph.loaded(function, here)
-                self._watcher.also({file.parent for file in here if not self._holds(file) and _is_code(file)})
+                self._watcher.also({file.parent for file in here if self._is_code(file)})
             case WorkerStarted(function):
                 self._graph.started(function)
             case WorkerEnded(function, why="failed"):
@@ -120,7 +123,8 @@ class Reloader:
     def _holds(self, path: Path) -> bool:
         return path.is_relative_to(self._repository)
 
-
-def _is_code(file: Path) -> bool:
-    """Say whether a file outside of the repository may be somebody's own: an editable install, no standard library."""
-    return not any(part.startswith(("python3", "node_modules", ".cache")) for part in file.parts)
+    def _is_code(self, file: Path) -> bool:
+        """Say whether a file may be somebody's own outside of the repository: an editable install, no library."""
+        if self._holds(file) or (self._cache and file.is_relative_to(self._cache)):
+            return False
+        return not any(part.startswith(("python3", "node_modules", ".cache")) for part in file.parts)

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.stagedoor.live.reload.conftest import connected, source, write
+from tests.stagedoor.live.reload.conftest import CACHE, connected, source, write
 
 
 def test_only_what_imports_a_saved_file_is_loaded_again(tmp_path: Path):
@@ -64,6 +64,20 @@ def test_editors_that_save_beside_and_rename_are_seen_and_what_they_leave_is_not
             os.replace(tmp_path / "deep/er/4913", tmp_path / "deep/er/a.py")
             await app.until(2)
             assert len(app.reloaded) == 1
+
+    asyncio.run(story())
+
+
+def test_what_is_installed_for_the_workers_is_no_code_of_the_apps(tmp_path: Path):
+    write(tmp_path, {"a.py": "def handle(event, context): return 1\n"})
+
+    async def story():
+        async with connected(tmp_path, {"f": source(tmp_path, "a.handle")}) as app:
+            for file in CACHE.glob("live/python-*/*/*.py"):
+                file.chmod(file.stat().st_mode)  # a file's status changes as well when uv links to it from elsewhere
+            assert await app.ask() == 1
+            await asyncio.sleep(0.3)
+            assert app.reloaded == []
 
     asyncio.run(story())
 
