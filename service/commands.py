@@ -23,7 +23,7 @@ from service.settings import Settings
 from service.targets import prepare, service_id
 from service.worker.parent import end_with_parent
 from service.worker.processes import WorkerGroup
-from stagedoor.live.frames import LARGEST_FRAME
+from stagedoor.live.frames import LARGEST_HELLO
 from stagedoor.synth.confinement import shield_this_process
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ def serve(workers: int, host: str | None, port: int | None) -> None:
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 proxy_headers=False,
                 ws_per_message_deflate=False,
-                ws_max_size=LARGEST_FRAME,
+                ws_max_size=LARGEST_HELLO,
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PONG_SECONDS,
             ),

@@ -15,6 +15,7 @@ from service.relay.sessions import GRACE_SECONDS, Session, others
 from stagedoor.live.bodies import Outbox
 from stagedoor.live.frames import (
     LARGEST_BODY,
+    LARGEST_HELLO,
     PROTOCOL,
     WINDOW,
     Frame,
@@ -246,7 +247,7 @@ async def tunnel(relay: Relay, websocket: WebSocket) -> None:
     await websocket.accept(subprotocol=PROTOCOL)
     try:
         async with asyncio.timeout(HELLO_SECONDS):
-            hello = decoded(await websocket.receive_bytes())
+            hello = decoded(await websocket.receive_bytes(), LARGEST_HELLO)
         if hello.type is not FrameType.HELLO:
             raise FrameInvalid(f"{hello.type.name} before HELLO")
         await _serve(relay, websocket, claims, expires, hello.document())

@@ -27,9 +27,14 @@ LARGEST_BODY = 6 * 1024 * 1024 + 64 * 1024
 """
 
 LARGEST_FRAME = CHUNK * 4
-"""Most bytes of one message: a head's JSON and a chunk. A longer one ends the connection."""
+"""Most bytes of one message: a head's JSON and a chunk. A longer one but HELLO ends the connection."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # json.dumps would make one for each call
+LARGEST_HELLO = 4 * 1024 * 1024
+"""Most bytes of the first message: it lists each attempt that the agent has, results of the last 30 s among them, with
+some 60 bytes for each; an agent that carries a thousand invocations a second has 30,000.
+"""
+
 _PREFIX = struct.Struct(">BI")
 _LENGTH = struct.Struct(">I")
 
@@ -92,9 +97,9 @@ class Frame:
         return granted
 
 
-def decoded(message: bytes) -> Frame:
+def decoded(message: bytes, largest: int = LARGEST_FRAME) -> Frame:
     """Return the frame of a WebSocket message. Raises `FrameInvalid`."""
-    if not _PREFIX.size <= len(message) <= LARGEST_FRAME:
+    if not _PREFIX.size <= len(message) <= largest:
         raise FrameInvalid(f"a message of {len(message)} bytes")
     number, stream = _PREFIX.unpack_from(message)
     try:

@@ -1,9 +1,13 @@
 """Calls under way while connections are cut, the service is restarted and agents are killed."""
 
 import asyncio
+from uuid import uuid4
+
+import aiohttp
 
 from bench.live.faults import cut_in_the_middle, kill_in_the_middle, ordeal, strangers
 from bench.live.place import place
+from stagedoor.live.frames import PROTOCOL, FrameType, decoded, session_frame
 
 
 def test_no_call_is_lost_or_run_twice_while_connections_break_and_the_service_is_restarted():
@@ -35,5 +39,20 @@ def test_each_of_four_developers_gets_exactly_their_own():
     async def story():
         async with place() as here:
             assert await strangers(here, calls=25) == 0
+
+    asyncio.run(story())
+
+
+def test_an_agent_that_has_carried_thousands_of_calls_comes_back_after_a_cut():
+    known = {f"{uuid4()}.0123abcd": "done" for _ in range(20_000)}
+
+    async def story():
+        async with place() as here, aiohttp.ClientSession() as http:
+            headers = {"Authorization": f"Bearer {here.service.stage_token('ann')}"}
+            url = f"{here.service.url}/live/tunnel"
+            async with http.ws_connect(url, protocols=[PROTOCOL], headers=headers) as socket:
+                hello = session_frame(FrameType.HELLO, {"protocol": 1, "known": known})
+                await socket.send_bytes(hello.encoded())
+                assert decoded(await socket.receive_bytes()).type is FrameType.WELCOME
 
     asyncio.run(story())
