@@ -50,6 +50,9 @@ def test_functions_share_the_limit_and_an_idle_worker_makes_room(live: Connect) 
             first = (await stage.invoke({}, "f")).document["pid"]
             assert (await stage.invoke({}, "g")).kind == "response"
             await stage.until(lambda: WorkerEnded("f", first, "idle") in stage.events)
+            changed = await stage.relay.sandbox("g", {"NOTES_TABLE": "another"})
+            assert (await stage.invoke({}, "g", sandbox=changed)).kind == "response"
+            await stage.until(lambda: [end.why for end in stage.said(WorkerEnded)] == ["idle", "idle"])
 
     asyncio.run(scenario())
 
