@@ -82,8 +82,12 @@ async def cuts(_rounds: int) -> Row:
     )
 
 
-async def ordeal(here: Place, calls: int, cuts: int, restarts: int) -> Toll:
-    """Make calls while connections are cut and the service is restarted, evenly over their number."""
+async def ordeal(here: Place, calls: int, cuts: int, restarts: int, *, rolling: bool = False) -> Toll:
+    """Make calls while connections are cut and the service is restarted, evenly over their number.
+
+    `rolling`: the new service is there before the old one ends, as where several machines serve. Else nobody is for as
+    long as one takes to end and the next to start, and where that takes longer than the grace, calls are lost.
+    """
     agents_wire, callers_wire = await here.wire(), await here.wire()
     agent = await here.agent(port=agents_wire.port, concurrency=10)
     callers = here.callers(callers_wire.port)
@@ -103,7 +107,9 @@ async def ordeal(here: Place, calls: int, cuts: int, restarts: int) -> Toll:
         for number, (when, deed) in enumerate(sorted(deeds)):
             while len(answers) < when:
                 await asyncio.sleep(0.001)
-            if deed == "restart":
+            if deed == "restart" and rolling:
+                await here.service.replace((agents_wire, callers_wire))
+            elif deed == "restart":
                 await here.service.stop()
                 await here.service.start()
             else:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from bench.live.callers import Callers
 from bench.live.wire import Wire
 from bench.open_loop import wait_until_answering
 from bench.peers import ROOT
+from bench.webhooks import free_port
 from service.access.tokens import FunctionToken, StageToken, Tokens
 from service.database import make_engine, make_sessions, migrate
 from service.relay.registry import LiveFunction, register
@@ -35,9 +35,7 @@ class Service:
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port: int = listener.getsockname()[1]
+        self.port = free_port()
         needed = {
             "STAGEDOOR_DATA_DIR": str(folder),
             "STAGEDOOR_GITHUB_APP_ID": "1",
@@ -81,6 +79,16 @@ class Service:
         assert self._process
         self._process.terminate()
         await asyncio.to_thread(self._process.wait, _SECONDS)
+
+    async def replace(self, wires: Sequence[Wire]) -> None:
+        """Start another at a new port, let those who come through these proxies find it there, and end this one."""
+        old, self.port = self._process, free_port()
+        await self.start()
+        for wire in wires:
+            wire.to = self.port
+        assert old
+        old.terminate()
+        await asyncio.to_thread(old.wait, _SECONDS)
 
     def function_tokens(self) -> dict[str, str]:
         """Return what the bridge of each function would have proven itself for."""

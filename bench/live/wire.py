@@ -5,13 +5,13 @@ from contextlib import suppress
 
 
 class Wire:
-    """Passes on what comes to `port`, to another port of this machine. While `down`, nobody gets through."""
+    """Passes on what comes to `port`, to the port `to` of this machine. While `down`, nobody gets through."""
 
     def __init__(self, to: int) -> None:
         self.port = 0
         self.down = False
         self.cuts = 0
-        self._to = to
+        self.to = to
         self._open: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
 
@@ -45,7 +45,7 @@ class Wire:
         """Connect one who came to whom they wanted."""
         if not self.down:
             with suppress(OSError):
-                await asyncio.get_running_loop().create_connection(lambda: _End(self, near), "127.0.0.1", self._to)
+                await asyncio.get_running_loop().create_connection(lambda: _End(self, near), "127.0.0.1", self.to)
                 return
         if near.transport:
             near.transport.abort()
