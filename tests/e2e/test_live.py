@@ -120,6 +120,7 @@ class Doors:
         self._aws: Any = boto3.Session(ACCOUNT, "local", region_name=REGION)
         stacks = self.client("cloudformation").describe_stacks()["Stacks"]
         (stack,) = (stack for stack in stacks if stack["StackName"].endswith("-Doors"))
+        self._rows = self.client("dynamodb")
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def client(self, service: str) -> Any:
@@ -141,7 +142,7 @@ class Doors:
         """Have each kind of event happen that is not a request."""
         self.client("sqs").send_message(QueueUrl=self.outputs["QueueUrl"], MessageBody="a job")
         self.client("s3").put_object(Bucket=self.outputs["BucketName"], Key="a file", Body=b"")
-        self.client("dynamodb").put_item(TableName=self.outputs["TableName"], Item={"id": {"S": "a row"}})
+        self._rows.put_item(TableName=self.outputs["TableName"], Item={"id": {"S": "a row"}})
         schedules = self.client("scheduler")
         once = schedules.get_schedule(Name=self.outputs["Moment"])
         kept = {name: once[name] for name in ("Name", "GroupName", "FlexibleTimeWindow", "Target")}
@@ -149,7 +150,7 @@ class Doors:
 
     def results(self) -> dict[str, int]:
         """What the worker has written down: how many records it was given by each source."""
-        found = self.client("dynamodb").scan(TableName=self.outputs["ResultsName"])["Items"]
+        found = self._rows.scan(TableName=self.outputs["ResultsName"])["Items"]
         return {item["id"]["S"]: int(item["records"]["N"]) for item in found}
 
 
@@ -178,7 +179,7 @@ def test_each_event_in_aws_is_answered_by_the_code_in_the_folder_and_a_save_by_t
         assert doors.word() == "hello"
 
         sources = {"aws:sqs": 1, "aws:s3": 1, "aws:dynamodb": 1, "aws.scheduler": 1}
-        assert eventually(doors.results, sources) == sources
+        assert eventually(doors.results, sources, every=0.5) == sources  # a schedule is looked at each 10 s
         assert dev.end() == 0
 
     started = [(line["name"], line["source"].split(" ")[0]) for line in dev.said if line["event"] == "started"]
@@ -221,11 +222,11 @@ def save(stagedoor: Command, file: str, text: str) -> None:
     (stagedoor.folder / "functions" / file).write_text(text)
 
 
-def eventually(ask: Callable[[], Any], wanted: object, seconds: float = 30) -> Any:
+def eventually(ask: Callable[[], Any], wanted: object, every: float = 0.05) -> Any:
     """Return what was answered last: what was wanted, or whatever it was when the time was over."""
-    until = time.monotonic() + seconds
+    until = time.monotonic() + 30
     while (answer := ask()) != wanted and time.monotonic() < until:
-        time.sleep(0.05)
+        time.sleep(every)
     return answer
 
 
