@@ -3,8 +3,8 @@
 PEERS = """
 **The peers**, from their sources and issues; none of it was measured here. Their tunnels are AWS IoT and AppSync
 Events, which the local AWS does not have, so no call can be sent through them on this machine. What is left of them
-without a tunnel (a worker thread in one, a function called in the tool's own process in the other) does not do what ours
-is measured at, so it stands beside no number.
+without a tunnel (a worker thread in one, a function called in the tool's own process in the other) does not do what
+ours is measured at, so it stands beside no number.
 
 | | what it does | where it says so |
 |---|---|---|
