@@ -73,19 +73,22 @@ class Records:
                 self._prune()
 
     def _batch(self) -> tuple[list[dict[str, Any]], bool]:
+        """Return the next rows, and whether they are the last. Others gather while it sleeps: were it woken for each,
+        the event loop would lose its turn each time.
+        """
         batch: list[dict[str, Any]] = []
-        end = time.monotonic() + (PRUNE_SECONDS if self._queue.empty() else BATCH_SECONDS)
-        while len(batch) < BATCH:
-            try:
-                row = self._queue.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                break
-            if row is None:
-                return batch, True
-            if not batch:
-                end = time.monotonic() + BATCH_SECONDS
-            batch.append(row)
-        return batch, False
+        try:
+            row = self._queue.get(timeout=PRUNE_SECONDS)
+            if row is not None:
+                time.sleep(BATCH_SECONDS)
+            while row is not None:
+                batch.append(row)
+                if len(batch) == BATCH:
+                    return batch, False
+                row = self._queue.get_nowait()
+        except queue.Empty:
+            return batch, False
+        return batch, True
 
     def _write(self, batch: list[dict[str, Any]]) -> None:
         for attempt in range(1, _TRIES + 1):
