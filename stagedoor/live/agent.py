@@ -18,6 +18,7 @@ from stagedoor.live.workers.outcome import own_error
 from stagedoor.live.workers.pool import WorkerPool
 
 _TIDY_SECONDS = 10.0
+_SAME_CLOCK_MS = 500
 _FORGOTTEN = FunctionError("Stagedoor.ResultForgotten", "It ran before, and its result is no longer kept.")
 
 
@@ -81,9 +82,9 @@ class Agent:
         }
 
     def welcomed(self, now_ms: int | None, connection: Connection) -> None:
-        """Learn how far this machine's clock is ahead of the relay's."""
-        if now_ms is not None:
-            self._ahead_ms = int(time.time() * 1000) - now_ms
+        """Learn how far this machine's clock is ahead of the relay's, if by more than the message's way may have taken."""
+        ahead = 0 if now_ms is None else int(time.time() * 1000) - now_ms
+        self._ahead_ms = ahead if abs(ahead) > _SAME_CLOCK_MS else 0
 
     def frame(self, frame: Frame, connection: Connection) -> None:
         """Take a frame about an invocation or a sandbox. Raises `FrameInvalid`."""
@@ -165,13 +166,16 @@ class Agent:
     async def _run(self, invocation: Invocation) -> None:
         try:
             outcome = await self._pool.run(invocation)
+        except asyncio.CancelledError:
+            self._custody.given_up(invocation.attempt, time.monotonic())
+            raise
         except UserError as error:
             outcome = own_error(FunctionError("Stagedoor.WorkerFailed", f"{error} {error.detail}".strip()))
         except OSError as error:
             outcome = own_error(FunctionError("Stagedoor.WorkerFailed", f"No worker could be started: {error}"))
         finally:
             self._running.pop(invocation.attempt, None)
-        self._custody.done(invocation.attempt, outcome)
+        self._custody.done(invocation.attempt, outcome, time.monotonic())
         self._answer(invocation.attempt)
 
     def _answer(self, attempt: str) -> None:
@@ -204,6 +208,7 @@ class Agent:
         place[0].outbox.drop(place[1])
         for attempt in [attempt for attempt, bound in self._bound.items() if bound == place]:
             del self._bound[attempt]
+            self._pool.give_up(attempt)
 
     async def _tidy(self) -> None:
         while True:

@@ -31,7 +31,16 @@ class Offer(Enum):
 @dataclass(slots=True)
 class _Known:
     outcome: Outcome | None = None
+    done_at: float = 0.0
     received_at: float | None = None
+
+    def is_over(self, now: float) -> bool:
+        """Whether nobody will ask for the result any more."""
+        if self.outcome is None:
+            return False
+        if self.received_at is None:
+            return now - self.done_at >= KNOWN_SECONDS
+        return now - self.received_at >= KEPT_SECONDS
 
 
 @dataclass(slots=True)
@@ -57,11 +66,11 @@ class Custody:
         self._known[attempt] = _Known()
         return True
 
-    def done(self, attempt: str, outcome: Outcome) -> None:
+    def done(self, attempt: str, outcome: Outcome, now: float) -> None:
         """Keep what became of an attempt. The first outcome stands."""
         known = self._known.get(attempt)
         if known is not None and known.outcome is None:
-            known.outcome = outcome
+            known.outcome, known.done_at = outcome, now
 
     def outcome(self, attempt: str) -> Outcome | None:
         """Return what became of an attempt, if that is here."""
@@ -90,7 +99,7 @@ class Custody:
     def forget(self, now: float) -> None:
         """Let go of results and ids whose time is over."""
         for attempt, known in list(self._known.items()):
-            if known.received_at is not None and now - known.received_at >= KEPT_SECONDS:
+            if known.is_over(now):
                 del self._known[attempt]
                 self._forgotten[attempt] = now
         for attempt, since in list(self._forgotten.items()):

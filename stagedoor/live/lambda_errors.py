@@ -21,7 +21,9 @@ _SIGNALS = {
     signal.SIGBUS: "bus error",
     signal.SIGFPE: "floating point exception",
     signal.SIGKILL: "killed",
+    signal.SIGUSR1: "user defined signal 1",
     signal.SIGSEGV: "segmentation fault",
+    signal.SIGUSR2: "user defined signal 2",
     signal.SIGPIPE: "broken pipe",
     signal.SIGALRM: "alarm clock",
     signal.SIGTERM: "terminated",
@@ -38,7 +40,8 @@ class FunctionError:
 
     def body(self) -> bytes:
         """Return the payload that the caller of the function gets."""
-        return json.dumps({"errorType": self.type, "errorMessage": self.message}, ensure_ascii=False).encode()
+        document = {"errorType": self.type, "errorMessage": self.message}
+        return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def timed_out(request_id: str, seconds: float) -> FunctionError:

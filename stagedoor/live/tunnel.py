@@ -181,12 +181,15 @@ class Tunnel:
             if message.type is not WSMsgType.BINARY:
                 raise FrameInvalid(f"a message of type {message.type!r}")
             frame = decoded(message.data)
-            if frame.stream or frame.type is FrameType.SANDBOX:
-                self._served.frame(frame, connection)
-            elif frame.type is FrameType.DRAIN:
-                draining.set()
-            else:
-                self._about_the_session(frame, connection)
+            try:
+                if frame.stream or frame.type is FrameType.SANDBOX:
+                    self._served.frame(frame, connection)
+                elif frame.type is FrameType.DRAIN:
+                    draining.set()
+                else:
+                    self._about_the_session(frame, connection)
+            except (KeyError, TypeError, ValueError) as error:
+                raise FrameInvalid(f"{frame.type.name} without what it must say: {error!r}") from error
 
     def _about_the_session(self, frame: Frame, connection: Connection) -> None:
         said = frame.document()

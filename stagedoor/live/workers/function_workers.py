@@ -61,12 +61,17 @@ class FunctionWorkers:
         while self._building and not self._building.done():
             await asyncio.wait({self._building})
         wanted = self._sandboxes.get(sandbox, self._newest)
-        fitting = [worker for worker in self.idle if worker.usable and sort_of(worker.sandbox) == sort_of(wanted)]
+        fitting = self.fitting(sandbox)
         same = [worker for worker in fitting if worker.sandbox.id == wanted.id]
         for worker in (same or fitting)[-1:]:
             self.idle.remove(worker)
             return worker
         return await self._started(wanted)
+
+    def fitting(self, sandbox: str) -> list[Worker]:
+        """Return the idle workers that could run an invocation of a sandbox: those with the same environment."""
+        sort = sort_of(self._sandboxes.get(sandbox, self._newest))
+        return [worker for worker in self.idle if worker.usable and sort_of(worker.sandbox) == sort]
 
     def give_back(self, worker: Worker) -> None:
         """Keep a worker warm, unless it is of no more use."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Collection, Mapping
+from typing import Any
 
 from stagedoor.live.agent_events import InvocationFinished, InvocationStarted, OnEvent
 from stagedoor.live.functions import Commands, Invocation, LiveFunction, Outcome, Sandbox
@@ -36,6 +37,7 @@ class WorkerPool:
         self._concurrency = concurrency
         self._free = asyncio.Semaphore(concurrency)
         self._invoked: dict[str, None] = {}
+        self._waiting: dict[str, asyncio.Task[Any]] = {}
 
     def serves(self, function: str) -> bool:
         """Whether a function's code is here."""
@@ -49,13 +51,14 @@ class WorkerPool:
     async def run(self, invocation: Invocation) -> Outcome:
         """Run an invocation on a worker that it has to itself, and return what became of it.
 
-        Cancelled before a worker has taken it, it is never run. Raises `UserError` and `OSError` where no worker can
-        be started.
+        Raises `UserError` and `OSError` where no worker can be started.
         """
         of = self._functions[invocation.function]
+        if task := asyncio.current_task():
+            self._waiting[invocation.attempt] = task
         async with of.turn, self._free:
             while True:
-                self._make_room(of)
+                self._make_room(of, invocation.sandbox)
                 worker = await of.take(invocation.sandbox)
                 try:
                     outcome = await worker.invoke(invocation, self._begun)
@@ -64,9 +67,15 @@ class WorkerPool:
                 finally:
                     of.give_back(worker)
                 break
+        self._waiting.pop(invocation.attempt, None)
         self._keep_spares(invocation.function)
         self._finished(invocation, outcome)
         return outcome
+
+    def give_up(self, attempt: str) -> None:
+        """Cancel the task that runs an invocation, unless a worker has taken it: then it is finished, as in Lambda."""
+        if task := self._waiting.pop(attempt, None):
+            task.cancel()
 
     def reload(self, functions: Collection[str] | None, after: Awaitable[None] | None) -> None:
         """Have what comes from now on answered by code that is loaded once `after` is done; all functions if None."""
@@ -79,12 +88,13 @@ class WorkerPool:
         """End every worker, whatever it is doing."""
         await asyncio.gather(*(of.close() for of in self._functions.values()))
 
-    def _make_room(self, wanted: FunctionWorkers) -> None:
-        """End what is idle while the machine is full, other functions' workers first."""
-        others = [of for of in self._functions.values() if of is not wanted]
-        while sum(len(of.alive) for of in self._functions.values()) >= self._concurrency and not wanted.idle:
-            if not any(of.end_one() for of in others):
-                return
+    def _make_room(self, wanted: FunctionWorkers, sandbox: str) -> None:
+        """End what is idle while there are as many as there may be and none that would do, other functions' first."""
+        if wanted.fitting(sandbox):
+            return
+        functions = [*(of for of in self._functions.values() if of is not wanted), wanted]
+        while sum(len(of.alive) for of in functions) >= self._concurrency and any(of.end_one() for of in functions):
+            pass
 
     def _keep_spares(self, function: str) -> None:
         self._invoked.pop(function, None)
@@ -95,6 +105,7 @@ class WorkerPool:
         self._functions[function].keep_spare()
 
     def _begun(self, invocation: Invocation) -> None:
+        self._waiting.pop(invocation.attempt, None)
         waited = max(0, int(time.time() * 1000) - invocation.received_ms)
         event = InvocationStarted(
             invocation.attempt, invocation.function, invocation.request_id, invocation.event, waited

@@ -38,7 +38,8 @@ _STREAMED = FunctionError("Runtime.InvalidResponseModeHeader", "Streamed respons
 class RuntimeApi:
     """One worker's Runtime API; it holds at most one invocation.
 
-    `ready` is set when the runtime first asks for an invocation, `init_error` when it could not load the function.
+    `ready` is done when the runtime first asks for an invocation; `init_error` is there when it could not load the
+    function; `taken` is done when it has the invocation that was given, `outcome` when it has posted what came of it.
     """
 
     def __init__(
@@ -49,14 +50,16 @@ class RuntimeApi:
         self._token = secrets.token_urlsafe(24)
         self._server = web.Server(self._answer, max_field_size=_LARGEST_HEADER, access_log=None)
         self._listening: asyncio.Server | None = None
+        self._closed = False
         self._given: Invocation | None = None
         self._arrived = asyncio.Event()
-        self._current: Invocation | None = None
+        self._request_id = ""
         self._started_ms = 0
         self.port = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.init_error: Outcome | None = None
-        self.outcome: asyncio.Future[Outcome] | None = None
+        self.taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     @property
     def address(self) -> str:
@@ -68,11 +71,6 @@ class RuntimeApi:
         """Where the function's credentials are served, and the token that must be sent along."""
         return f"http://{self.address}/credentials", self._token
 
-    @property
-    def has_started(self) -> bool:
-        """Whether the runtime has taken the invocation that was given."""
-        return self._current is not None
-
     async def open(self) -> None:
         """Listen on a free port."""
         self._listening = await asyncio.get_running_loop().create_server(self._server, "127.0.0.1", 0)
@@ -82,14 +80,16 @@ class RuntimeApi:
         """Stop listening and break what is open."""
         if self._listening:
             self._listening.close()
+        self._closed = True
+        self._arrived.set()  # a handler that waits would be waited for
         await self._server.shutdown(0.01)  # 0 would be for ever
 
-    def give(self, invocation: Invocation) -> asyncio.Future[Outcome]:
-        """Hand out an invocation with the next `/next`; the future is done when its result was posted."""
+    def give(self, invocation: Invocation) -> None:
+        """Hand out an invocation with the next `/next`."""
+        self.taken = asyncio.get_running_loop().create_future()
         self.outcome = asyncio.get_running_loop().create_future()
-        self._given, self._current = invocation, None
+        self._given = invocation
         self._arrived.set()
-        return self.outcome
 
     def take_back(self) -> None:
         """Do not hand out what was given."""
@@ -110,24 +110,25 @@ class RuntimeApi:
         return web.Response(status=404, text="404 page not found\n")
 
     async def _next(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self.has_started and self.outcome is not None and not self.outcome.done():
+        if self.taken.done() and not self.outcome.done():
             return _refused(403, "InvalidStateTransition", "State transition from Running to Ready failed")
         if not self.ready.done():
             self.ready.set_result(None)
-        while (given := self._given) is None:
+        while (given := self._given) is None and not self._closed:
             self._arrived.clear()
             await self._arrived.wait()
-        if request.transport is None or request.transport.is_closing():
-            raise ConnectionResetError
+        if given is None or request.transport is None or request.transport.is_closing():
+            return web.Response(status=503)
         self._given = None
-        self._current = given = self._may_start(given)
+        self._request_id, given = given.request_id, self._may_start(given)
         self._started_ms = int(time.time() * 1000)
+        self.taken.set_result(None)
         return web.Response(body=given.event, headers=_next_headers(given))
 
     async def _result(self, request: web.BaseRequest, request_id: str, what: str) -> web.StreamResponse:
         body = await _body(request)
         outcome = self.outcome
-        if self._current is None or outcome is None or outcome.done() or request_id != self._current.request_id:
+        if not self.taken.done() or outcome.done() or request_id != self._request_id:
             return _refused(400, "InvalidRequestID", "Invalid request ID")
         if body is None:
             outcome.set_result(replace(own_error(too_large()), started_ms=self._started_ms))
@@ -151,7 +152,8 @@ class RuntimeApi:
         if not secrets.compare_digest(request.headers.get("Authorization", ""), self._token):
             return web.json_response({"code": "AccessDenied", "message": "This is another worker's."}, status=403)
         until = (datetime.now(UTC) + _CREDENTIALS_LAST).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return web.json_response({"Expiration": until} | dict(self._credentials()))
+        # A local AWS has keys without a session's token, and boto3 reads no document without one.
+        return web.json_response({"Token": "", "Expiration": until} | dict(self._credentials()))
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:
@@ -192,4 +194,4 @@ def _accepted() -> web.Response:
 
 def _refused(status: int, kind: str, message: str) -> web.Response:
     body = json.dumps({"errorMessage": message, "errorType": kind})
-    return web.Response(status=status, body=body.encode() + b"\n", content_type="application/json")
+    return web.Response(status=status, body=body.encode(), content_type="application/json")

@@ -76,28 +76,11 @@ class Worker:
         served = self._api.credentials_address if self.sandbox.credentials else None
         environment = worker_environment(self._function, self.sandbox, machine, served)
         environment |= {**command.environment, "AWS_LAMBDA_RUNTIME_API": self._api.address}
-        theirs: list[int] = []
         try:
-            control, self._stdin = os.pipe()
-            self._stdout, printing = os.pipe()
-            self._reporting, reports = os.pipe()
-            theirs = [control, printing, reports]
-            self._process = await asyncio.create_subprocess_exec(
-                *command.argv,
-                stdin=control,
-                stdout=printing,
-                stderr=printing,
-                pass_fds=(reports,),
-                cwd=self._function.root,
-                env=environment,
-                start_new_session=True,
-            )
+            self._process, reports = await self._spawn(command.argv, environment)
         except BaseException:
             await self._close()
             raise
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
         self.command = command
         for descriptor, read in ((self._stdout, self._read_output), (self._reporting, self._read_reports)):
             os.set_blocking(descriptor, False)
@@ -106,6 +89,29 @@ class Worker:
         self._say(json.dumps({"reports": reports, "preload": preload}))
         if self._why:  # ended while it was being started
             self._kill()
+
+    async def _spawn(
+        self, argv: tuple[str, ...], environment: Mapping[str, str]
+    ) -> tuple[asyncio.subprocess.Process, int]:
+        """Return the process, in a group of its own, and its descriptor for reports."""
+        control, self._stdin = os.pipe()
+        self._stdout, printing = os.pipe()
+        self._reporting, reports = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=control,
+                stdout=printing,
+                stderr=printing,
+                pass_fds=(reports,),
+                cwd=self._function.root,
+                env=environment,
+                start_new_session=True,
+            )
+        finally:
+            for descriptor in (control, printing, reports):
+                os.close(descriptor)
+        return process, reports
 
     def go(self) -> None:
         """Load the function's code and ask for invocations."""
@@ -117,7 +123,8 @@ class Worker:
         """Run one invocation. Raises `NotStarted` if the process ended before it had taken it."""
         assert self._watching is not None  # noqa: S101
         self._invocation, self._on_begin = invocation, on_begin
-        outcome = self._api.give(invocation)
+        self._api.give(invocation)
+        outcome, taken = self._api.outcome, self._api.taken
         try:
             while not outcome.done():
                 left = self._deadline() - time.time() * 1000
@@ -125,6 +132,8 @@ class Worker:
                     await self.end("timed out")
                     return own_error(timed_out(invocation.request_id, _timeout(self.sandbox, invocation)))
                 waiting: set[asyncio.Future[Any]] = {outcome, self._watching}
+                if not taken.done():
+                    waiting.add(taken)
                 await asyncio.wait(waiting, timeout=left / 1000, return_when=asyncio.FIRST_COMPLETED)
                 if self._watching.done() and not outcome.done():
                     return self._outcome_of_its_end(invocation)
@@ -146,7 +155,7 @@ class Worker:
         """Return when the invocation must be done: later by what it has to wait for the worker."""
         invocation = self._invocation
         assert invocation is not None  # noqa: S101
-        if self._api.has_started:
+        if self._api.taken.done():
             return invocation.deadline_ms
         return min(invocation.deadline_ms + INIT_MS, invocation.limit_ms)
 
@@ -162,7 +171,7 @@ class Worker:
         if self._api.init_error is not None:
             now = int(time.time() * 1000)
             return replace(self._api.init_error, started_ms=now, ended_ms=now)
-        if self._api.ready.done() and not self._api.has_started:
+        if self._api.ready.done() and not self._api.taken.done():
             raise NotStarted
         status = self._process.returncode if self._process else None
         return own_error(exited(invocation.request_id, 0 if status is None else status))
@@ -212,7 +221,7 @@ class Worker:
             self._print(printed)
 
     def _print(self, printed: Printed) -> None:
-        attempt = self._invocation.attempt if self._invocation and self._api.has_started else None
+        attempt = self._invocation.attempt if self._invocation and self._api.taken.done() else None
         self._on_event(LogLine(self._function.name, attempt, printed.text, printed.level))
 
     def _read_reports(self) -> None:
