@@ -110,7 +110,7 @@ class _Addresses:
         if not names:
             return template
         self._into.mkdir(parents=True, exist_ok=True)
-        changed = json.dumps(with_keys(json.loads(text), names), indent=1)
+        changed = json.dumps(with_keys(json.loads(text), names))
         path = self._into / f"{hashlib.sha256(changed.encode()).hexdigest()}.template.json"
         path.write_text(changed, encoding="utf-8")
         return path
