@@ -46,10 +46,18 @@ def places(cloud: Cloud, story: Story) -> dict[str, str]:
         "stages and runs": f"{cloud.service.url}/",
         "its comment": f"{reading} {api}/issues/{story.pull.number}/comments",
         "pull request": f"{reading} {api}/pulls/{story.pull.number}",
+        "its repository": f"git clone {_clone_url(cloud, story)} notes",
+        "run it here": f"cd notes; stagedoor login --server {cloud.service.url}; stagedoor dev --stage pr-1",
         "AWS": aws,
         "service's log": str(cloud.service.log),
         "database": str(cloud.service.database),
     }
+
+
+def _clone_url(cloud: Cloud, story: Story) -> str:
+    """Return the repository's URL with the developer's token in it, as git asks for no password here."""
+    parts = urlsplit(cloud.github.api_url)
+    return f"{parts.scheme}://mona:{cloud.github.developer_token}@{parts.netloc}/{story.pull.repository.full_name}.git"
 
 
 def _obey(story: Story, teller: Teller) -> None:
