@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.peers import CACHE
+from stagedoor.live import event_loop
 from stagedoor.live.agent import Agent
 from stagedoor.live.agent_events import AgentEvent, Connected, Cut, OnEvent, WorkerStarted
 from stagedoor.live.functions import Commands, LiveFunction
@@ -34,7 +35,7 @@ def local_function(name: str, **environment: str) -> LiveFunction:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    asyncio.run(_serve(json.loads(sys.argv[1])))
+    event_loop.run(_serve(json.loads(sys.argv[1])))
 
 
 async def _serve(settings: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ Python's own reading and writing of the JSON is part of the time. p50 and p99 of
 THOUSAND = """
 **1,000 at once.** {calls} callers at once, a handler that sleeps 50 ms, `--concurrency {concurrency}`, workers warm:
 ideal are {ideal:g} s. All of it (relay, agent, {concurrency} workers and callers) shares the machine's {cores} cores;
-the callers are on uvloop, the agent is not. Seconds of each round: {rounds}. Processor time for one call, in the
+callers, relay and agent are on uvloop. Seconds of each round: {rounds}. Processor time for one call, in the
 middle: {processor}.
 """
 

@@ -20,6 +20,7 @@ from stagedoor.cli.service import Service
 from stagedoor.cli.work import Work
 from stagedoor.errors import UserError
 from stagedoor.events import Event, EventKind
+from stagedoor.live import event_loop
 from stagedoor.live.agent import Agent
 from stagedoor.live.agent_events import AgentEvent
 from stagedoor.live.debugger import ports_of
@@ -74,7 +75,7 @@ class Developing:
                 f"No function of the stage {self._stage.name} can run here.",
                 "The lines above say of each why.",
             )
-        asyncio.run(self._serve(sources))
+        event_loop.run(self._serve(sources))
         self._work.screen.end(Ending("Disconnected. What is deployed answers again."))
 
     def _sources(self) -> dict[str, FunctionSource]:

@@ -82,7 +82,7 @@ class Agent:
         }
 
     def welcomed(self, now_ms: int | None, connection: Connection) -> None:
-        """Learn how far this machine's clock is ahead of the relay's, if by more than the message's way may have taken."""
+        """Learn how far this machine's clock is ahead of the relay's, if by more than a message's way takes."""
         ahead = 0 if now_ms is None else int(time.time() * 1000) - now_ms
         self._ahead_ms = ahead if abs(ahead) > _SAME_CLOCK_MS else 0
 
