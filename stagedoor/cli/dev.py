@@ -24,7 +24,7 @@ _PATTERN_HELP = "by logical id, construct path or its last name; may be given se
 @click.option("--stage", metavar="NAME", help="The stage. [default: one of your own, dev-<your login>]")
 @click.option("--only", multiple=True, metavar="PATTERN", help=f"Run these functions only ({_PATTERN_HELP}).")
 @click.option("--debug", multiple=True, metavar="PATTERN", help=f"Open a debugger's port ({_PATTERN_HELP}).")
-@click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 1000), help="Workers a function.")
+@click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many at once.")
 @click.option("--vscode", is_flag=True, help="Write the debuggers' ports into .vscode/launch.json.")
 @click.option("--off", is_flag=True, help="Take the bridges out of the stage's functions, and end.")
 @SERVER

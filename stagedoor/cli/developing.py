@@ -1,6 +1,7 @@
 """A developer on a stage: sources are looked for, workers run, and what happens is shown, until Ctrl-C."""
 
 import asyncio
+import os
 import re
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
@@ -23,6 +24,7 @@ from stagedoor.events import Event, EventKind
 from stagedoor.live import event_loop
 from stagedoor.live.agent import Agent
 from stagedoor.live.agent_events import AgentEvent
+from stagedoor.live.bridges import emulator_endpoint
 from stagedoor.live.debugger import ports_of
 from stagedoor.live.local_code import LocalCode
 from stagedoor.live.sources import FunctionSource, NoSource, Override, find_sources
@@ -30,12 +32,17 @@ from stagedoor.live.vscode import configurations, write_launch
 from stagedoor.synth.dependencies import Environment, install
 from stagedoor.synth.executor import LocalProcessExecutor
 
+_DEPLOYED_AGAIN = "Disconnected. What is deployed answers again."
+_NOBODY_BEHIND = (
+    "Disconnected. On a local AWS the bridge is the function's code, so nothing answers now; "
+    "`stagedoor dev --off` brings the deployed code back."
+)
 _DIGITS = re.compile(r"[0-9A-F]{8}$")
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command was told about functions: patterns, how many invocations of one may run at once, and whether
+    """What the command was told about functions: patterns, how many invocations may run at once, and whether
     VS Code is told of the debuggers' ports.
     """
 
@@ -76,7 +83,7 @@ class Developing:
                 "The lines above say of each why.",
             )
         event_loop.run(self._serve(sources))
-        self._work.screen.end(Ending("Disconnected. What is deployed answers again."))
+        self._work.screen.end(Ending(_NOBODY_BEHIND if emulator_endpoint(os.environ) else _DEPLOYED_AGAIN))
 
     def _sources(self) -> dict[str, FunctionSource]:
         """Return where the code of the stage's live functions is; of the others it is said why they stay deployed."""

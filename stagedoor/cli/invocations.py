@@ -138,7 +138,7 @@ _KINDS: Mapping[type, str] = {
     Cut: "cut",
     InvocationFinished: "finished",
     InvocationStarted: "started",
-    LogLine: "log",
+    LogLine: "printed",
     Others: "others",
     Reloaded: "reloaded",
     WorkerEnded: "worker-ended",

@@ -184,7 +184,7 @@ def test_each_event_in_aws_is_answered_by_the_code_in_the_folder_and_a_save_by_t
 
     started = [(line["name"], line["source"].split(" ")[0]) for line in dev.said if line["event"] == "started"]
     assert set(started) == {("Hello", "GET"), ("Greet", "GET"), *(("Worker", word) for word in SOURCES)}
-    assert any(line["event"] == "log" and "asked for /door" in line.get("text", "") for line in dev.said)
+    assert any(line["event"] == "printed" and "asked for /door" in line.get("text", "") for line in dev.said)
     queue = doors.client("sqs").get_queue_attributes(QueueUrl=doors.outputs["QueueUrl"], AttributeNames=["All"])
     assert queue["Attributes"]["VisibilityTimeout"] == "900"
     status, left = doors.get("/door")

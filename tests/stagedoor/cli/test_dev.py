@@ -63,7 +63,7 @@ def test_programs_get_a_line_for_each_event() -> None:
     for event in STORY:
         lines.show(event)
     said = [json.loads(line) for line in written]
-    kinds = ["connected", "others", "started", "log", "finished", "started", "finished", "worker-ended", "reloaded"]
+    kinds = ["connected", "others", "started", "printed", "finished", "started", "finished", "worker-ended", "reloaded"]
     assert [each["event"] for each in said] == kinds
     assert (said[2]["name"], said[2]["source"]) == ("Api", "GET /notes")
     assert said[6]["error"] == ERROR
