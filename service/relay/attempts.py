@@ -58,8 +58,8 @@ class Ask:
     """What a bridge said. Times are seconds since the epoch: `deadline` of the handler, `limit` of the sandbox.
 
     `again` counts the earlier times; `session` is the one that the bridge was told of. `open_sessions` are those that
-    the table has open for the stage, looked up where the attempt is asked for again and unknown here. `only` is the
-    session that another process has chosen.
+    the table has open for the stage, looked up where the attempt is unknown here and is asked for again, or where this
+    process is new. `only` is the session that another process has chosen.
     """
 
     stage_id: int

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +31,7 @@ from service.relay.records import PAYLOAD_BYTES
 from service.relay.relay import Relay
 from service.relay.routing import chosen, named_developer
 from service.relay.sandboxes import MOST_BYTES
+from service.relay.sessions import GRACE_SECONDS
 from stagedoor.live.frames import CHUNK, LARGEST_BODY
 
 BODY_SECONDS = 30.0
@@ -102,6 +104,8 @@ class Attempts:
         if passed_on is not None:
             return replace(ask, only=passed_on.session)
         there = await relay.directory.elsewhere(ask.stage_id)
+        if not ask.again:
+            ask = without_asked(ask, there)
         if there and ask.again and not ask.session:
             authorization = {"Authorization": headers[b"authorization"].decode("latin-1")}
             for url in {one.url for one in there}:
@@ -159,11 +163,14 @@ class Attempts:
             again=again,
             session=session,
             developer=named_developer(lambda_headers, event or b""),
-            open_sessions=await self._open_sessions(claims) if again and known is None and not session else frozenset(),
+            open_sessions=await self._who_may_be_back(claims, again) if known is None and not session else frozenset(),
         )
         return ask, event
 
-    async def _open_sessions(self, claims: FunctionToken) -> frozenset[str]:
+    async def _who_may_be_back(self, claims: FunctionToken, again: int) -> frozenset[str]:
+        """Return the sessions that an attempt waits for: one that is asked for again, or of a process that is new."""
+        if not again and time.monotonic() > self._relay.began + GRACE_SECONDS:
+            return frozenset()
         return await asyncio.to_thread(rows.open_sessions, self._relay.parts.sessions, claims.stage_id)
 
     async def _body(self, length: int, receive: Receive) -> bytes:

@@ -70,6 +70,7 @@ class Relay:
         self.sandboxes = Sandboxes()
         self.records = Records(parts.sessions, parts.settings.invocation_days, parts.settings.payload_days)
         self.draining = False
+        self.began = time.monotonic()
         self.directory = open_directory(parts.settings)
         self.identities = Identities(urlsplit(parts.settings.url).netloc)
         self.forwarder = Forwarder(self.tokens)

@@ -42,7 +42,7 @@ def heir(attempt: Attempt, sessions: Mapping[str, Session], now: float) -> Sessi
     """Return who gets an attempt that is nobody's; None: the deployed code answers.
 
     One that was asked for before this process was here belongs to its session, or, when its bridge knows of none, to
-    nobody before all are back who could have it.
+    nobody before all are back who could have it. One that is new while this process is, waits for who was there before.
     """
     ask = attempt.ask
     alone = Outlook.WAITS if now < attempt.received + GRACE_SECONDS else Outlook.LOST
@@ -60,6 +60,8 @@ def heir(attempt: Attempt, sessions: Mapping[str, Session], now: float) -> Sessi
         and (not ask.only or session.id == ask.only)
     ]
     session = chosen(able, ask.function, ask.developer)
+    if session is None and not ask.open_sessions <= set(sessions) and alone is Outlook.WAITS:
+        return Outlook.WAITS
     return Outlook.WAITS if session is not None and session.cut_at is not None else session
 
 

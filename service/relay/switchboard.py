@@ -305,7 +305,7 @@ class Switchboard:
         session.held -= len(attempt.event or b"")
         attempt.phase = Phase.ASKED
         attempt.session = attempt.developer = ""
-        attempt.ask = replace(attempt.ask, again=0)
+        attempt.ask = replace(attempt.ask, again=0, open_sessions=frozenset())
         if isinstance(refused := self._settle(attempt, now, effects), Refused):
             self._fail(attempt, LOST, refused.reason, now, effects)
 

@@ -188,6 +188,18 @@ def test_after_a_restart_one_that_nobody_lists_is_routed_when_all_are_back():
     assert (attempt.session, attempt.phase) == ("1", Phase.ROUTED)
 
 
+def test_after_a_restart_a_new_one_waits_for_who_was_there():
+    board = Switchboard()
+    attempt, _ = called(board, open_sessions=frozenset({"1"}))
+    other, _ = called(board, attempt="r.2", function="create", open_sessions=frozenset({"1"}))
+    assert (attempt.phase, other.phase) == (Phase.ASKED, Phase.ASKED)
+    joined(board, "1", now=T0 + 1, functions=frozenset({"list"}))
+    assert (attempt.session, other.phase) == ("1", Phase.DEPLOYED)
+    alone, _ = called(board, T0 + 1, attempt="r.3", open_sessions=frozenset({"1", "2"}), function="create")
+    board.tick(T0 + 1 + GRACE_SECONDS)
+    assert alone.phase is Phase.DEPLOYED
+
+
 def test_results_that_were_taken_make_room_and_are_asked_for_anew():
     board = Switchboard(process_bytes=100)
     session, _ = joined(board)
