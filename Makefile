@@ -5,13 +5,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 HERE := .stagedoor
+RIE := github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie@latest
 UV := $(HERE)/uv/bin/uv
 RUN := .venv/bin
 
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-apps docs storm faults clean
+.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-apps docs storm faults live-rie clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -63,6 +64,10 @@ storm: setup ## one test alone: the service under kills, freezes and a lost queu
 
 faults: setup ## 200 random lives of stages while one call in twenty fails: some ten minutes
 	@FAULT_SEQUENCES=200 $(RUN)/pytest -s -n0 tests/faults
+
+live-rie: setup ## the bridge under AWS's runtime interface emulator, which Go builds
+	@GOBIN="$(CURDIR)/$(HERE)/rie" go install $(RIE)
+	@AWS_LAMBDA_RIE="$(CURDIR)/$(HERE)/rie/aws-lambda-rie" $(RUN)/pytest -n0 tests/stagedoor/live/bridge/test_rie.py
 
 lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff check .

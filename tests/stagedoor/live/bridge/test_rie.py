@@ -1,7 +1,6 @@
-"""The bridge under AWS's own Runtime Interface Emulator, where there is one: `AWS_LAMBDA_RIE` names its binary.
+"""The bridge under AWS's own Runtime Interface Emulator: `make live-rie`, where there is Go.
 
-`go install github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie@main` makes it. What it answers
-without a bridge is what it has to answer with one.
+What it answers without a bridge is what it has to answer with one.
 """
 
 import json
@@ -12,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from tests.stagedoor.live.bridge.conftest import HANDLERS, LAMBDA
@@ -20,8 +18,7 @@ from tests.stagedoor.live.bridge.relay import ScriptedRelay, deployed, echo
 from tests.stagedoor.live.bridge.sandbox import BOOTSTRAP
 from tests.stagedoor.live.bridge.test_same_outcome import plain
 
-RIE = os.environ.get("AWS_LAMBDA_RIE", "")
-pytestmark = pytest.mark.skipif(not RIE, reason="AWS_LAMBDA_RIE names no emulator")
+RIE = os.environ["AWS_LAMBDA_RIE"]
 
 EVENTS: list[dict[str, Any]] = [
     {"do": "echo", "text": "é \u2028 \x00 \U0001f6aa"},
