@@ -24,6 +24,7 @@ function options({ entry, output, format, target, external }) {
     sourcemap: true,
     sourcesContent: false,
     metafile: true,
+    write: false,
     logLevel: 'silent',
   };
 }
@@ -43,7 +44,9 @@ async function build(request, external = []) {
   const { context } = await contextFor(request, external);
   const absolute = (file) => path.resolve(path.dirname(request.entry), file);
   try {
-    const { metafile } = await context.rebuild();
+    const { metafile, outputFiles } = await context.rebuild();
+    // The map is there before the file that names it.
+    for (const { path: file, contents } of [...outputFiles].reverse()) replace(file, contents);
     const inputs = Object.keys(metafile.inputs).filter((file) => !/^[(<]|^[\w-]+:/.test(file));
     return { inputs: inputs.map(absolute), problem: null };
   } catch (failure) {
@@ -58,6 +61,13 @@ async function build(request, external = []) {
   }
 }
 
+// In one step: a worker of the build before may be loading the file just now, and half of it has no handler.
+function replace(file, contents) {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(`${file}.new`, contents);
+  fs.renameSync(`${file}.new`, file);
+}
+
 function said(text) {
   return text.replace(/^[✘X] \[ERROR\] /, '').trimEnd();
 }
@@ -65,9 +75,8 @@ function said(text) {
 // What cannot be built fails as a file with a mistake does in Lambda: when it is loaded.
 function failing({ output, format }, problem) {
   const line = `throw new SyntaxError(${JSON.stringify(problem)});\n`;
-  fs.mkdirSync(path.dirname(output), { recursive: true });
   fs.rmSync(`${output}.map`, { force: true });
-  fs.writeFileSync(output, format === 'esm' ? `${line}export {};\n` : line);
+  replace(output, format === 'esm' ? `${line}export {};\n` : line);
 }
 
 async function answer(line) {

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stagedoor.live.agent_events import LogLine
-from tests.stagedoor.live.reload.conftest import connected, source, write
+from stagedoor.live.node.builds import Build, Builder, find_esbuild
+from tests.stagedoor.live.reload.conftest import CACHE, connected, source, write
 
 pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="Node is not installed")
 
@@ -83,5 +84,24 @@ def test_typescript_is_built_at_each_save_for_what_it_went_into(tmp_path: Path):
             trace = (await app.result("f", "you")).document["trace"]
             assert any("greet.ts:1" in line for line in trace)
             assert await app.ask("g") == other
+
+    asyncio.run(story())
+
+
+def test_a_build_that_a_worker_is_loading_stays_whole(tmp_path: Path):
+    entry, output = tmp_path / "one.ts", tmp_path / "made" / "index.js"
+    build = Build(entry, output, "cjs", "node20")
+
+    async def story():
+        builder = Builder(Path(shutil.which("node")), lambda: find_esbuild(tmp_path, CACHE))
+        entry.write_text("export const handler = async () => 'before';\n")
+        assert (await builder.build(build)).problem is None
+        with output.open("rb", buffering=0) as loading:
+            begun = loading.read(10)
+            entry.write_text("export const handler = async () => 'after';\n")
+            assert (await builder.build(build)).problem is None
+            assert b"before" in begun + loading.read()
+        assert "after" in output.read_text()
+        await builder.close()
 
     asyncio.run(story())
