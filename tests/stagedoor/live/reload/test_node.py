@@ -93,7 +93,7 @@ def test_a_build_that_a_worker_is_loading_stays_whole(tmp_path: Path):
     build = Build(entry, output, "cjs", "node20")
 
     async def story():
-        builder = Builder(Path(shutil.which("node")), lambda: find_esbuild(tmp_path, CACHE))
+        builder = Builder(Path(shutil.which("node") or ""), lambda: find_esbuild(tmp_path, CACHE))
         entry.write_text("export const handler = async () => 'before';\n")
         assert (await builder.build(build)).problem is None
         with output.open("rb", buffering=0) as loading:
