@@ -14,9 +14,9 @@ from pathlib import Path
 from statistics import median
 
 from bench.alternating import Side, alternate
-from bench.deploy.row import ratio, spread
 from bench.peers import CACHE, ROOT, cdk_cli
 from bench.results import Result
+from bench.rows import ratio, spread
 from bench.sample import APP, copy_of_the_app, python_for_the_cdk_cli
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.events import Event, silent

@@ -13,12 +13,15 @@ from types import FrameType
 
 from demo.cloud import Cloud
 from demo.processes import adopt_orphans, end_left_behind, left_behind
+from demo.runs import read_runs
 from demo.staying import stay
 from demo.story import Story
 from demo.telling import Teller
 from demo.waiting import NotYet, StepFailed, expect
 
 USAGE, INTERRUPTED = 2, 130
+LAST_LINES, LINE_LENGTH = 12, 400
+"""What is shown of the service's log when a step fails."""
 FAILURES = (StepFailed, NotYet, OSError, RuntimeError)
 STAYING = Path(__file__).resolve().parents[1] / ".stagedoor" / "up"
 SETUP = "AWS, GitHub, a queue, a database and the service start, all of them local"
@@ -104,8 +107,19 @@ def _say_failure(error: Exception, state: Path, teller: Teller) -> None:
     else:
         teller.say(f"  {type(error).__name__}: {error}")
     log = state / "service.log"
+    if log.exists():
+        _say_what_went_on(log, state / "service", teller)
     teller.say(f"The service's log is {log}." if log.exists() else f"What was written is in {state}.")
     teller.say(json.dumps({"demo": "failed", "step": line.number, "what": line.text}))
+
+
+def _say_what_went_on(log: Path, data: Path, teller: Teller) -> None:
+    """Say what the service was at: a machine of somebody else's shows nothing but this."""
+    for database in data.glob("*.db"):
+        for run in read_runs(database):
+            teller.say(f"  run {run.id}   {run.kind} {(run.commit or '')[:7]}: {run.outcome or 'under way'}, {run.phase}")
+    for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:]:
+        teller.say(f"  log       {line[:LINE_LENGTH]}")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -124,6 +124,9 @@ class Story:
         with self.teller.line("5", "A push changes the code") as line:
             began = time.monotonic()
             self.good = self.push(notes_app.handler("notes 2"), "Answer as the second version")
+            self.pull.github.wait_for_deliveries()
+            refused = {each.event: each.status for each in self.pull.github.deliveries if each.status != 202}
+            expect(not refused, "202 for each webhook so far", refused)
             self._until('"notes 2" at the preview\'s URL', lambda: self.preview.version_is("notes 2"))
             line.seconds = self.times.push_to_new_code = time.monotonic() - began
             comment = self._until_comment(LIVE, self.good)

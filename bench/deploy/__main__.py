@@ -1,15 +1,13 @@
 """Measure the rows of part 2's bars and write the page: `python -m bench.deploy`."""
 
-import argparse
 import sys
-import time
-import traceback
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
-from bench.deploy.row import Row
 from bench.peers import versions
-from bench.results import Result, write_results
+from bench.results import write_results
+from bench.rows import Row, measured_row, row_options, told_results
 
 ROWS = {
     "synth": "bench.deploy.parts:synth",
@@ -33,12 +31,9 @@ reports and the check of its version are off), which is to its advantage.
 
 def main() -> int:
     """Measure, print, and write the page unless only some rows were wanted. Returns 1 when a bar was missed."""
-    options = _options()
-    rows = {name: _measured(name, options.rounds) for name in options.only or ROWS}
-    results = [result for row in rows.values() for result in row.results]
-    for result in results:
-        bar = f" (bar {result.bar}: {'met' if result.ok else 'MISSED'})" if result.bar else ""
-        print(f"{result.metric}: {result.value:g} {result.unit}{bar} · {result.against}")
+    options = row_options("bench.deploy", __doc__, ROWS)
+    rows = {name: measured_row(name, partial(_measured, name, options.rounds)) for name in options.only or ROWS}
+    results = told_results(rows.values())
     met = all(result.ok for result in results)
     if not options.only:
         also = ", ".join(f"{name} {version}" for name, version in versions().items())
@@ -47,26 +42,10 @@ def main() -> int:
     return 0 if met else 1
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.deploy", description=__doc__)
-    parser.add_argument("--only", action="append", choices=ROWS, help="measure this row, and write no page")
-    parser.add_argument("--rounds", type=int, default=5)
-    return parser.parse_args()
-
-
 def _measured(name: str, rounds: int) -> Row:
-    """Measure a row; one that fails is a bar that is missed, and does not cost the others."""
     module, _, function = ROWS[name].partition(":")
     measure: Callable[[int], Row] = getattr(import_module(module), function)
-    print(f"{name}:", flush=True)
-    began = time.monotonic()
-    try:
-        row = measure(rounds)
-    except Exception as error:
-        traceback.print_exc()
-        row = Row((Result(f"the row {name!r}", 0, "", "measured", False, f"it failed: {str(error)[:200]!r}"),), "")
-    print(f"  took {time.monotonic() - began:.0f} s", flush=True)
-    return row
+    return measure(rounds)
 
 
 if __name__ == "__main__":

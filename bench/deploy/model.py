@@ -15,9 +15,9 @@ from typing import Any
 
 from bench.deploy import simulated_cloudformation as model
 from bench.deploy.engine import deploy_assembly, stage
-from bench.deploy.row import Row
 from bench.peers import ROOT
 from bench.results import Result
+from bench.rows import Row
 from stagedoor.deploy.clients import Clients
 from stagedoor.target import Target
 from tests.cloudformation.account import ACCOUNT

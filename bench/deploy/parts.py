@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bench import publishing as publishing_bench
 from bench import synth as synth_bench
-from bench.deploy.row import Row
+from bench.rows import Row
 
 ASSETS, GIGABYTES = 200, 1.0
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from bench.alternating import Side, alternate
 from bench.deploy.accounts import OURS, THEIRS, Place, place
 from bench.deploy.made_assembly import make_assembly
-from bench.deploy.row import Row, ratio, spread
 from bench.deploy.shell import ALL
 from bench.peers import ROOT, Program
+from bench.rows import Row, ratio, spread
 from bench.sample import copy_of_the_app
 
 NEW = """

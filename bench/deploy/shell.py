@@ -5,9 +5,9 @@ from uuid import uuid4
 
 from bench.alternating import Side, alternate
 from bench.deploy.accounts import OURS, Place, place
-from bench.deploy.row import Row, ratio, spread
 from bench.peers import Program
 from bench.results import Result
+from bench.rows import Row, ratio, spread
 from bench.sample import change_code, copy_of_the_app
 
 STAGE = ("deploy", "--stage", "bench")

@@ -1,18 +1,16 @@
 """Measure the rows of part 3's bars and write the page: `python -m bench.live`."""
 
-import argparse
 import asyncio
 import sys
-import time
-import traceback
 from collections.abc import Callable, Coroutine
+from functools import partial
 from importlib import import_module
 
 import uvloop
 
-from bench.deploy.row import Row
 from bench.live.peers import PEERS
-from bench.results import Result, write_results
+from bench.results import write_results
+from bench.rows import Row, measured_row, row_options, told_results
 
 ROWS = {
     "added": "bench.live.cost:added",
@@ -38,12 +36,9 @@ unless it counts what must not happen: then it is the sum.
 
 def main() -> int:
     """Measure, print, and write the page unless only some rows were wanted. Returns 1 when a bar was missed."""
-    options = _options()
-    rows = {name: _measured(name, options.rounds) for name in options.only or ROWS}
-    results = [result for row in rows.values() for result in row.results]
-    for result in results:
-        bar = f" (bar {result.bar}: {'met' if result.ok else 'MISSED'})" if result.bar else ""
-        print(f"{result.metric}: {result.value:g} {result.unit}{bar} · {result.against}")
+    options = row_options("bench.live", __doc__, ROWS)
+    rows = {name: measured_row(name, partial(_measured, name, options.rounds)) for name in options.only or ROWS}
+    results = told_results(rows.values())
     if options.only:
         for row in rows.values():
             print(row.how)
@@ -53,28 +48,12 @@ def main() -> int:
     return 0 if all(result.ok for result in results) else 1
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.live", description=__doc__)
-    parser.add_argument("--only", action="append", choices=ROWS, help="measure this row, and write no page")
-    parser.add_argument("--rounds", type=int, default=5)
-    return parser.parse_args()
-
-
 def _measured(name: str, rounds: int) -> Row:
-    """Measure a row; one that fails is a bar that is missed, and does not cost the others."""
     module, _, function = ROWS[name].partition(":")
-    print(f"{name}:", flush=True)
-    began = time.monotonic()
-    try:
-        measure: Callable[[int], Coroutine[None, None, Row]] = getattr(import_module(module), function)
-        # Callers are in AWS, not on the developer's machine: where it is full, theirs cost as little as they can.
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop if name == "thousand" else None) as runner:
-            row = runner.run(measure(rounds))
-    except Exception as error:
-        traceback.print_exc()
-        row = Row((Result(f"the row {name!r}", 0, "", "measured", False, f"it failed: {str(error)[:200]!r}"),), "")
-    print(f"  took {time.monotonic() - began:.0f} s", flush=True)
-    return row
+    measure: Callable[[int], Coroutine[None, None, Row]] = getattr(import_module(module), function)
+    # Callers are in AWS, not on the developer's machine: where it is full, theirs cost as little as they can.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if name == "thousand" else None) as runner:
+        return runner.run(measure(rounds))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ from contextlib import asynccontextmanager
 from statistics import median
 from uuid import uuid4
 
-from bench.deploy.row import Row
 from bench.live.agent_process import local_function
 from bench.live.place import Place, place
 from bench.peers import CACHE
 from bench.results import Result
+from bench.rows import Row
 from stagedoor.live.functions import Invocation
 from stagedoor.live.python_worker.command import PythonCommands
 from stagedoor.live.workers.pool import WorkerPool

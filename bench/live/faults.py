@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from statistics import median
 from uuid import uuid4
 
-from bench.deploy.row import Row
 from bench.live.callers import Answer, Callers
 from bench.live.place import Place, place
 from bench.results import Result
+from bench.rows import Row
 
 CALLS, CUTS, RESTARTS, AT_ONCE = 10_000, 200, 5, 40
 NAMED = 250

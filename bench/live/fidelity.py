@@ -4,9 +4,9 @@ import asyncio
 import re
 import sys
 
-from bench.deploy.row import Row
 from bench.peers import ROOT
 from bench.results import Result
+from bench.rows import Row
 
 SUITES = ("tests/stagedoor/live/agent/test_fidelity.py", "tests/stagedoor/live/bridge/test_same_outcome.py")
 

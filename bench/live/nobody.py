@@ -11,11 +11,11 @@ from statistics import median
 
 from aiohttp import web
 
-from bench.deploy.row import Row
 from bench.live.agent_process import HANDLERS
 from bench.live.cost import percentile
 from bench.live.place import ACCOUNT, Place, place
 from bench.results import Result
+from bench.rows import Row
 from stagedoor.live.bridge_layer import WRAPPER, layer_zip
 from tests.stagedoor.assembly.conftest import python_with
 from tests.stagedoor.live.bridge.sandbox import Sandbox

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.deploy.row import Row
 from bench.live.callers import Answer, Callers
 from bench.live.cost import percentile
 from bench.live.place import place
 from bench.results import Result
+from bench.rows import Row
 
 SAVES = 20
 PYTHON_MS, TYPESCRIPT_MS = 80, 120

@@ -151,6 +151,8 @@ class Attempts:
             if name.startswith(b"lambda-runtime-") or name == b"content-type"
         }
         again, session = _number(headers, b"stagedoor-again"), headers.get(b"stagedoor-session", "")
+        developer = named_developer(lambda_headers, event or b"")
+        unknown = known is None and not session
         ask = Ask(
             stage_id=claims.stage_id,
             function=claims.function,
@@ -162,14 +164,20 @@ class Attempts:
             sandbox=headers.get(b"stagedoor-sandbox", ""),
             again=again,
             session=session,
-            developer=named_developer(lambda_headers, event or b""),
-            open_sessions=await self._who_may_be_back(claims, again) if known is None and not session else frozenset(),
+            developer=developer,
+            open_sessions=await self._who_may_be_back(claims, again, developer) if unknown else frozenset(),
         )
         return ask, event
 
-    async def _who_may_be_back(self, claims: FunctionToken, again: int) -> frozenset[str]:
-        """Return the sessions that an attempt waits for: one that is asked for again, or of a process that is new."""
-        if not again and time.monotonic() > self._relay.began + GRACE_SECONDS:
+    async def _who_may_be_back(self, claims: FunctionToken, again: int, developer: str) -> frozenset[str]:
+        """Return the sessions that an attempt waits for: one that is asked for again, or that this process, which is
+        new, has nobody for.
+        """
+        relay = self._relay
+        if not again and (
+            time.monotonic() > relay.began + GRACE_SECONDS
+            or chosen(relay.switchboard.of_stage(claims.stage_id), claims.function, developer)
+        ):
             return frozenset()
         return await asyncio.to_thread(rows.open_sessions, self._relay.parts.sessions, claims.stage_id)
 

@@ -113,15 +113,12 @@ def _validation(work: Work, target: Target) -> Validation:
     )
 
 
-def own_assembly(
-    work: Work, app: AppFolder, found: FoundStage, folder: Path, validation: Validation | None = None
-) -> Assembly:
-    """Run the app's program, and return the assembly that it wrote, with the parameters that the command was given."""
-    target = found.target
-    request = SynthRequest(
+def synth_request(app: AppFolder, stage: str, target: Target, folder: Path) -> SynthRequest:
+    """Return how the app's program is run for a stage; its assembly will be in `folder`."""
+    return SynthRequest(
         app_dir=app.path,
         output=folder / "cdk.out",
-        stage=found.identity.stage,
+        stage=stage,
         account=target.account,
         region=target.region,
         cache_dir=cache_dir(),
@@ -130,6 +127,14 @@ def own_assembly(
         root=app.repository.root,
         remember=app.cache,
     )
+
+
+def own_assembly(
+    work: Work, app: AppFolder, found: FoundStage, folder: Path, validation: Validation | None = None
+) -> Assembly:
+    """Run the app's program, and return the assembly that it wrote, with the parameters that the command was given."""
+    target = found.target
+    request = synth_request(app, found.identity.stage, target, folder)
     account = Account(target, found.clients.lookup, judges_request)
     with work.phase("synth"):
         assembly = synthesize_with_context(

@@ -11,7 +11,7 @@ from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.cli.app_folder import AppFolder, remote_address
 from stagedoor.cli.cache import cache_dir
-from stagedoor.cli.deploy import hotswaps_of, own_assembly, stage_assembly
+from stagedoor.cli.deploy import hotswaps_of, own_assembly, stage_assembly, synth_request
 from stagedoor.cli.service import Service
 from stagedoor.cli.stage import FoundStage, busy_stacks, find_stage
 from stagedoor.cli.work import Work
@@ -22,7 +22,7 @@ from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.errors import UserError
 from stagedoor.live.bridges import bridges_for
 from stagedoor.synth.executor import LocalProcessExecutor
-from stagedoor.synth.synthesis import SynthRequest, synthesize
+from stagedoor.synth.synthesis import synthesize
 from stagedoor.target import Target
 
 _LOOK_SECONDS = 1.0
@@ -129,17 +129,6 @@ def _awaited(service: Service, stage: Mapping[str, str], generation: int) -> Map
 
 def _synthesized(work: Work, app: AppFolder, stage: str, target: Target, folder: Path) -> Assembly:
     """Run the app's program to learn where its functions' code is; the account is asked nothing."""
-    request = SynthRequest(
-        app_dir=app.path,
-        output=folder / "cdk.out",
-        stage=stage,
-        account=target.account,
-        region=target.region,
-        cache_dir=cache_dir(),
-        trust=target.trust,
-        command=app.command,
-        root=app.repository.root,
-        remember=app.cache,
-    )
+    request = synth_request(app, stage, target, folder)
     with work.phase("synth"):
         return read_assembly(synthesize(request, LocalProcessExecutor(), work.emit))

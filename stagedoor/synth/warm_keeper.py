@@ -8,11 +8,8 @@ was taken in it is ended. What is said are our own objects, by `multiprocessing.
     keeper: WarmKeeper(rooms) ── door, inherited ──▶ worker: KeptWarm(door, check), a `Warm` for `synthesize`
 """
 
-import fcntl
 import os
-import shutil
 import socket
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +21,7 @@ from typing import Any
 
 from stagedoor.errors import UserError
 from stagedoor.synth.executor import Completed, go_on
+from stagedoor.synth.held_folder import held_folder
 from stagedoor.synth.warm import Slot
 from stagedoor.synth.warm_rooms import WarmRooms
 
@@ -77,32 +75,9 @@ class _BrokenOff(Exception):
 @contextmanager
 def keepers_folder(parent: Path) -> Iterator[Path]:
     """Yield a folder of this process's own in `parent`; take away those that killed processes left there."""
-    parent.mkdir(parents=True, exist_ok=True)
-    with (parent / "lock").open("w") as entering:
-        fcntl.flock(entering, fcntl.LOCK_EX)
-        for left in parent.glob("keeper-*"):
-            with suppress(OSError):
-                os.close(_hold(left))
-                shutil.rmtree(left, ignore_errors=True)
-        own = Path(tempfile.mkdtemp(prefix="keeper-", dir=parent))
-        held = _hold(own)
-    own.chmod(0o755)  # whoever an app runs as finds its own folder in here
-    try:
+    with held_folder(parent, "keeper-", "lock") as own:
+        own.chmod(0o755)  # whoever an app runs as finds its own folder in here
         yield own
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
-        os.close(held)
-
-
-def _hold(folder: Path) -> int:
-    """Lock a folder for as long as this process lives; raises `BlockingIOError` where another one has it."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(held)
-        raise
-    return held
 
 
 class WarmKeeper:
