@@ -86,6 +86,7 @@ class WarmKeeper:
     def __init__(self, rooms: WarmRooms) -> None:
         self._rooms = rooms
         self._inside, self._outside = socket.socketpair()
+        self._talks: dict[threading.Thread, Connection] = {}
         self._thread = threading.Thread(target=self._serve, name="warm-keeper", daemon=True)
         self._thread.start()
 
@@ -99,9 +100,12 @@ class WarmKeeper:
         self._rooms.mind()
 
     def close(self) -> None:
-        """Serve nobody any more, and end what waits."""
+        """Serve nobody any more, and end what waits and what is at work; nothing of either is left."""
         self._inside.shutdown(socket.SHUT_RDWR)
         self._thread.join()
+        for talk, visitor in list(self._talks.items()):
+            _break_off(visitor)
+            talk.join()
         self._inside.close()
         self._outside.close()
         self._rooms.close()
@@ -112,9 +116,10 @@ class WarmKeeper:
             if not knock:
                 return
             for descriptor in descriptors:
-                threading.Thread(
-                    target=self._converse, args=(Connection(descriptor),), name="warm-talk", daemon=True
-                ).start()
+                visitor = Connection(descriptor)
+                talk = threading.Thread(target=self._converse, args=(visitor,), name="warm-talk", daemon=True)
+                self._talks = {each: other for each, other in self._talks.items() if each.is_alive()} | {talk: visitor}
+                talk.start()
 
     def _converse(self, visitor: Connection) -> None:
         with visitor, suppress(EOFError, OSError):
@@ -133,6 +138,12 @@ class WarmKeeper:
                 visitor.recv()  # until the assembly was taken away
             finally:
                 process.remove()
+
+
+def _break_off(visitor: Connection) -> None:
+    """End a conversation from our side, for the thread that has it to hear; it may have ended by itself."""
+    with suppress(OSError), socket.socket(fileno=os.dup(visitor.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
 
 
 def _outcome(run: Callable[[], Completed]) -> Completed | _Refused | _Failed:
