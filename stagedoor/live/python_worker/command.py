@@ -17,12 +17,11 @@ from stagedoor.live.functions import LiveFunction, WorkerCommand
 from stagedoor.synth.dependencies import find_uv
 
 _PROGRAM = Path(__file__).with_name("worker_main.py")
-_STAND_IN = Path(__file__).with_name("stand_in")
 _BROUGHT_ALONG = ("awslambdaric", "boto3")
 
 _LOOK = """
 import importlib.util, json, sys
-there = [name for name in ("awslambdaric", "boto3", "runtime_client") if importlib.util.find_spec(name)]
+there = [name for name in ("awslambdaric", "boto3") if importlib.util.find_spec(name)]
 print(json.dumps({"version": "%d.%d" % sys.version_info[:2], "there": there}))
 """
 
@@ -74,17 +73,12 @@ async def look_at(python: Path, cache: Path) -> Interpreter:
         raise InterpreterUnusable(f"{python} cannot be run.", remedy, detail=printed)
     found = json.loads(printed.splitlines()[-1])
     there, version = set(found["there"]), str(found["version"])
-    last: list[Path] = []
-    if "awslambdaric" in there:
-        last += [] if "runtime_client" in there else [_STAND_IN]
-    if not there.issuperset(_BROUGHT_ALONG):
-        folder = cache / "live" / f"python-{version}"
-        if not folder.is_dir():
-            await fetch(python, version, folder)
-        if "awslambdaric" not in there and not any(folder.glob("runtime_client*.so")):
-            last.append(_STAND_IN)
-        last.append(folder)
-    return Interpreter(version, tuple(last))
+    if there.issuperset(_BROUGHT_ALONG):
+        return Interpreter(version, ())
+    folder = cache / "live" / f"python-{version}"
+    if not folder.is_dir():
+        await fetch(python, version, folder)
+    return Interpreter(version, (folder,))
 
 
 async def fetch(python: Path, version: str, folder: Path, *, native: bool = True) -> None:

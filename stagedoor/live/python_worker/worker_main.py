@@ -11,6 +11,10 @@ import json
 import os
 import sys
 
+TYPE_CHECKING = False  # `typing` is none of the function's
+if TYPE_CHECKING:
+    from types import TracebackType
+
 _SETTINGS = "STAGEDOOR_WORKER"
 """JSON: the folders to search `first` and `last`, before and after the interpreter's own."""
 
@@ -22,6 +26,9 @@ def main() -> None:
     """Wait to be told to go, load the function's code, run its invocations until the process is ended."""
     settings = json.loads(os.environ.pop(_SETTINGS))
     order = json.loads(_line())
+    sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stand_in")
+    import runtime_client  # type: ignore[import-not-found, unused-ignore] # noqa: F401 — awslambdaric finds it loaded
+
     sys.path[:1] = settings["first"]
     sys.path += settings["last"]
     # awslambdaric's log entries go, with their levels, into the pipe that takes what is printed.
@@ -33,10 +40,14 @@ def main() -> None:
     if _line() != "go":
         return
     _end_with_the_agent()
+    _ask_in_this_thread()
     reports.begin()
     sys.argv = [sys.argv[0], os.environ["_HANDLER"]]
     try:
         runtime.main(sys.argv)
+    except Exception as error:
+        _cut(error.__traceback__)
+        raise
     finally:
         reports.send()
 
@@ -80,6 +91,33 @@ def _end_with_the_agent() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+
+
+def _ask_in_this_thread() -> None:
+    """Have the runtime wait for each invocation where it runs it.
+
+    From Python 3.12 on awslambdaric starts a thread for each `/next`, and ends it before the handler runs, as its
+    native client would keep signals from being handled meanwhile. That is half of what an invocation costs, and ours
+    does not.
+    """
+    from awslambdaric import lambda_runtime_client
+
+    client = lambda_runtime_client.LambdaRuntimeClient
+    wait = client.wait_next_invocation
+
+    def wait_here(self: object) -> object:
+        self.use_thread_for_polling_next = False  # type: ignore[attr-defined]
+        return wait(self)
+
+    client.wait_next_invocation = wait_here
+
+
+def _cut(trace: TracebackType | None) -> None:
+    """Leave out of a traceback what the stand-in did, as a native client leaves nothing there."""
+    while trace is not None and trace.tb_next is not None:
+        if trace.tb_next.tb_frame.f_globals is vars(sys.modules["runtime_client"]):
+            trace.tb_next = None
+        trace = trace.tb_next
 
 
 class _Reports:

@@ -1,7 +1,8 @@
-"""Stands in for awslambdaric's native `runtime_client` where that has no build: same functions, same errors.
+"""Stands in for awslambdaric's native `runtime_client`: same functions, same errors.
 
-Unlike the native one it holds nothing up while it posts. Standard library only; Python 3.9 to 3.14. What the native one
-does: `awslambdaric/runtime_client.cpp`, and `runtime.cpp` of aws-lambda-cpp.
+Unlike the native one it holds nothing up while it posts, lets signals be handled while it waits, and costs less.
+Standard library only; Python 3.9 to 3.14. What the native one does: `awslambdaric/runtime_client.cpp`, and
+`runtime.cpp` of aws-lambda-cpp.
 """
 
 from __future__ import annotations

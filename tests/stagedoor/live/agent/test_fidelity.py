@@ -45,6 +45,7 @@ CASES = [
     ({"do": "fields"}, {}),
     ({"do": "fields"}, CONTEXT),
     ({"do": "fields"}, {"Lambda-Runtime-Aws-Tenant-Id": "blue"}),
+    ({"do": "fields"}, {"Lambda-Runtime-Client-Context": '{"custom": {"a": "é"}}'}),
     ({"do": "fields"}, {"Lambda-Runtime-Client-Context": "{"}),
     ({"do": "fields"}, {"Lambda-Runtime-Cognito-Identity": "nothing"}),
     ({"do": "surroundings"}, {}),
@@ -55,6 +56,7 @@ CASES = [
     ({"do": "logs"}, {}),
     *[({"do": "returns", "what": what}, {}) for what in RETURNED],
     ({"do": "is_async"}, {}),
+    ({"do": "large", "size": 5_000_000}, {}),
     ({"do": "large", "size": 6 * 1024 * 1024 + 100}, {}),
     ({"do": "large", "size": 6 * 1024 * 1024 + 101}, {}),
     ({"do": "exits", "status": 0}, {}),
@@ -157,7 +159,8 @@ async def _through_the_tunnel(live: Connect, cases, handler, more=None):
     async with live({"f": handler}, environment={**ENVIRONMENT, **(more or {})}) as stage:
         outcomes = []
         for event, headers in cases:
-            result = await stage.invoke(event, headers={**HEADERS, **headers}, timeout_s=60)
+            sent = {name: value.encode().decode("latin-1") for name, value in {**HEADERS, **headers}.items()}
+            result = await stage.invoke(event, headers=sent, timeout_s=60)
             outcomes.append((result.kind, _same(result.body), _cause(result.headers, "latin-1")))
         return outcomes, _log(stage.printed())
 

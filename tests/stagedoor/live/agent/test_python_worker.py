@@ -24,24 +24,15 @@ def without_native(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_stand_in_does_what_the_native_client_does(live: Connect, without_native, commands_cache) -> None:
-    """Same outcomes, same words where it fails, and headers and bodies of any bytes."""
-    events: list[dict[str, object]] = [
-        {"do": "echo", "text": "é \u2028 \0 😀"},
-        {"do": "returns", "what": "bytes"},
-        {"do": "raises"},
-    ]
-    events += [{"do": "large", "size": 5_000_000}, {"do": "large", "size": 7_000_000}, {"do": "exits", "status": 3}]
+def test_no_build_of_awslambdaric_is_needed(live: Connect, without_native) -> None:
+    """That what stands in for its native part does the same is held by test_fidelity.py."""
 
-    async def scenario(cache: Path) -> list[tuple[str, bytes]]:
+    async def scenario() -> None:
         async with live({"f": "fidelity.handler"}) as stage:
-            stage.agent._pool._functions["f"]._commands = PythonCommands(cache)
-            headers = {"Lambda-Runtime-Client-Context": json.dumps({"custom": {"a": "é"}}).encode().decode("latin-1")}
-            results = [await stage.invoke(event, headers=headers, attempt=f"r{n}.1") for n, event in enumerate(events)]
-            said = [line.split("] ")[-1] for line in stage.printed() if "LAMBDA_RUNTIME" in line]
-            return [(result.kind, result.body) for result in results] + [("said", line.encode()) for line in said]
+            stage.agent._pool._functions["f"]._commands = PythonCommands(without_native)
+            assert (await stage.invoke({"do": "echo", "text": "é"})).kind == "response"
 
-    assert asyncio.run(scenario(without_native)) == asyncio.run(scenario(commands_cache))
+    asyncio.run(scenario())
 
 
 def test_the_apps_own_awslambdaric_is_used(commands_cache, tmp_path) -> None:
