@@ -13,6 +13,11 @@ from stagedoor.errors import UserError
 STAGE_NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
 STACK_NAME_LIMIT = 128
 PREFIX_LIMIT = 64
+LASTING = frozenset({"prod", "production", "staging", "main", "master"})
+"""First words of the names of stages that are to last; `prod-eu` is one, `dev` and `products` are not."""
+
+BINDING_OUTPUT = "StagedoorBinding"
+"""What the logical ids of those outputs begin with that are for `stagedoor.runtime`, and for nobody to read."""
 _DIGEST_LENGTH = 6
 
 
@@ -86,6 +91,20 @@ def check_stage_name(name: str) -> str:
             "Use at most 40 lower-case letters, digits and hyphens, beginning with a letter.",
         )
     return name
+
+
+def is_lasting(stage: str) -> bool:
+    """Whether a stage keeps the data that its app says to keep, and is removed only by whoever types its name."""
+    return stage.split("-", 1)[0] in LASTING
+
+
+def parameter_folder(app: str, repository: str) -> str:
+    """Return where secrets and parameters of an app's stages are in the parameter store: `/stagedoor/<app>-<digest>`.
+
+    A stage's are in the folder of its name in there, what all stages fall back on in `_fallback`, which names no stage.
+    The digest keeps an app of another repository out that is called the same.
+    """
+    return f"/stagedoor/{app_name(app)}-{_digest(f'{repository}/{app}')}"
 
 
 def app_name(place: str) -> str:

@@ -38,7 +38,7 @@ from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.live.bridges import bridges_for
-from stagedoor.naming import StageIdentity
+from stagedoor.naming import StageIdentity, parameter_folder
 from stagedoor.synth.context.lookup import Account, synthesize_with_context
 from stagedoor.synth.synthesis import SynthRequest
 from stagedoor.target import Target
@@ -173,6 +173,8 @@ def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, code: Rep
         command=job.settings.get("command"),
         root=tree,
         remember=bool(job.settings.get("cache", True)),
+        parameters=parameter_folder(job.identity.app, job.identity.repository),
+        lasting=not job.identity.disposable,
     )
     clients = Clients(job.target, user_agent=f"stagedoor-run/{job.run_id}")
     return synthesize_with_context(

@@ -28,7 +28,7 @@ from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.deploy.swapping.drift import ParameterDrifts
 from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.events import Event, EventKind
-from stagedoor.naming import StageIdentity
+from stagedoor.naming import StageIdentity, is_lasting, parameter_folder
 from stagedoor.synth.context.kept_file import ContextFile
 from stagedoor.synth.context.lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import LocalProcessExecutor
@@ -126,6 +126,8 @@ def synth_request(app: AppFolder, stage: str, target: Target, folder: Path) -> S
         command=app.command,
         root=app.repository.root,
         remember=app.cache,
+        parameters=parameter_folder(app.name, app.repository.id),
+        lasting=is_lasting(stage),
     )
 
 

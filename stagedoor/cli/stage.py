@@ -17,11 +17,8 @@ from stagedoor.deploy.stacks import (
     read_all_stacks,
 )
 from stagedoor.errors import UserError
-from stagedoor.naming import StageIdentity, check_stage_name, stack_prefix
+from stagedoor.naming import StageIdentity, check_stage_name, is_lasting, stack_prefix
 from stagedoor.target import Target, Trust
-
-LASTING = frozenset({"prod", "production", "staging", "main", "master"})
-"""First words of the names of stages that are to last; `prod-eu` is one, `dev` and `products` are not."""
 
 OWNER = "local"
 """What stands in the tags in place of a deployment service's id."""
@@ -99,11 +96,6 @@ def ownerless(found: FoundStage, own_names: Collection[str]) -> list[str]:
     if found.identity.adopted or found.known:
         return []
     return [stack.name for stack in found.stacks if stack.name in own_names and not has_owner(stack)]
-
-
-def is_lasting(stage: str) -> bool:
-    """Whether a stage keeps the data that its app says to keep, and is removed only by whoever types its name."""
-    return stage.split("-", 1)[0] in LASTING
 
 
 def trust_of(identity: StageIdentity) -> Trust:

@@ -49,6 +49,8 @@ class SynthRequest:
     `output` is the assembly's directory, made anew; `command` replaces the `app` of `cdk.json`; `context` is added to
     the app's own and wins. `cache_dir` may be shared by all apps: what must be apart in it is kept apart by `trust`.
     `remember`: the assembly of an equal tree may be used again; not for an app whose program gives another each time.
+    `parameters` is the app's folder in the parameter store (`naming.parameter_folder`). `lasting`: the stage keeps its
+    data when it is removed.
     """
 
     app_dir: Path
@@ -62,6 +64,8 @@ class SynthRequest:
     context: Mapping[str, Any] = field(default_factory=dict)
     root: Path | None = None
     remember: bool = True
+    parameters: str = ""
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,11 @@ def _variables(request: SynthRequest, context: Mapping[str, Any]) -> dict[str, s
         # The library's own validation takes two thirds of a synth; `validation.py` does it beside.
         "CDK_VALIDATION": "false",
         "STAGEDOOR_STAGE": request.stage,
+        "STAGEDOOR_PARAMETERS": request.parameters,
+        # Whether what is disposable goes with the stage: the library's constructs ask.
+        "STAGEDOOR_LASTING": "1" if request.lasting else "",
+        # There is no network for it: what functions depend on is installed when the program has ended.
+        "STAGEDOOR_BUNDLING": "later",
         "PYTHONIOENCODING": "utf-8",
         "PYTHONUNBUFFERED": "1",
         # There is no network: an `npx` whose program is not installed says so at once, not after a minute of attempts.

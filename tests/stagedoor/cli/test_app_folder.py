@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from stagedoor.cli.app_folder import NoApp, Repository, SeveralApps, UnknownApp, find_app
-from stagedoor.cli.stage import is_lasting, stage_identity
+from stagedoor.cli.stage import stage_identity
+from stagedoor.naming import is_lasting
 
 
 @pytest.mark.parametrize(

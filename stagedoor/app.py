@@ -1,0 +1,89 @@
+"""A CDK app and its stacks that know their stage.
+
+    app = App("shop")
+    stack = Stack(app, "Api")
+    Table(stack, "Notes", partition_key="id")
+    app.synth()
+
+Both are aws-cdk-lib's own classes with more in them: any construct goes in, and they go anywhere that those go.
+"""
+
+from typing import Any
+
+import aws_cdk
+from aws_cdk import CfnOutput
+from constructs import Construct
+
+from stagedoor.constructs.defaults import FunctionDefaults, set_defaults
+from stagedoor.constructs.stage import StageInfo, stage_of
+
+
+class App(aws_cdk.App):
+    """A CDK app that knows its stage.
+
+    `name` is for people. `defaults` are those of its functions. In stages that are to last, the data of our constructs
+    stay when a stack goes, and stacks are protected from deletion; in all others everything goes with the stage: what
+    aws-cdk-lib's constructs would keep is taken care of by Stagedoor's deploy (docs/assembly.md).
+
+        app = App("shop", defaults=FunctionDefaults(memory=512))
+        Stack(app, "Api")
+        app.synth()
+    """
+
+    def __init__(self, name: str = "", *, defaults: FunctionDefaults | None = None, **cdk: Any) -> None:
+        super().__init__(**cdk)
+        self.name = name
+        self._info = stage_of(self)
+        set_defaults(self, defaults or FunctionDefaults())
+
+    @property
+    def stage(self) -> str:
+        """The stage's name: `prod`, `dev`, `pr-123`; `dev` when nobody says."""
+        return self._info.name
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether this stage was born from a pull request."""
+        return self._info.is_preview
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether this stage keeps its data, as `prod` does."""
+        return self._info.lasting
+
+    @property
+    def info(self) -> StageInfo:
+        """All that is known of the stage."""
+        return self._info
+
+
+class Stack(aws_cdk.Stack):
+    """A stack that knows its stage; `cdk` are what `aws_cdk.Stack` takes.
+
+    stack = Stack(app, "Api")
+    stack.output("Url", api.url)
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, **cdk: Any) -> None:
+        lasting = stage_of(scope).lasting
+        super().__init__(scope, construct_id, **{"termination_protection": lasting, **cdk})
+        self._info = stage_of(self)
+
+    @property
+    def stage(self) -> str:
+        """The stage's name."""
+        return self._info.name
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether this stage was born from a pull request."""
+        return self._info.is_preview
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether this stage keeps its data."""
+        return self._info.lasting
+
+    def output(self, name: str, value: str, *, description: str | None = None) -> None:
+        """Tell a value of the deployed stack under a name: it is shown after a deploy and in the pull request."""
+        CfnOutput(self, name, value=value, description=description).override_logical_id(name)

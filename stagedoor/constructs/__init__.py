@@ -1,0 +1,43 @@
+"""Constructs on top of aws-cdk-lib that know their stage and can be bound to each other.
+
+In come a scope and a few words, out come aws-cdk-lib's own constructs, in `.nodes`. Each construct is in the module of
+its name; read `binding.py` first (what a resource gives), `bind_code.py`, then `grants.py` (which permissions) and
+`function.py`. Modules are imported when a name of theirs is asked for: an app that has a table does not wait for
+CloudFront.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stagedoor.app import App as App
+    from stagedoor.app import Stack as Stack
+    from stagedoor.constructs.bind_code import bind as bind
+    from stagedoor.constructs.defaults import FunctionDefaults as FunctionDefaults
+    from stagedoor.constructs.errors import ConstructError as ConstructError
+    from stagedoor.constructs.function import Function as Function
+    from stagedoor.constructs.table import Table as Table
+
+_MODULES = {
+    "App": "stagedoor.app",
+    "Stack": "stagedoor.app",
+    "bind": "stagedoor.constructs.bind_code",
+    "FunctionDefaults": "stagedoor.constructs.defaults",
+    "ConstructError": "stagedoor.constructs.errors",
+    "Function": "stagedoor.constructs.function",
+    "Table": "stagedoor.constructs.table",
+}
+
+__all__ = ["App", "ConstructError", "Function", "FunctionDefaults", "Stack", "Table", "bind"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a construct when it is asked for."""
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name all constructs."""
+    return sorted({*globals(), *_MODULES})
