@@ -117,7 +117,9 @@ def _say_what_went_on(log: Path, data: Path, teller: Teller) -> None:
     """Say what the service was at: a machine of somebody else's shows nothing but this."""
     for database in data.glob("*.db"):
         for run in read_runs(database):
-            teller.say(f"  run {run.id}   {run.kind} {(run.commit or '')[:7]}: {run.outcome or 'under way'}, {run.phase}")
+            teller.say(
+                f"  run {run.id}   {run.kind} {(run.commit or '')[:7]}: {run.outcome or 'under way'}, {run.phase}"
+            )
     for line in log.read_text(errors="replace").splitlines()[-LAST_LINES:]:
         teller.say(f"  log       {line[:LINE_LENGTH]}")
 

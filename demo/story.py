@@ -127,7 +127,7 @@ class Story:
             self.pull.github.wait_for_deliveries()
             refused = {each.event: each.status for each in self.pull.github.deliveries if each.status != 202}
             expect(not refused, "202 for each webhook so far", refused)
-            self._until('"notes 2" at the preview\'s URL', lambda: self.preview.version_is("notes 2"))
+            self._until_version("notes 2")
             line.seconds = self.times.push_to_new_code = time.monotonic() - began
             comment = self._until_comment(LIVE, self.good)
             expect(comment.number == self.first.number, f"the comment {self.first.number} updated", comment.number)
@@ -147,7 +147,7 @@ class Story:
             self.pull.github.wait_for_deliveries()
             took = time.monotonic() - began
             self.good, self.version = commits[-1], versions[-1]
-            self._until(f'"{self.version}" at the URL', lambda: self.preview.version_is(self.version))
+            self._until_version(self.version)
             self._until_comment(LIVE, self.good)
             later = [run.commit for run in self.runs if run.id > under_way.id]
             expect(later == [self.good], f"one more run, of {self.good[:7]}", later)
@@ -187,7 +187,7 @@ class Story:
             self.pull.github.reopen(self.pull.repository, self.pull.number)
             self._await_live(self.good)
             line.seconds = self.times.opened_to_live_warm = time.monotonic() - began
-            self._until('"notes 4" at the URL', lambda: self.preview.version_is("notes 4"))
+            self._until_version("notes 4")
             line.text = "Reopened: the preview is back"
             line.note = self._bar("opened_to_live_warm")
 
@@ -229,6 +229,17 @@ class Story:
     def _until_comment(self, state: str, commit: str) -> Comment:
         what = f"the comment to say {state!r} of {commit[:7]}"
         return self._until(what, lambda: self.pull.comment_in(state, commit))
+
+    def _until_version(self, version: str) -> None:
+        """Wait for an answer of the newest commit's code; it ends at once where the comment says that this failed."""
+
+        def look() -> None:
+            comment = self.pull.comment()
+            failed = comment.state == FAILED and comment.commit == self.good[:7]
+            expect(not failed, f"{version!r} at the preview's URL", comment.body)
+            Preview(self.cloud.aws, comment.url).version_is(version)
+
+        self._until(f"{version!r} at the preview's URL", look)
 
     def _run_in_phase(self, commit: str, *phases: str) -> RunRow:
         """Wait until the run that deploys `commit` is in one of some phases, and return it as it is then."""
