@@ -1,10 +1,11 @@
 """A Lambda function from a handler's source."""
 
+import inspect
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import AssetHashType, Duration
 from aws_cdk import aws_iam as iam
@@ -131,3 +132,41 @@ class Function(Construct):
             {"invoke": (statement("lambda:InvokeFunction", function.function_arn),)},
             ("invoke",),
         )
+
+
+def function_from(scope: Construct, construct_id: str, value: object, **defaults: Any) -> lambda_.IFunction:
+    """Return the function that a user names where one is wanted.
+
+    `value` is a handler (`"functions/notes.list"`), the arguments of a `Function` (`{"handler": …, "bind": […]}`), a
+    `Function`, or a function of aws-cdk-lib. For the first two one is made in `scope`, with `defaults` for what the
+    arguments do not say. `our_function` returns our own of what comes out. Raises `ConstructError` for anything else.
+    """
+    if isinstance(value, Function):
+        return value.nodes.function
+    if isinstance(value, str):
+        value = {"handler": value}
+    if isinstance(value, Mapping):
+        unknown = sorted(set(value) - _ARGUMENTS)
+        if unknown:
+            raise ConstructError(
+                f"A function has no {', '.join(map(repr, unknown))}.",
+                f"It may have: {', '.join(sorted(_ARGUMENTS))}.",
+                f"{scope.node.path}/{construct_id}",
+            )
+        return Function(scope, construct_id, **{**defaults, **value}).nodes.function
+    if isinstance(value, Construct) and hasattr(type(value), "add_event_source"):
+        return cast(lambda_.IFunction, value)
+    raise ConstructError(
+        f"{type(value).__name__} is not a function.",
+        "Write a handler ('functions/notes.list'), its arguments ({'handler': …, 'bind': […]}), or a Function.",
+        f"{scope.node.path}/{construct_id}",
+    )
+
+
+def our_function(function: lambda_.IFunction) -> Function | None:
+    """Return the `Function` of ours that one of aws-cdk-lib is in; None where there is none."""
+    scope = function.node.scope
+    return scope if isinstance(scope, Function) else None
+
+
+_ARGUMENTS = frozenset(inspect.signature(Function.__init__).parameters) - {"self", "scope", "construct_id"}
