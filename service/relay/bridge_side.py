@@ -285,11 +285,16 @@ def presence(relay: Relay) -> Any:
             claims = function_claims(relay, request.headers.get("authorization", ""))
         except _Unacceptable as error:
             return error.response()
-        there = [one.session for one in await relay.directory.elsewhere(claims.stage_id)]
-        live = chosen([*relay.switchboard.of_stage(claims.stage_id), *there], claims.function) is not None
-        return JSONResponse({"live": live and not relay.draining})
+        return JSONResponse({"live": await somebody_takes(relay, claims)})
 
     return answer
+
+
+async def somebody_takes(relay: Relay, function: FunctionToken) -> bool:
+    """Tell whether the function's next invocation would go to a session."""
+    there = [one.session for one in await relay.directory.elsewhere(function.stage_id)]
+    sessions = [*relay.switchboard.of_stage(function.stage_id), *there]
+    return chosen(sessions, function.function) is not None and not relay.draining
 
 
 def sandbox(relay: Relay) -> Any:

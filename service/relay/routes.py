@@ -83,8 +83,9 @@ def _token(relay: Relay) -> Any:
         if not proves(caller, function, role, account, local=bool(local_endpoint())):
             log.warning("a bridge is somebody else", function=function, stage_id=stage, caller=str(caller))
             return PlainTextResponse("the URL was signed by somebody else", 403)
-        token = relay.tokens.mint(FunctionToken(int(str(stage)), function))
-        return JSONResponse({"token": token, "expires_in": FUNCTION_SECONDS})
+        claims = FunctionToken(int(str(stage)), function)
+        live = await bridge_side.somebody_takes(relay, claims)
+        return JSONResponse({"token": relay.tokens.mint(claims), "expires_in": FUNCTION_SECONDS, "live": live})
 
     return answer
 

@@ -5,7 +5,10 @@ The one rule behind all of it: deployed code never answers an attempt that an ag
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from stagedoor.live.bridge.named_tuple import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Any
 
 GRACE_S = 8.0
 """How long after the relay was last heard a broken connection is still only *cut*."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-from urllib.parse import quote
 
-from stagedoor.live.bridge.wire import Broken, Head, Origin
+from stagedoor.live.bridge.named_tuple import TYPE_CHECKING, NamedTuple
+from stagedoor.live.bridge.wire import Broken, Head, Origin, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from hashlib import sha256
+    from typing import Any
+else:
+    # hashlib loads OpenSSL and much else that is not asked for here.
+    try:
+        from _sha2 import sha256
+    except ImportError:
+        try:
+            from _sha256 import sha256  # before Python 3.12
+        except ImportError:
+            from hashlib import sha256
 
 SETTINGS = "STAGEDOOR_LIVE_"
 """What the environment variables of a bridge begin with; neither the deployed code nor a developer sees them."""
@@ -111,7 +121,7 @@ def sandbox(environment: Mapping[str, str], held: Mapping[str, str]) -> tuple[st
         "memory_mb": int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 128),
         "runtime": environment.get("AWS_EXECUTION_ENV", "").replace("AWS_Lambda_", ""),
     }
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32], document
+    return sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32], document
 
 
 def presigned(environment: Mapping[str, str], held: Mapping[str, str], region: str, server: str, now: float) -> str:
@@ -134,17 +144,24 @@ def presigned(environment: Mapping[str, str], held: Mapping[str, str], region: s
     }
     if held.get("Token"):
         query["X-Amz-Security-Token"] = held["Token"]
-    asked = "&".join(f"{quote(name, safe='')}={quote(query[name], safe='')}" for name in sorted(query))
+    asked = "&".join(f"{quoted(name)}={quoted(query[name])}" for name in sorted(query))
     request = "\n".join(
         ["GET", f"{endpoint.path}/", asked, f"host:{endpoint.named}", f"x-stagedoor-server:{server}", "",
-         "host;x-stagedoor-server", hashlib.sha256(b"").hexdigest()]
+         "host;x-stagedoor-server", sha256(b"").hexdigest()]
     )  # fmt: skip
-    signed = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
+    signed = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{sha256(request.encode()).hexdigest()}"
     key = b"AWS4" + held.get("SecretAccessKey", "").encode()
     for part in [*scope.split("/"), signed]:
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        key = _hmac(key, part.encode())
     scheme = "https" if endpoint.secure else "http"
     return f"{scheme}://{endpoint.named}{endpoint.path}/?{asked}&X-Amz-Signature={key.hex()}"
+
+
+def _hmac(key: bytes, message: bytes) -> bytes:
+    """HMAC with SHA-256 (RFC 2104). The standard library's module loads more than it does."""
+    block = (key if len(key) <= 64 else sha256(key).digest()).ljust(64, b"\0")
+    inner = sha256(bytes(byte ^ 0x36 for byte in block) + message).digest()
+    return sha256(bytes(byte ^ 0x5C for byte in block) + inner).digest()
 
 
 def _endpoint(environment: Mapping[str, str], region: str) -> Origin:

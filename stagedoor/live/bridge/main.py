@@ -6,14 +6,17 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
 
 from stagedoor.live.bridge.attempts import MARGIN_S
 from stagedoor.live.bridge.identity import Settings
 from stagedoor.live.bridge.log import say, stamp
+from stagedoor.live.bridge.named_tuple import TYPE_CHECKING
 from stagedoor.live.bridge.rapid import Gone, Invocation, Result, RuntimeApi, failure
 from stagedoor.live.bridge.relay import Relay
 from stagedoor.live.bridge.runtime import Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Bridge:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import NamedTuple
 
+from stagedoor.live.bridge.named_tuple import NamedTuple
 from stagedoor.live.bridge.wire import Broken, Connection, Head, NotReached, Origin
 
 API = "/2018-06-01/runtime"

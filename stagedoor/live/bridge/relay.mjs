@@ -20,6 +20,7 @@ class Refused extends Error {}
 export class Relay {
   #kept = new Kept();
   #token = '';
+  #live;
   #tokenGoodUntil = 0;
   #restsUntil = 0;
 
@@ -33,7 +34,9 @@ export class Relay {
   /** Whether somebody would take this function's next invocation. False where the relay cannot say. */
   async live() {
     try {
-      const answer = await this.#asked('GET', '/live/presence', await this.#authorized());
+      const authorized = await this.#authorized();
+      if (this.#live !== undefined) return this.#live; // as the token came with the answer
+      const answer = await this.#asked('GET', '/live/presence', authorized);
       return Boolean(parsed(await whole(answer.pieces)).live);
     } catch (error) {
       this.#rest(error.message);
@@ -118,8 +121,9 @@ export class Relay {
   /** The header that goes with every request; a token is fetched first where there is none for long enough. */
   async #authorized() {
     if (Date.now() >= this.#tokenGoodUntil) {
-      const { token, expires_in: seconds } = await this.#fetchedToken();
+      const { token, expires_in: seconds, live } = await this.#fetchedToken();
       this.#token = token;
+      this.#live = live;
       this.#tokenGoodUntil = Date.now() + seconds * 1000 - Math.min(REFRESH_MS, seconds * 500);
     }
     return { Authorization: `Bearer ${this.#token}` };

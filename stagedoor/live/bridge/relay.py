@@ -6,9 +6,6 @@ import json
 import os
 import struct
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import quote
 
 from stagedoor.live.bridge.attempts import (
     CONNECT_S,
@@ -22,8 +19,13 @@ from stagedoor.live.bridge.attempts import (
 )
 from stagedoor.live.bridge.identity import Settings, credentials, presigned, sandbox
 from stagedoor.live.bridge.log import say
+from stagedoor.live.bridge.named_tuple import TYPE_CHECKING
 from stagedoor.live.bridge.rapid import Invocation, Result, failure
-from stagedoor.live.bridge.wire import Broken, Connection, Head, NotReached, Origin
+from stagedoor.live.bridge.wire import Broken, Connection, Head, NotReached, Origin, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
 BEAT, DEPLOYED, WANTED, ROUTED, CUSTODY, RESULT, DATA, FAILED = range(8)
 """Types of the frames that the relay answers with (docs/live.md)."""
@@ -51,13 +53,17 @@ class Relay:
         self.origin = Origin(settings.server)
         self._connection: Connection | None = None
         self._token = ""
+        self._live: bool | None = None
         self._token_good_until = 0.0
         self._rests_until = 0.0
 
     def live(self) -> bool:
         """Whether somebody would take this function's next invocation. False where the relay cannot say."""
         try:
-            connection = self._asked("GET", "/live/presence", self._authorized())
+            authorized = self._authorized()
+            if self._live is not None:
+                return self._live  # as the token came with the answer
+            connection = self._asked("GET", "/live/presence", authorized)
             return bool(_document(connection.whole(connection.head())).get("live"))
         except (NotReached, Broken, Refused) as error:
             self._drop()  # what comes late must not be taken for another question's answer
@@ -108,7 +114,7 @@ class Relay:
             attempt.with_sandbox = False
         event = invocation.event if attempt.with_event else b""
         headers = [*authorized, *invocation.headers, *self._stagedoor_headers(attempt, invocation, identifier)]
-        connection = self._asked("POST", f"/live/attempts/{quote(attempt.name)}", headers, event, attempt)
+        connection = self._asked("POST", f"/live/attempts/{quoted(attempt.name)}", headers, event, attempt)
         head = connection.head()
         if head.status == 200:
             return self._followed(connection, head, attempt)
@@ -188,6 +194,7 @@ class Relay:
                 f"{self.origin.named} gives no token ({head.status}: {answer[:200].decode('utf-8', 'replace')})"
             )
         document = _document(answer)
+        self._live = bool(document["live"]) if "live" in document else None
         return str(document["token"]), float(document["expires_in"])
 
     def _asked(

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
 
 from stagedoor.live.bridge.attempts import MARGIN_S
 from stagedoor.live.bridge.identity import Settings, original
+from stagedoor.live.bridge.named_tuple import TYPE_CHECKING
 from stagedoor.live.bridge.rapid import API, Gone, Invocation, RuntimeApi
 from stagedoor.live.bridge.wire import Broken, Connection, Head
 
-_NEXT = re.compile(r"GET /[^/]+/runtime/invocation/next HTTP/")
-_POST = re.compile(r"POST /[^/]+/runtime/invocation/([^/]+)/(response|error) HTTP/")
-_INIT_ERROR = re.compile(r"POST /[^/]+/runtime/init/error HTTP/")
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 
 class Runtime:
@@ -117,7 +115,9 @@ class Runtime:
         try:
             while True:
                 head = runtime.head()
-                if _NEXT.match(head.line) and self._given is None:  # with an event in hand, Lambda says what it says
+                if (
+                    _said(head) == ("GET", "invocation", "next") and self._given is None
+                ):  # with an event in hand, Lambda says what it says
                     self._hand_out(runtime)
                     continue
                 if lambda_ is None or not lambda_.usable():
@@ -177,12 +177,24 @@ class Runtime:
         """Return the request as Lambda is to get it, and whether it answers what the runtime was given."""
         with self._changed:
             given = self._given
-            answer = _POST.match(head.line)
-            if self._first is not None and not self._asked and _INIT_ERROR.match(head.line):
+            said = _said(head)
+            if self._first is not None and not self._asked and said == ("POST", "init", "error"):
                 head = Head(f"POST {API}/invocation/{self._first.request_id}/error HTTP/1.1", head.fields)
-            elif given is None or answer is None or answer[1] != given.request_id:
+            elif given is None or said not in _answers(given):
                 return head, False
             if self.late:
                 raise Broken("it is too late")
             self._answering = True
             return head, True
+
+
+def _said(head: Head) -> tuple[str, ...]:
+    """Return the method and what follows `/VERSION/runtime/`; () where it is not about that."""
+    method, _, rest = head.line.partition(" ")
+    path = rest.partition(" ")[0].split("/")
+    return (method, *path[3:]) if path[2:3] == ["runtime"] and not path[0] else ()
+
+
+def _answers(given: Invocation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the requests by which a runtime answers what it was given."""
+    return ("POST", "invocation", given.request_id, "response"), ("POST", "invocation", given.request_id, "error")

@@ -160,6 +160,7 @@ def test_a_bridge_gets_a_token_for_its_function_alone(sts, door):
 
     answer = token()
     assert door.tokens.verify(answer.json()["token"], FunctionToken) == FunctionToken(door.stage_id, "notes-list")
+    assert answer.json()["live"] is False
     assert token("other").status_code == 404
     assert token(stage=99).status_code == 404
     assert token(presigned=url("https://evil.example")).status_code == 403

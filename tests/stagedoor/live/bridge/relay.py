@@ -68,6 +68,8 @@ class ScriptedRelay:
     """Takes the first `steps` in turn, then `otherwise`."""
 
     live: bool = True
+    says_live: bool = True
+    presences: int = 0
     otherwise: Step = echo
     steps: list[Step] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
@@ -117,7 +119,8 @@ class ScriptedRelay:
         self.tokens.append(await request.json())
         if self.token_answers:
             return self.token_answers.pop(0)
-        return web.json_response({"token": f"token-{len(self.tokens)}", "expires_in": self.expires_in})
+        said = {"token": f"token-{len(self.tokens)}", "expires_in": self.expires_in}
+        return web.json_response(said | ({"live": self.live} if self.says_live else {}))
 
     def _refused(self, request: web.Request) -> bool:
         self.connections.add(request.transport)
@@ -126,6 +129,7 @@ class ScriptedRelay:
     async def _presence(self, request: web.Request) -> web.Response:
         if self._refused(request):
             return web.Response(status=401)
+        self.presences += 1
         return web.json_response({"live": self.live})
 
     async def _sandbox(self, request: web.Request) -> web.Response:

@@ -271,3 +271,13 @@ def test_a_token_is_renewed_before_it_ends(bridged: Callable[..., Sandbox], rela
     sandbox.invoke({})
     assert len(relay.tokens) == 2
     assert not [asked for asked in relay.asked if asked.headers["Authorization"] != "Bearer token-2"]
+
+
+@pytest.mark.parametrize("says", [True, False])
+def test_whether_somebody_is_there_comes_with_the_token_else_it_is_asked(
+    bridged: Callable[..., Sandbox], relay: ScriptedRelay, says: bool
+):
+    relay.says_live, relay.live, relay.otherwise = says, False, deployed
+    sandbox = bridged("broken.handler")
+    assert sandbox.init() != "ready"  # nobody is there, so it was loaded
+    assert relay.presences == (0 if says else 1)
