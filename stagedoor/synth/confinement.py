@@ -1,6 +1,7 @@
 """What parts a stranger's command from us on this machine: which means the kernel grants, and what the command is left.
 
-Nothing here is assumed. What the kernel grants is tried once, and the command is run with all of it.
+A command is run with all that kernels grant, or it is not run. Where this kernel grants less, which is found out once,
+it is run with all of that.
 """
 
 import ctypes
@@ -58,9 +59,19 @@ class Granted:
     landlock: int
 
 
-@functools.cache
 def granted() -> Granted:
-    """Try what can be had, once in the life of this process."""
+    """Return what can be had: all of it, until a command could not be confined with it (`find_granted`)."""
+    if sys.platform != "linux" or find_granted.cache_info().currsize:
+        return find_granted()
+    return Granted(True, True, landlock.abi())
+
+
+@functools.cache
+def find_granted() -> Granted:
+    """Try what can be had, once in the life of this process: `granted` says it from then on.
+
+    To try it takes as long as to start a command, so it is left until one could not be confined.
+    """
     version = landlock.abi() if sys.platform == "linux" else 0
     for namespaces, network in ((True, True), (True, False)):
         if sys.platform == "linux" and _works(namespaces, network):

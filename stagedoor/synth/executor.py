@@ -51,6 +51,10 @@ class PrintedTooMuch(UserError):
     id = "synth-printed-too-much"
 
 
+class _NotConfined(OSError):
+    """The kernel did not grant what the command was to be confined with, and the command was not run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a command may use. `memory` and `processes` are those of all its processes together, at any one time."""
@@ -131,7 +135,13 @@ class LocalProcessExecutor:
         with tempfile.TemporaryDirectory(prefix="stagedoor-", ignore_cleanup_errors=True) as scratch:
             for path in (Path(scratch), *command.writable):
                 self.hand_over(path)
-            return self._watch(command, Path(scratch), on_line)
+            had = confinement.granted()
+            try:
+                return self._watch(command, Path(scratch), on_line)
+            except _NotConfined:  # so nothing of the command was run
+                if confinement.find_granted() == had:
+                    raise
+                return self._watch(command, Path(scratch), on_line)
 
     def _watch(self, command: Command, scratch: Path, on_line: Callable[[str], None]) -> Completed:
         failures, failures_of_launcher = os.pipe()
@@ -157,7 +167,7 @@ class LocalProcessExecutor:
                 _end(process)
                 self._running = None
             if problem := failed.read().decode(errors="replace"):
-                raise OSError(f"The command {command.name!r} could not be confined: {problem}")
+                raise _NotConfined(f"The command {command.name!r} could not be confined: {problem}")
         return completed
 
     def _tell(self, process: subprocess.Popen[bytes], spec: launcher.Spec) -> None:

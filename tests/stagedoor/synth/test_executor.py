@@ -1,5 +1,6 @@
 """What a hostile command can do to us: nothing, and each thing that it tries has its own error."""
 
+import functools
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stagedoor.errors import Cancelled
-from stagedoor.synth import confinement
+from stagedoor.synth import confinement, launcher
 from stagedoor.synth.executor import (
     LINE_LIMIT,
     Command,
@@ -345,3 +346,22 @@ def test_without_one_of_the_kernels_means_the_others_still_hold(tmp_path, monkey
     assert completed.status == 0
     assert f"{MARK}-kept" not in "\n".join(lines)
     assert gone(f"{MARK}-{missing}")
+
+
+@linux_only
+def test_a_kernel_that_grants_less_than_most_is_found_out_by_the_first_command(tmp_path, monkeypatch):
+    less = confinement.Granted(False, False, confinement.granted().landlock)
+    monkeypatch.setattr(confinement, "find_granted", functools.cache(confinement.find_granted.__wrapped__))
+    monkeypatch.setattr(confinement, "_works", lambda *_: False)
+    argv = without_namespaces(launcher.command_line())
+    monkeypatch.setattr(launcher, "command_line", lambda: argv)
+    completed, lines = run(tmp_path, "echo confined")
+    assert (completed.status, lines) == (0, ["confined"])
+    assert confinement.granted() == less
+
+
+def without_namespaces(argv: list[str]) -> list[str]:
+    """Return a launcher's command line, on a kernel that grants no namespaces."""
+    *before, program = argv
+    refuse = "import stagedoor.synth.launcher as launcher; launcher._unshare = lambda _: launcher._check(1, 'unshare')"
+    return [*before, program.replace("; from", f"; {refuse}; from")]
