@@ -1,6 +1,6 @@
 """`stagedoor deploy`: take the app in this folder to a stage."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from stagedoor.assembly.model import Assembly, Level
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir, work_folder
-from stagedoor.cli.options import EXIT_CODES, Options, with_options
+from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
 from stagedoor.cli.parameters import PARAMETERS, with_parameters
+from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.screen import Ending
+from stagedoor.cli.selection import known_of, only_stacks
 from stagedoor.cli.stage import FoundStage, adopting, busy_stacks, find_stage, ownerless
 from stagedoor.cli.work import Work, at_work
 from stagedoor.deploy.access import judges_request
@@ -38,7 +40,8 @@ from stagedoor.target import Target
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("--stage", required=True, metavar="NAME", help="The stage: lower-case letters, digits and hyphens.")
+@click.argument("stacks", nargs=-1)
+@STAGE
 @click.option("--adopt", is_flag=True, help="Take over the app's stacks that were deployed without Stagedoor.")
 @PARAMETERS
 @click.option(
@@ -49,9 +52,18 @@ from stagedoor.target import Target
 @click.option("--no-cache", is_flag=True, help="Run the app's program even where nothing has changed.")
 @with_options
 def deploy(
-    stage: str, adopt: bool, parameters: tuple[str, ...], hotswap: bool | None, no_cache: bool, options: Options
+    stacks: tuple[str, ...],
+    stage: str | None,
+    adopt: bool,
+    parameters: tuple[str, ...],
+    hotswap: bool | None,
+    no_cache: bool,
+    options: Options,
 ) -> None:
     """Deploy the app in this folder to a stage of its own.
+
+    With STACKS, only these are deployed and what they depend on: names that the app gives its stacks, or patterns of
+    them ('Data*'). The others stay as they are.
 
     A stage that is there already is changed; where nothing differs, nothing is done. Stages whose names begin with
     prod, production, staging, main or master keep their data; all others lose it when they are removed.
@@ -66,26 +78,32 @@ def deploy(
     with at_work(options) as work:
         with work.interruption.anywhere():
             app = work.app()
-            found = find_stage(work, app, stage, adopt=adopt)
+            name = stage_named(stage, app)
+            found = find_stage(work, app, name, adopt=adopt)
         target = found.target
-        work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
+        work.screen.heading(f"{app.name} · stage {name} · account {target.account}, {target.region}")
         with work.screen:
             app = replace(app, cache=app.cache and not no_cache, parameters=parameters)
-            deployed = _deploy(work, app, found, adopt=adopt, hotswap=hotswap)
+            deployed = _deploy(work, app, found, stacks, adopt=adopt, hotswap=hotswap)
         work.screen.end(_ending(found.identity, target, deployed))
 
 
-def _deploy(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool, hotswap: bool | None) -> Deployed:
+def _deploy(
+    work: Work, app: AppFolder, found: FoundStage, stacks: Sequence[str], *, adopt: bool, hotswap: bool | None
+) -> Deployed:
     with work_folder() as folder, _validation(work, found.target) as validation:
         with work.interruption.anywhere():
             own = own_assembly(work, app, found, folder, validation)
+            chosen = only_stacks(own, stacks)
             validation.begin(own)
             names = {stack.own_name for stack in own.stacks}
             identity = adopting(found, names) if adopt else found.identity
             if beside := ownerless(found, names):
                 what = f"{', '.join(beside)} of this app, without an owner, stay beside this stage."
                 work.emit(Event(EventKind.WARNING, app.name, message=f"{what} Take them over with --adopt instead?"))
-            assembly = stage_assembly(work, own, identity, found.target, folder)
+            # All are rewritten, as one may refer to another; the chosen ones are kept.
+            whole = stage_assembly(work, own, identity, found.target, folder)
+            assembly = replace(whole, stacks=tuple(stack for stack in whole.stacks if stack.id in chosen))
         work.busy_stacks = lambda: busy_stacks(read_all_stacks(found.clients), identity)
         return deploy_assembly(
             assembly,
@@ -93,7 +111,7 @@ def _deploy(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool, hotsw
             found.clients,
             work.ledger(),
             work.emit,
-            found.known,
+            known_of(assembly, found.known) if stacks else found.known,
             PublishedFiles(cache_dir() / found.target.trust / "published"),
             alone=True,
             hotswaps=hotswaps_of(identity, found.clients, hotswap),

@@ -9,19 +9,19 @@ from stagedoor.cli.cache import work_folder
 from stagedoor.cli.developing import Developing, Wishes
 from stagedoor.cli.live_stage import LiveStage, address, deploy_own, walk_in
 from stagedoor.cli.login import SERVER
-from stagedoor.cli.options import EXIT_CODES, Options, with_options
+from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
+from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.service import Logins, Service, ServiceRefused, find_server
 from stagedoor.cli.work import Work, at_work
 from stagedoor.config import Config, parse_config
 from stagedoor.live.sources import overrides_of
-from stagedoor.naming import stage_name_for_branch
 
 _PATTERN_HELP = "by logical id, construct path or its last name; may be given several times"
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("--stage", metavar="NAME", help="The stage. [default: one of your own, dev-<your login>]")
+@STAGE
 @click.option("--only", multiple=True, metavar="PATTERN", help=f"Run these functions only ({_PATTERN_HELP}).")
 @click.option("--debug", multiple=True, metavar="PATTERN", help=f"Open a debugger's port ({_PATTERN_HELP}).")
 @click.option("--concurrency", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many at once.")
@@ -57,7 +57,7 @@ def dev(
         url = find_server(server, config.live.server, logins)
         service = Service.logged_in(url, logins)
         own = stage is None
-        name = stage or stage_name_for_branch(f"dev-{logins.read()[url]['login'].lower()}")
+        name = stage_named(stage, app, logins.read()[url]["login"])
         with work_folder() as folder:
             with work.screen:
                 live = _ready(work, app, name, service, folder, own=own, on=not off)

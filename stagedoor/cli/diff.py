@@ -11,8 +11,9 @@ from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import work_folder
 from stagedoor.cli.deploy import hotswaps_of, own_assembly, stage_assembly
 from stagedoor.cli.failure import USER_ERROR
-from stagedoor.cli.options import EXIT_CODES, Options, with_options
+from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
 from stagedoor.cli.parameters import PARAMETERS
+from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.plan_tree import plan_tree, summary
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, find_stage
@@ -27,14 +28,14 @@ _LONGEST_LINE = 1_000
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("--stage", required=True, metavar="NAME", help="The stage, whether it is deployed yet or not.")
+@STAGE
 @click.option("--exit-code", "--fail", "exit_code", is_flag=True, help="Exit with 1 where something would change.")
 @click.option("--adopt", is_flag=True, help="Compare with the app's stacks that were deployed without Stagedoor.")
 @click.option("--change-set", is_flag=True, help="Let CloudFormation tell: make change sets, read and delete them.")
 @PARAMETERS
 @with_options
 def diff(
-    stage: str, exit_code: bool, adopt: bool, change_set: bool, parameters: tuple[str, ...], options: Options
+    stage: str | None, exit_code: bool, adopt: bool, change_set: bool, parameters: tuple[str, ...], options: Options
 ) -> None:
     """Show what `stagedoor deploy` would change. Nothing is changed by looking; --change-set alone makes change sets,
     and deletes them.
@@ -49,9 +50,10 @@ def diff(
     with at_work(options) as work:
         with work.interruption.anywhere():
             app = work.app()
-            found = find_stage(work, app, stage, adopt=adopt)
+            name = stage_named(stage, app)
+            found = find_stage(work, app, name, adopt=adopt)
             target = found.target
-            work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
+            work.screen.heading(f"{app.name} · stage {name} · account {target.account}, {target.region}")
             with work.screen:
                 plan = _plan(work, replace(app, parameters=parameters), found, adopt=adopt)
                 if change_set:
@@ -59,7 +61,7 @@ def diff(
         if not options.as_json:
             _print(plan)
         sentence = "Nothing would change." if plan.unchanged else summary(plan)
-        work.screen.end(Ending(sentence, data={"app": app.name, "stage": stage, "plan": plan_as_json(plan)}))
+        work.screen.end(Ending(sentence, data={"app": app.name, "stage": name, "plan": plan_as_json(plan)}))
     if plan.refusals or (exit_code and not plan.unchanged):
         sys.exit(USER_ERROR)
 

@@ -14,6 +14,10 @@ Exit codes: 0 done, 1 something that you can put right, 2 wrong usage,
 """
 
 
+STAGE = click.option("--stage", metavar="NAME", help="The stage. [default: one of your own, dev-<your login>]")
+"""Of commands that a stage of one's own serves as well: `personal_stage.stage_named` says which that is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What every command that works in an account can be told."""

@@ -15,6 +15,7 @@ from stagedoor.deploy.comparison.resource_types.reading import Replacement
 from stagedoor.deploy.decision import Action
 from stagedoor.deploy.plan import Plan, StackPlan
 from stagedoor.errors import UserError
+from stagedoor.naming import BINDING_OUTPUT
 
 _SIGNS = {
     ChangeAction.ADD: ("+", "green"),
@@ -84,7 +85,8 @@ def _stack(stack: StackPlan) -> RenderableType:
     rest = [change for change in changes.resources if not change.loses_data and change.type != _NOISE]
     _add(tree, "Resources", [_resource(change) for change in (*urgent, *rest)])
     _add(tree, "Parameters", [_value(change) for change in changes.parameters])
-    _add(tree, "Outputs", [_value(change) for change in changes.outputs])
+    shown = [change for change in changes.outputs if not change.path.startswith(BINDING_OUTPUT)]
+    _add(tree, "Outputs", [_value(change) for change in shown])
     return tree
 
 

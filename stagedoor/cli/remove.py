@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import click
 
-from stagedoor.cli.options import EXIT_CODES, Options, with_options
+from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
+from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import busy_stacks, find_stage
 from stagedoor.cli.work import at_work
@@ -26,11 +27,11 @@ class NotConfirmed(UserError):
 
 
 @click.command(epilog=EXIT_CODES)
-@click.option("--stage", required=True, metavar="NAME", help="The stage to take away.")
+@STAGE
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Not enough for a stage that is to last.")
 @click.option("--confirm", metavar="NAME", help="The stage's name once more: do not ask, even if it is to last.")
 @with_options
-def remove(stage: str, yes: bool, confirm: str | None, options: Options) -> None:
+def remove(stage: str | None, yes: bool, confirm: str | None, options: Options) -> None:
     """Remove a stage: its stacks, and its data with them.
 
     Stages whose names begin with prod, production, staging, main or master keep the data that their app says to keep,
@@ -43,9 +44,10 @@ def remove(stage: str, yes: bool, confirm: str | None, options: Options) -> None
     with at_work(options) as work:
         with work.interruption.anywhere():
             app = work.app()
-            found = find_stage(work, app, stage)
+            name = stage_named(stage, app)
+            found = find_stage(work, app, name)
             identity, target, clients, known = found.identity, found.target, found.clients, found.known
-            work.screen.heading(f"{app.name} · stage {stage} · account {target.account}, {target.region}")
+            work.screen.heading(f"{app.name} · stage {name} · account {target.account}, {target.region}")
             if known:
                 _ask(identity, known, yes=yes, confirm=confirm, may_ask=not options.as_json)
         work.busy_stacks = lambda: busy_stacks(read_all_stacks(clients), identity)

@@ -40,8 +40,8 @@ _ASSETS = "(assets)"
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A stage after its deploy. `outputs` are by the app's own name for the stack; `stacks` are what the stage has now,
-    those that the app no longer has but that are kept included. `unchanged`: nothing had to be done.
+    """A stage after its deploy. `outputs`, those for people, are by the app's own name for the stack; `stacks` are what
+    the stage has now, those that the app no longer has but that are kept included. `unchanged`: nothing had to be done.
     """
 
     stacks: tuple[KnownStack, ...]
@@ -211,7 +211,7 @@ def _deployed(plan: Plan, actual: Mapping[str, ActualStack | None], *, unchanged
     for wanted in plan.wanted:
         stack = actual.get(wanted.name)
         stacks.append(KnownStack(wanted.name, stack.arn if stack else None, wanted.ordinal))
-        outputs[wanted.stack.own_name] = dict(stack.outputs) if stack else {}
+        outputs[wanted.stack.own_name] = stack.shown_outputs if stack else {}
     kept = {stack.name for stack in plan.stacks if stack.action is Action.KEEP}
     stacks += [stack for stack in plan.surplus if stack.name in kept]
     return Deployed(tuple(stacks), outputs, unchanged)

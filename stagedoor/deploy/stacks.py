@@ -6,13 +6,14 @@ Statuses: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-st
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from stagedoor.deploy.clients import Clients
 from stagedoor.errors import UserError
-from stagedoor.naming import StageIdentity
+from stagedoor.naming import BINDING_OUTPUT, StageIdentity
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
@@ -38,7 +39,9 @@ class StackNotOurs(UserError):
 
 @dataclass(frozen=True, slots=True)
 class ActualStack:
-    """A stack as the account has it. `outputs` maps output keys to values, `exported` some of them to export names."""
+    """A stack as the account has it. `outputs` maps output keys to values, `exported` some of them to export names;
+    `changed` is when it was made or last updated.
+    """
 
     name: str
     arn: str
@@ -49,11 +52,17 @@ class ActualStack:
     outputs: Mapping[str, str] = field(default_factory=dict)
     exported: Mapping[str, str] = field(default_factory=dict)
     termination_protection: bool = False
+    changed: datetime | None = field(default=None, compare=False)
 
     @property
     def exports(self) -> tuple[str, ...]:
         """The names of what it exports."""
         return tuple(self.exported.values())
+
+    @property
+    def shown_outputs(self) -> dict[str, str]:
+        """The outputs that are for people: not those by which `stagedoor.runtime` finds what code is bound to."""
+        return {name: value for name, value in self.outputs.items() if not name.startswith(BINDING_OUTPUT)}
 
     @property
     def busy(self) -> bool:
@@ -96,6 +105,7 @@ def actual_stack(described: "StackTypeDef") -> ActualStack:
         outputs={o["OutputKey"]: o.get("OutputValue", "") for o in outputs if "OutputKey" in o},
         exported={o["OutputKey"]: o["ExportName"] for o in outputs if "OutputKey" in o and o.get("ExportName")},
         termination_protection=described.get("EnableTerminationProtection", False),
+        changed=described.get("LastUpdatedTime") or described.get("CreationTime"),
     )
 
 

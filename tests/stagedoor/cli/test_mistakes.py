@@ -28,10 +28,10 @@ def test_bad_stage_name(stagedoor: Command):
     wrong(stagedoor("deploy", "--stage", "Dev_1"), "'Dev_1' cannot name a stage.", "lower-case letters")
 
 
-def test_no_stage(stagedoor: Command):
-    done = stagedoor("deploy")
+def test_wrong_usage(stagedoor: Command):
+    done = stagedoor("deploy", "--sage", "dev")
     assert done.returncode == 2
-    assert "Missing option '--stage'" in done.stderr
+    assert "No such option '--sage'" in done.stderr
 
 
 def test_no_credentials(stagedoor: Command):
