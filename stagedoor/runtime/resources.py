@@ -1,12 +1,26 @@
-"""Resources by kind and name, read from the environment when they are asked for."""
+"""Resources by kind and name, read from the environment when they are asked for.
+
+A function's environment has one variable for each resource that it is bound to, `STAGEDOOR_BIND_<kind>_<name>`, whose
+value is JSON. A cold start waits for every import here, so what is seldom needed is imported where it is.
+"""
 
 import json
 import os
-from typing import Any
+from collections.abc import Mapping
+
+TYPE_CHECKING = (
+    False  # known to type checkers by its name; `typing` itself would take longer to import than all of this
+)
+if TYPE_CHECKING:
+    from typing import Any
 
 VARIABLE = "STAGEDOOR_BIND_"
 KINDS = ("Api", "Bucket", "EventBus", "Function", "Parameter", "Queue", "Secret", "StaticSite", "Table", "Topic")
+STORED = frozenset({"Parameter", "Secret"})
+"""Kinds whose `value` is in the parameter store, and not in the environment."""
 
+given: "list[Mapping[str, str]]" = []
+"""Variables that come before the environment's, the last first: those of `testing.bindings`."""
 
 _found: "dict[str, Resources]" = {}
 
@@ -18,12 +32,29 @@ class NotBound(AttributeError):
 class Resource:
     """One resource; what is known of it are its attributes."""
 
-    def __init__(self, kind: str, name: str, properties: dict[str, Any]) -> None:
-        self.__dict__.update(properties)
-        self._kind, self._name = kind, name
+    def __init__(self, kind: str, name: str, properties: "dict[str, Any]") -> None:
+        self._kind, self._name, self._properties = kind, name, properties
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"{self._kind}.{self._name} has no {name!r}; it has {', '.join(sorted(vars(self)))}.")
+    def __getattr__(self, name: str) -> "Any":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        properties = self._properties
+        if name in properties:
+            return properties[name]
+        if name == "value" and self._kind in STORED:
+            from stagedoor.runtime.stored_values import VALUES
+
+            return VALUES.value(self._kind, self._name, properties)
+        raise AttributeError(
+            f"{self._kind}.{self._name} has no {name!r}; it has {', '.join(dir(self))}.{_meant(name, dir(self))}"
+        )
+
+    def __dir__(self) -> "list[str]":
+        own = ("value",) if self._kind in STORED else ()
+        return sorted({*self._properties, *own})
+
+    def __repr__(self) -> str:
+        return f"<{self._kind}.{self._name}>"
 
 
 class Resources:
@@ -31,21 +62,73 @@ class Resources:
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
+        self._known: dict[str, tuple[str, Resource]] = {}
 
-    def __getattr__(self, name: str) -> Any:
-        text = os.environ.get(f"{VARIABLE}{self._kind}_{name}")
-        if text is None or name.startswith("_"):
-            function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "this code")
-            raise NotBound(
-                f"{function} is not bound to {self._kind}.{name}. Add it where the function is made: bind=[…, {name}]."
-            )
-        resource = Resource(self._kind, name, json.loads(text))
-        setattr(self, name, resource)
-        return resource
+    def __getattr__(self, name: str) -> "Any":
+        if name.startswith("_"):
+            raise AttributeError(name)
+        text = _variable(f"{VARIABLE}{self._kind}_{name}")
+        if text is None:
+            raise NotBound(_not_bound(self._kind, name))
+        known = self._known.get(name)
+        if known is None or known[0] != text:
+            known = self._known[name] = text, Resource(self._kind, name, json.loads(text))
+        return known[1]
+
+    def __dir__(self) -> "list[str]":
+        return [name for kind, name in bound() if kind == self._kind]
+
+    def __repr__(self) -> str:
+        return f"<{self._kind}: {', '.join(dir(self)) or 'none is bound'}>"
 
 
 def kind_named(kind: str) -> Resources:
     """Return the resources of a kind. Raises `AttributeError` for one that there is not, as a module does."""
     if kind not in KINDS:
-        raise AttributeError(f"module 'stagedoor.runtime' has no attribute {kind!r}")
+        raise AttributeError(f"module 'stagedoor.runtime' has no attribute {kind!r}.{_meant(kind, KINDS)}")
     return _found.setdefault(kind, Resources(kind))
+
+
+def bound() -> "list[tuple[str, str]]":
+    """Return the kind and the name of all that this process is bound to."""
+    names = {variable for layer in (os.environ, *given) for variable in layer if variable.startswith(VARIABLE)}
+    found = (variable.removeprefix(VARIABLE).partition("_") for variable in sorted(names))
+    return [(kind, name) for kind, _, name in found]
+
+
+def properties_of(kind: str, name: str) -> "dict[str, Any]":
+    """Return what the environment says of a resource that is bound."""
+    properties: dict[str, Any] = json.loads(_variable(f"{VARIABLE}{kind}_{name}") or "{}")
+    return properties
+
+
+def _variable(name: str) -> "str | None":
+    for layer in reversed(given):
+        if name in layer:
+            return layer[name]
+    return os.environ.get(name)
+
+
+def _not_bound(kind: str, name: str) -> str:
+    names = [f"{one}.{other}" for one, other in bound()]
+    has = f"It is bound to {', '.join(names)}." if names else "It is bound to nothing."
+    function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+    remedy = (
+        f"Add {kind}.{name} where the function is made: bind=[…, {_as_variable(name)}]."
+        if function
+        else "Run it as `stagedoor shell --stage … -- COMMAND`, or a test within stagedoor.runtime.testing.bindings(…)."
+    )
+    who = f"The function {function}" if function else "This process"
+    return f"{who} is not bound to {kind}.{name}. {remedy} {has}{_meant(f'{kind}.{name}', names)}"
+
+
+def _as_variable(name: str) -> str:
+    """Return what an app calls the construct most likely: `StripeKey` is in `stripe_key`."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+def _meant(word: str, words: "tuple[str, ...] | list[str]") -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, words, 1)
+    return f" Did you mean {close[0]}?" if close else ""
