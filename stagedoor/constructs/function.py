@@ -1,108 +1,122 @@
-"""A Lambda function from a handler's source."""
+"""A Lambda function: a handler's source or a container, with a role that may do what is its own and what is bound."""
 
 import inspect
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
-from aws_cdk import AssetHashType, Duration
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from stagedoor.bundling.bundle import python_bundle
-from stagedoor.bundling.source import HandlerNotFound, find_source
 from stagedoor.constructs.bind_code import bind as bind_to
 from stagedoor.constructs.binding import Binding, statement, tell
 from stagedoor.constructs.defaults import defaults_of
 from stagedoor.constructs.errors import ConstructError
-from stagedoor.constructs.stage import stage_of
-from stagedoor.constructs.words import check_nodes, keyed
+from stagedoor.constructs.execution_role import allow_vpc, execution
+from stagedoor.constructs.function_code import SOURCE_METADATA, FunctionCode, handler_code, image_code
+from stagedoor.constructs.function_failures import invocation_arguments
+from stagedoor.constructs.function_url import url_arguments
+from stagedoor.constructs.words import check_nodes, check_words, keyed
+
+ARCHITECTURES = {"x86_64": lambda_.Architecture.X86_64, "arm64": lambda_.Architecture.ARM_64}
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionNodes:
-    """The resources of a function."""
+    """The resources of a function. `url` and `alias` (of provisioned concurrency) are None where there are none."""
 
     function: lambda_.Function
     role: iam.Role
     log_group: logs.LogGroup
+    url: lambda_.FunctionUrl | None = None
+    alias: lambda_.Alias | None = None
 
 
 class Function(Construct):
     """A Lambda function.
 
-        Function(stack, "Greet", "functions/greet.handle", bind=[table])
+        Function(stack, "Greet", "functions/greet.handle", bind=[table], url=True)
 
-    The handler is a function of a file below the app's folder. `memory` is in MiB, `timeout` in seconds; what is not
-    said is as in the app's defaults. Its log group goes with it.
+    The handler is a function of a file below the app's folder, in Python, TypeScript or JavaScript. In its place
+    `image` may name a folder with a Dockerfile. `runtime` is Lambda's name of it. `memory` is in MiB, `timeout` in
+    seconds; what is not said is as in the app's defaults.
+
+    `url=True`, or `{"auth": "iam", "cors": True}`, gives it a URL of its own; `streaming` lets that stream responses
+    (Node and containers). `layers` are ARNs or aws-cdk-lib's layers. `concurrency` is reserved, `provisioned` kept
+    warm. `tracing` is X-Ray's. `permissions` are policy statements beyond what is bound.
+
+    Invoked asynchronously it is retried `retries` times (0 to 2), and what has failed goes to `on_failure`: a queue, a
+    topic or a function, ours or aws-cdk-lib's. Its logs are kept for `log_days`, and go with it in stages that are not
+    to last.
+
+    A VPC is given by `cdk={"function": {"vpc": vpc}}`. In stages that are neither to last nor previews the role may
+    be assumed by whoever the account allows to (`stagedoor shell --function`).
     """
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
-        handler: str,
+        handler: str | None = None,
         *,
+        image: str | None = None,
         bind: Iterable[object] = (),
         environment: Mapping[str, str] | None = None,
+        runtime: str | None = None,
+        architecture: str | None = None,
         memory: int | None = None,
         timeout: float | None = None,
-        architecture: str | None = None,
+        url: bool | Mapping[str, Any] = False,
+        streaming: bool = False,
+        layers: Sequence[str | lambda_.ILayerVersion] = (),
+        concurrency: int | None = None,
+        provisioned: int | None = None,
+        tracing: bool = False,
+        retries: int | None = None,
+        on_failure: object = None,
+        permissions: Sequence[iam.PolicyStatement] = (),
+        log_days: int | None = None,
         cdk: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
-        check_nodes(cdk, "function", "role", "log_group", where=self.node.path)
-        defaults, stage = defaults_of(self), stage_of(self)
-        try:
-            source = find_source(handler, Path.cwd())
-        except HandlerNotFound as problem:
-            raise ConstructError(str(problem), "See the handler's spelling.", self.node.path) from None
-        bundle = python_bundle(source, None, with_runtime=True)
-        log_group = logs.LogGroup(
-            self,
-            "Logs",
-            **{
-                "removal_policy": stage.removal_policy,
-                "retention": logs.RetentionDays.ONE_YEAR if stage.lasting else logs.RetentionDays.TWO_WEEKS,
-                **keyed(cdk, "log_group"),
-            },
-        )
-        role = iam.Role(
-            self,
-            "Role",
-            **{"assumed_by": iam.ServicePrincipal("lambda.amazonaws.com"), **keyed(cdk, "role")},
-        )
-        # What AWSLambdaBasicExecutionRole allows on all log groups, on this one. Streams are named by Lambda.
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
-            )
-        )
-        function = lambda_.Function(
-            self,
-            "Function",
-            **{
-                "runtime": lambda_.Runtime(f"python{sys.version_info.major}.{sys.version_info.minor}"),
-                "handler": source.handler,
-                "code": lambda_.Code.from_asset(
-                    str(bundle.folder), asset_hash=bundle.digest, asset_hash_type=AssetHashType.CUSTOM
-                ),
-                "architecture": lambda_.Architecture.ARM_64
-                if (architecture or defaults.architecture) == "arm64"
-                else lambda_.Architecture.X86_64,
-                "memory_size": memory or defaults.memory,
-                "timeout": Duration.millis(round((timeout or defaults.timeout) * 1000)),
-                "environment": {**defaults.environment, **(environment or {})},
-                "role": role,
-                "log_group": log_group,
-                **keyed(cdk, "function"),
-            },
-        )
-        self._nodes = FunctionNodes(function, role, log_group)
+        where = self.node.path
+        check_nodes(cdk, "function", "role", "log_group", "url", "alias", where=where)
+        defaults = defaults_of(self)
+        architecture = architecture or defaults.architecture
+        if architecture not in ARCHITECTURES:
+            raise ConstructError(f"There is no architecture {architecture!r}.", "It is 'x86_64' or 'arm64'.", where)
+        self._code = self._made_of(handler, image, runtime, architecture)
+        self._execution = execution(self, days=log_days, cdk=cdk)
+        failures = invocation_arguments(self, retries, on_failure)
+        said = {
+            "runtime": self._code.runtime,
+            "handler": self._code.handler,
+            "code": self._code.code,
+            "architecture": ARCHITECTURES[architecture],
+            "memory_size": memory or defaults.memory,
+            "timeout": Duration.millis(round((timeout or defaults.timeout) * 1000)),
+            "environment": {**defaults.environment, **(environment or {})},
+            "layers": [self._layer(number, layer) for number, layer in enumerate(layers)] or None,
+            "reserved_concurrent_executions": concurrency,
+            "tracing": lambda_.Tracing.ACTIVE if tracing else None,
+            "role": self._execution.role,
+            "log_group": self._execution.log_group,
+            **({} if provisioned else failures),
+            **keyed(cdk, "function"),
+        }
+        if said.get("vpc") is not None:
+            allow_vpc(self._execution.role)
+        function = lambda_.Function(self, "Function", **said)
+        if self._code.source is not None:
+            cast(lambda_.CfnFunction, function.node.default_child).add_metadata(SOURCE_METADATA, self._code.source)
+        for each in permissions:
+            function.add_to_role_policy(each)
+        alias = self._kept_warm(function, provisioned, {**failures, **keyed(cdk, "alias")}) if provisioned else None
+        called_by = self._url(alias or function, url, streaming, keyed(cdk, "url"))
+        self._nodes = FunctionNodes(function, self._execution.role, self._execution.log_group, called_by, alias)
         tell(self.binding)
         self.bind(*bind)
 
@@ -116,22 +130,85 @@ class Function(Construct):
         """What is bound to resources."""
         return self._nodes.function
 
+    @property
+    def invoked(self) -> lambda_.IFunction:
+        """What is to be called: the function, or the alias that has its provisioned concurrency."""
+        return self._nodes.alias or self._nodes.function
+
+    @property
+    def url(self) -> str:
+        """Its own URL. Raises `ConstructError` where it has none."""
+        if self._nodes.url is None:
+            raise ConstructError("It has no URL.", "Give it one: url=True.", self.node.path)
+        return self._nodes.url.url
+
+    @property
+    def code_digest(self) -> str:
+        """What tells two versions of its code apart."""
+        return self._code.digest
+
     def bind(self, *resources: object) -> None:
         """Let it use more resources."""
         bind_to(self, *resources)
 
     @property
     def binding(self) -> Binding:
-        """What code gets that is bound to it: to call it."""
-        function = self._nodes.function
-        return Binding(
-            "Function",
-            self.node.id,
-            self,
-            {"function_name": function.function_name},
-            {"invoke": (statement("lambda:InvokeFunction", function.function_arn),)},
-            ("invoke",),
+        """What code gets that is bound to it: to call it, by name or by its URL."""
+        function, url = self.invoked, self._nodes.url
+        invoke = [statement("lambda:InvokeFunction", function.function_arn)]
+        properties = {"function_name": _name(function)}
+        if url is not None:
+            properties["url"] = url.url
+            if url.auth_type == lambda_.FunctionUrlAuthType.AWS_IAM:
+                invoke.append(statement("lambda:InvokeFunctionUrl", function.function_arn))
+        return Binding("Function", self.node.id, self, properties, {"invoke": tuple(invoke)}, ("invoke",))
+
+    def _made_of(self, handler: str | None, image: str | None, runtime: str | None, architecture: str) -> FunctionCode:
+        if handler is not None and image is None:
+            return handler_code(self, handler, runtime=runtime)
+        if image is not None and handler is None and runtime is None:
+            return image_code(self, image, architecture=architecture)
+        raise ConstructError(
+            "A function is made of a handler, or of an image that says its own.",
+            "Write either 'functions/notes.list', or image='folder' without a handler and a runtime.",
+            self.node.path,
         )
+
+    def _layer(self, number: int, layer: str | lambda_.ILayerVersion) -> lambda_.ILayerVersion:
+        if isinstance(layer, str):
+            return lambda_.LayerVersion.from_layer_version_arn(self, f"Layer{number}", layer)
+        return layer
+
+    def _kept_warm(self, function: lambda_.Function, instances: int, said: Mapping[str, Any]) -> lambda_.Alias:
+        return lambda_.Alias(
+            self,
+            "Alias",
+            **{
+                "alias_name": "live",
+                "version": function.current_version,
+                "provisioned_concurrent_executions": instances,
+                **said,
+            },
+        )
+
+    def _url(
+        self,
+        function: lambda_.Function | lambda_.Alias,
+        url: bool | Mapping[str, Any],
+        streaming: bool,
+        said: Mapping[str, Any],
+    ) -> lambda_.FunctionUrl | None:
+        if url:
+            arguments = url_arguments(url, self._code, streaming=streaming, where=self.node.path)
+            return function.add_function_url(**{**arguments, **said})
+        if streaming:
+            raise ConstructError("It is by its URL that a function streams.", "Add url=True.", self.node.path)
+        return None
+
+
+def _name(function: lambda_.IFunction) -> str:
+    """Return what Lambda's API takes as the function's name; an alias's, which is `function:alias`, is its ARN's."""
+    return function.function_arn if isinstance(function, lambda_.Alias) else function.function_name
 
 
 def function_from(scope: Construct, construct_id: str, value: object, **defaults: Any) -> lambda_.IFunction:
@@ -142,18 +219,12 @@ def function_from(scope: Construct, construct_id: str, value: object, **defaults
     arguments do not say. `our_function` returns our own of what comes out. Raises `ConstructError` for anything else.
     """
     if isinstance(value, Function):
-        return value.nodes.function
+        return value.invoked
     if isinstance(value, str):
         value = {"handler": value}
     if isinstance(value, Mapping):
-        unknown = sorted(set(value) - _ARGUMENTS)
-        if unknown:
-            raise ConstructError(
-                f"A function has no {', '.join(map(repr, unknown))}.",
-                f"It may have: {', '.join(sorted(_ARGUMENTS))}.",
-                f"{scope.node.path}/{construct_id}",
-            )
-        return Function(scope, construct_id, **{**defaults, **value}).nodes.function
+        check_words(value, _ARGUMENTS, "A function", f"{scope.node.path}/{construct_id}")
+        return Function(scope, construct_id, **{**defaults, **value}).invoked
     if isinstance(value, Construct) and hasattr(type(value), "add_event_source"):
         return cast(lambda_.IFunction, value)
     raise ConstructError(

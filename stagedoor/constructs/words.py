@@ -1,6 +1,6 @@
 """What users of our constructs write, read: overrides by node."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stagedoor.constructs.errors import ConstructError
@@ -19,4 +19,13 @@ def check_nodes(cdk: Mapping[str, Any] | None, *nodes: str, where: str = "") -> 
             f"There is no node {', '.join(unknown)} that `cdk` could override.",
             f"There are: {', '.join(nodes)}.",
             where,
+        )
+
+
+def check_words(said: Iterable[str], known: Iterable[str], what: str, where: str) -> None:
+    """Raise `ConstructError` for keys of a user's mapping that mean nothing. `what` begins the sentence."""
+    unknown = sorted(set(said) - set(known))
+    if unknown:
+        raise ConstructError(
+            f"{what} has no {', '.join(map(repr, unknown))}.", f"It may have: {', '.join(sorted(known))}.", where
         )
