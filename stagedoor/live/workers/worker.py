@@ -79,7 +79,7 @@ class Worker:
         try:
             self._process, reports = await self._spawn(command.argv, environment)
         except BaseException:
-            await self._close()
+            self._close()
             raise
         self.command = command
         for descriptor, read in ((self._stdout, self._read_output), (self._reporting, self._read_reports)):
@@ -187,12 +187,12 @@ class Worker:
         self._read_output()
         self._read_reports()
         self._print_rest()
-        await self._close()
+        self._close()
         self._why = self._why or ("failed" if self._api.init_error else how_it_ended(status))
         if self._going_since is not None:
             self._on_event(WorkerEnded(self._function.name, process.pid, self._why))
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         for descriptor in (self._stdout, self._reporting):
             if descriptor >= 0:
                 asyncio.get_running_loop().remove_reader(descriptor)
@@ -200,7 +200,7 @@ class Worker:
             if descriptor >= 0:
                 os.close(descriptor)
         self._stdin = self._stdout = self._reporting = -1
-        await self._api.close()
+        self._api.close()
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
