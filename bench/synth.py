@@ -19,6 +19,7 @@ from bench.results import Result
 from bench.rows import ratio, spread
 from bench.sample import APP, copy_of_the_app, python_for_the_cdk_cli
 from stagedoor.assembly.reader import read_assembly
+from stagedoor.cli import collect_seldom
 from stagedoor.events import Event, silent
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
 from stagedoor.synth.program import SynthRequest
@@ -170,6 +171,7 @@ class _Worker:
 
 def _seen(app: Path, folder: Path, files: int) -> Result:
     """Measure a tree that was seen before; see to it that it was."""
+    collect_seldom()  # as each of our commands does
     more = app / "more"
     more.mkdir(exist_ok=True)
     for number in range(files):
@@ -195,6 +197,7 @@ def main() -> None:
     parser.add_argument("--once", type=Path, help="be our side of one synth, in this folder")
     parser.add_argument("--validate", action="store_true")
     options = parser.parse_args()
+    collect_seldom()
     if options.once:
         _once(options.once, validate=options.validate)
         return

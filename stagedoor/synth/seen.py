@@ -68,20 +68,26 @@ class SeenAssemblies:
             return None
         return environments
 
-    def keep(self, key: str, assembly: Path, environments: Sequence[Path]) -> None:
-        """Keep a copy of `assembly` under `key`, unless it is too large or holds more than files, folders and links."""
+    def keep(self, key: str, assembly: Path, environments: Sequence[Path]) -> frozenset[str]:
+        """Keep a copy of `assembly` under `key`, unless it is too large or holds more than files, folders and links.
+
+        Returns the SHA-256 of what is in the assets that are folders, none where nothing was kept.
+        """
+        staged: frozenset[str] = frozenset()
         with suppress(OSError):  # a full disk costs the next synth its time, nothing else
             self.folder.mkdir(parents=True, exist_ok=True)
             making = self.folder / f"{key}.{secrets.token_hex(4)}"
             try:
                 entry = _Entry.make(key, assembly, making / "files", environments)
                 if entry is not None:
+                    staged = frozenset(digest for path, (digest, _) in entry.files.items() if path.startswith("asset."))
                     (making / "entry.json").write_text(json.dumps(entry.as_json()))
                     with suppress(OSError):  # another process was faster
                         making.rename(self.folder / key)
             finally:
                 shutil.rmtree(making, ignore_errors=True)
             self._evict()
+        return staged
 
     def _evict(self) -> None:
         total = 0

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from stagedoor.synth.keeping import oldest_first, write_whole
@@ -41,13 +42,19 @@ _GIT = ("HEAD", "config", "packed-refs", "refs/heads", "refs/tags")
 Stat = tuple[int, int, int, int, int]
 """Mode, size, mtime and ctime in nanoseconds, inode: what tells that a file is as it was."""
 
+_stat_of = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """A tree as it was at one time. `index` holds its files' own digests until the tree is read again."""
+    """A tree as it was at one time. `index` holds its files' own digests until the tree is read again.
+
+    `changed` are the files that are not as they were when it was read before, None where it was not.
+    """
 
     digest: str
     index: Path
+    changed: frozenset[str] | None = frozenset()
 
     def contents(self) -> dict[str, str]:
         """Return the digest of each file by its path."""
@@ -68,14 +75,16 @@ def read_sources(root: Path, folder: Path) -> Sources | None:
     signature = hashlib.sha256(marshal.dumps(found, 2)).hexdigest()
     if digest := _known_digest(index, signature):
         return Sources(digest, index)
-    known = _known_files(index)
+    known, settled = _known_files(index)
     contents = {
-        path: known[path][1] if path in known and known[path][0] == list(as_it_is) else _content(root, path, as_it_is)
+        path: known[path][1] if path in settled and known[path][0] == list(as_it_is) else _content(root, path, as_it_is)
         for path, as_it_is in found
     }
+    there = known.keys() | contents.keys()
+    changed = frozenset(path for path in there if path not in known or contents.get(path) != known[path][1])
     digest = hashlib.sha256(json.dumps(sorted(contents.items())).encode()).hexdigest()
     _write_index(index, looked, signature, digest, found, contents)
-    return Sources(digest, index)
+    return Sources(digest, index, changed if known else None)
 
 
 def unchanged(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
@@ -114,11 +123,13 @@ class _Walk:
         if "pyvenv.cfg" in listed:
             self._environment(folder, path)
         elif "CACHEDIR.TAG" not in listed or not _is_cache(f"{folder}/CACHEDIR.TAG"):
-            for name, entry in listed.items():
-                if entry.is_dir(follow_symlinks=False):
-                    self._subfolder(entry, f"{path}{name}")
-                else:
-                    self._take(f"{path}{name}", entry.stat(follow_symlinks=False))
+            folders = [entry for entry in listed.values() if entry.is_dir(follow_symlinks=False)]
+            files = [entry for entry in listed.values() if not entry.is_dir(follow_symlinks=False)]
+            if len(self._found) + len(files) > FILES_LIMIT:
+                raise _TooLarge
+            self._take((f"{path}{entry.name}", _stat_of(entry.stat(follow_symlinks=False))) for entry in files)
+            for entry in folders:
+                self._subfolder(entry, f"{path}{entry.name}")
 
     def _subfolder(self, entry: os.DirEntry[str], path: str) -> None:
         if entry.name in _LEFT_OUT:
@@ -150,12 +161,12 @@ class _Walk:
                 if stat.S_ISDIR(status.st_mode):
                     self._folder(f"{folder}/{name}", f"{path}/{name}/")
                 else:
-                    self._take(f"{path}/{name}", status)
+                    self._take([(f"{path}/{name}", _stat_of(status))])
 
-    def _take(self, path: str, status: os.stat_result) -> None:
-        as_it_is = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        self._found.append((path, as_it_is))
-        self._bytes += status.st_size
+    def _take(self, files: Iterable[tuple[str, Stat]]) -> None:
+        before = len(self._found)
+        self._found += files
+        self._bytes += sum(as_it_is[1] for _, as_it_is in self._found[before:])
         if len(self._found) > FILES_LIMIT or self._bytes > BYTES_LIMIT:
             raise _TooLarge
 
@@ -195,16 +206,17 @@ def _known_digest(index: Path, signature: str) -> str | None:
         return None
 
 
-def _known_files(index: Path) -> dict[str, tuple[list[int], str]]:
+def _known_files(index: Path) -> tuple[dict[str, tuple[list[int], str]], set[str]]:
+    """Return each file as it was the last time, and those whose content is known from that; empty where none is."""
     try:
         with index.open() as lines:
             head = json.loads(next(lines))
             if head["format"] != _FORMAT:
-                return {}
+                return {}, set()
             known = {path: (as_it_is, digest) for path, as_it_is, digest in map(json.loads, lines)}
-            return {path: entry for path, entry in known.items() if _settled(entry[0], head["looked"])}
+            return known, {path for path, entry in known.items() if _settled(entry[0], head["looked"])}
     except (OSError, ValueError, KeyError, TypeError, IndexError, StopIteration):
-        return {}
+        return {}, set()
 
 
 def _settled(as_it_is: Stat | list[int], looked: int) -> bool:

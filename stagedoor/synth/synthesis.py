@@ -24,6 +24,7 @@ from stagedoor.synth.places import location_in
 from stagedoor.synth.program import Program, SynthRequest, interpreted, read_program
 from stagedoor.synth.seen import SeenAssemblies
 from stagedoor.synth.sources import read_sources, unchanged
+from stagedoor.synth.staged import StagedFiles
 from stagedoor.synth.validation import Validation
 from stagedoor.synth.warm import START, Slot, Warm, quick, script_of
 
@@ -72,11 +73,14 @@ def synthesize(
         emit(Event(EventKind.LOG, "synth", "hit", "All that the program can read is as it was: its assembly is, too."))
         return output
     before = sources.contents()
-    environment = _run(program, cache, output, executor, emit, validation, warm)
+    staged = StagedFiles(cache / "staged" / sources.index.name)
+    environment = _run(
+        program, cache, output, executor, emit, validation, warm, only_assets=staged.are_all(sources.changed)
+    )
     after = read_sources(program.root, cache / "trees")
     # Whoever edits a file while the program runs gets an assembly that belongs to no tree.
     if after is not None and unchanged(before, after.contents()):
-        seen.keep(key, output, environment.made)
+        staged.keep(before, seen.keep(key, output, environment.made))
     return output
 
 
@@ -88,13 +92,18 @@ def _run(
     emit: Emit,
     validation: Validation | None,
     warm: Warm | None,
+    *,
+    only_assets: bool = False,
 ) -> Environment:
-    """Install what the program needs, run it, and return what was installed."""
+    """Install what the program needs, run it, and return what was installed. `only_assets`: it will probably write the
+    templates that it wrote the last time.
+    """
     environment = install(program.app_dir, program.root, cache, executor, emit)
     output.mkdir(parents=True)
     if validation:
         validation.prepare(program, environment.made)
-        validation.start()
+        if not only_assets:
+            validation.start()
     with (
         _node_modules_shown(program.app_dir, program.root, environment),
         tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing,

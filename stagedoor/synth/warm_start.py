@@ -1,7 +1,7 @@
 """The program of a warm process: it loads the CDK, waits, and becomes the app's program when it is told which.
 
     python -P warm_start.py PASSING MODULES…
-    python -P warm_start.py --now FILE.py …      waits for nothing: what this saves is how Python ends, see `_end`
+    python -P warm_start.py --now FILE.py …      waits for nothing; what this saves: `_begin_kernel` and `_end`
 
 Run by the Python of an app's environment; nothing of Stagedoor is imported. Loading takes most of a synth, and nothing
 of it depends on the app. When PASSING/ready is there, a list of the modules that are loaded, it waits for
@@ -13,13 +13,15 @@ The kernel of jsii, a Node process that took its folder and its environment when
 import atexit
 import builtins
 import contextlib
-import importlib
+import gc
+import importlib.util
 import json
 import os
 import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
@@ -29,6 +31,13 @@ _LOOK_SECONDS, _SELDOM_SECONDS = 0.005, 0.025
 _SOON_SECONDS = 30
 """In which most edits are followed by another. Who waits for longer may wait for an hour, and looks less often: looking
 takes 2% of a processor, and then less than half a percent."""
+
+_MORE_OBJECTS = 500_000
+"""How many objects more than before there are when Python looks for garbage; its own setting is 700. A synth is short,
+and keeps nearly all that it makes."""
+
+_RUNTIME = "bin/jsii-runtime.js"
+_UNPACKED: list[Any] = []
 
 _SMALL = {
     "aws_cdk.aws_s3": lambda module, stack: module.Bucket(stack, "Bucket"),
@@ -50,6 +59,7 @@ _SMALL = {
 
 def main() -> None:
     """Load, wait, and be the app's program."""
+    gc.set_threshold(_MORE_OBJECTS)
     passing, *modules = sys.argv[1:]
     if passing == "--now":
         _become({"cwd": os.getcwd(), "env": {}, "argv": modules})
@@ -63,6 +73,7 @@ def main() -> None:
 
 def _load(modules: list[str], output: str) -> None:
     """Import the modules, and have the CDK make a small app of them, which is thrown away."""
+    _begin_kernel(())
     loaded: dict[str, Any] = {}
     for name in modules:
         with contextlib.suppress(ImportError):
@@ -74,6 +85,58 @@ def _load(modules: list[str], output: str) -> None:
         with contextlib.suppress(Exception):  # an older library may lack something
             _SMALL[name](loaded[name], stack)
     app.synth()
+
+
+def _begin_kernel(folders: Iterable[str]) -> None:
+    """Start jsii's kernel, a Node process, now: jsii would start it when it is imported, and wait for it.
+
+    jsii gets it if it starts the same in the same folder with the same environment; else it starts its own. Nothing is
+    done for an app that has a module in `folders` under a name of Python's: it may be meant to be found first.
+    """
+    found = None if "jsii" in sys.modules else importlib.util.find_spec("jsii")
+    own = {name.partition(".")[0] for folder in folders for name in _listed(folder)}
+    if found is None or not found.origin or own & sys.stdlib_module_names:
+        return
+    import subprocess
+    import tempfile
+
+    folder = tempfile.TemporaryDirectory()
+    embedded = os.path.join(os.path.dirname(found.origin), "_embedded", "jsii")
+    for name in _listed(embedded):
+        place, _, file = name.partition("__")  # as jsii unpacks them
+        if file.endswith((".js", ".map")):
+            os.makedirs(f"{folder.name}/{place}", exist_ok=True)
+            Path(folder.name, place, file).write_bytes(Path(embedded, name).read_bytes())
+    module: Any = subprocess
+    started = module.Popen
+    at, env = os.getcwd(), {**os.environ, "JSII_AGENT": f"Python/{sys.version.split()[0]}"}
+    begun = ["node", "--max-old-space-size=4069", f"{folder.name}/{_RUNTIME}"]
+    if not os.path.exists(begun[-1]):
+        return
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    kernel = started(begun, env=env, **pipes)
+
+    class Popen(started):  # type: ignore[misc,valid-type]
+        def __new__(cls, args: Any = (), **options: Any) -> Any:
+            """Return the kernel to whom starts the same; whoever starts another kernel ends it."""
+            if not (isinstance(args, list) and args and str(args[-1]).endswith(_RUNTIME)):
+                return super().__new__(cls)
+            module.Popen = started
+            if [*args[:-1], begun[-1]] == begun and options == {"env": env, **pipes} and os.getcwd() == at:
+                return kernel
+            kernel.kill()
+            kernel.communicate()
+            return started(args, **options)
+
+    module.Popen = Popen
+    _UNPACKED.append(folder)
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _write(file: Path, content: list[str]) -> None:
@@ -90,7 +153,9 @@ def _become(order: dict[str, Any]) -> NoReturn:
     os.environ.update(order["env"])
     sys.argv[:] = order["argv"]
     script = os.path.abspath(order["argv"][0])
-    sys.path[:0] = [os.path.dirname(script), *filter(None, order["env"].get("PYTHONPATH", "").split(os.pathsep))]
+    folders = [os.path.dirname(script), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.path[:0] = folders if order["env"] else folders[:1]
+    _begin_kernel(folders)
     try:
         exec(_code_of(script), _as_main(script))  # noqa: S102 - this is what we are for
     except Exception as error:

@@ -147,6 +147,28 @@ def test_templates_that_differ_in_the_hash_of_an_asset_alone_are_not_validated_a
     assert [event.message for event in second] == [event.message for event in first]
 
 
+def test_the_engine_is_not_got_ready_where_only_what_is_in_assets_has_changed(request_, tmp_path):
+    app, started = request_.app_dir, []
+    give_engine(app)
+    give_assembly(app, {})
+    (app / "code").mkdir()
+    stage = 'cp -r assembly/. "$CDK_OUTDIR"; cp -r code "$CDK_OUTDIR/asset.code"'
+    (app / "cdk.json").write_text(json.dumps({"app": stage}))
+
+    def synthesized(name: str, file: str, text: str) -> int:
+        started.clear()
+        (app / file).write_text(text)
+        with Validation(lambda go_on: started.append(go_on) or LocalProcessExecutor(check=go_on), tmp_path) as one:
+            synthesize(replace(request_, output=tmp_path / name), LocalProcessExecutor(), silent, one)
+        return len(started)
+
+    assert synthesized("first", "code/handler.py", "1") == 1
+    assert synthesized("second", "code/handler.py", "2") == 0
+    assert synthesized("more", "code/more.py", "3") == 1
+    assert synthesized("other", "stack.py", "4") == 1
+    assert synthesized("last", "code/more.py", "5") == 0
+
+
 def give_function(app: Path, code: str) -> None:
     """An assembly with one function, whose code is an asset of this hash."""
     give_assembly(app, {})

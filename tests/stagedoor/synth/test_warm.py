@@ -121,6 +121,27 @@ def test_a_warm_process_gives_the_same_assembly_and_the_same_errors(
     assert "no such table" in failures[0][0]
 
 
+KERNEL = """
+from jsii._runtime import kernel
+node = kernel.provider._process._process
+print("told", node.args[1:2], b"MINE=1" in open(f"/proc/{node.pid}/environ", "rb").read().split(b"\\0"))
+"""
+
+
+@pytest.mark.parametrize("shadow", [False, True], ids=["", "a module of its own under a name of Python's"])
+@pytest.mark.parametrize("changes", [False, True], ids=["", "its environment changed before jsii is imported"])
+def test_the_kernel_that_was_begun_early_is_as_if_jsii_had_begun_it(notes, expected, changes, shadow):
+    program = notes.app_dir / "app.py"
+    head = "import os\nos.environ['MINE'] = '1'\n" if changes else ""
+    program.write_text(f"{head}{program.read_text()}{KERNEL}")
+    if shadow:
+        (notes.app_dir / "wave.py").write_text("raise ImportError('nobody wants it')\n")
+    events: list[Event] = []
+    assert files(synthesize(notes, LocalProcessExecutor(), events.append)) == expected
+    told = [event.message for event in events if event.message.startswith("told")]
+    assert told == [f"told ['--max-old-space-size=4069'] {changes}"]
+
+
 def test_one_that_waited_in_a_room_gives_the_same_in_a_tree_that_came_later(
     notes: SynthRequest, expected: dict[str, str], tmp_path: Path
 ):
