@@ -23,7 +23,24 @@ if TYPE_CHECKING:
 __all__ = ["INTERRUPTED", "OUR_ERROR", "PLUGINS", "USER_ERROR", "collect_seldom", "main", "stagedoor"]
 
 PLUGINS = "stagedoor.commands"
-OWN = ("bootstrap", "deploy", "dev", "diff", "login", "remove")
+OWN = (
+    "bootstrap",
+    "console",
+    "deploy",
+    "dev",
+    "diff",
+    "doctor",
+    "init",
+    "invoke",
+    "login",
+    "logs",
+    "outputs",
+    "remove",
+    "secrets",
+    "shell",
+    "stages",
+    "types",
+)
 """Commands of the library: each is a function of its name in the module of its name."""
 
 _MORE_OBJECTS = 100_000

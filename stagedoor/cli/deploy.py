@@ -1,5 +1,6 @@
 """`stagedoor deploy`: take the app in this folder to a stage."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.selection import known_of, only_stacks
 from stagedoor.cli.stage import FoundStage, adopting, busy_stacks, find_stage, ownerless
+from stagedoor.cli.type_files import refresh_types
 from stagedoor.cli.work import Work, at_work
 from stagedoor.deploy.access import judges_request
 from stagedoor.deploy.apply import Deployed
@@ -94,6 +96,7 @@ def _deploy(
     with work_folder() as folder, _validation(work, found.target) as validation:
         with work.interruption.anywhere():
             own = own_assembly(work, app, found, folder, validation)
+            refresh_types(app, own, work.emit)
             chosen = only_stacks(own, stacks)
             validation.begin(own)
             names = {stack.own_name for stack in own.stacks}
@@ -146,6 +149,7 @@ def synth_request(app: AppFolder, stage: str, target: Target, folder: Path) -> S
         remember=app.cache,
         parameters=parameter_folder(app.name, app.repository.id),
         lasting=is_lasting(stage),
+        environment=os.environ,
     )
 
 

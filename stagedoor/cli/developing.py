@@ -18,6 +18,7 @@ from stagedoor.cli.invocations import JsonLines, Lines
 from stagedoor.cli.live_stage import LiveStage, NothingLive
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.service import Service
+from stagedoor.cli.type_files import refresh_types
 from stagedoor.cli.work import Work
 from stagedoor.errors import UserError
 from stagedoor.events import Event, EventKind
@@ -76,6 +77,7 @@ class Developing:
 
     def run(self) -> None:
         """Connect and serve."""
+        refresh_types(self._app, self._stage.assembly, self._work.emit)
         sources = self._sources()
         if not sources:
             raise NothingLive(

@@ -103,7 +103,7 @@ class Lines:
             self._say(f"{head}{click.style(took, fg='green')}")
         else:
             self._say(head + click.style(f"failed after {took}", fg="red"))
-        for line in [*running.lines, *_problem(event.error, running.lines)]:
+        for line in [*running.lines, *problem_lines(event.error, running.lines)]:
             self.write(f"           | {line}")
 
     def _say(self, text: str, **style: Any) -> None:
@@ -153,7 +153,7 @@ def _plain(event: AgentEvent | Reloaded | BuildFailed) -> dict[str, Any]:
     return asdict(event)
 
 
-def _problem(error: Mapping[str, Any] | None, logged: Sequence[str]) -> list[str]:
+def problem_lines(error: Mapping[str, Any] | None, logged: Sequence[str]) -> list[str]:
     """Return a function error as Lambda's document has it, unless it was logged: Python's runtime client does that."""
     if error is None:
         return []

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
@@ -65,6 +67,12 @@ class Work:
         clients = Clients(target, user_agent=f"stagedoor-cli/{__version__}", own=self._session)
         self.interruption.check_while_waiting(clients)
         return clients
+
+    def patient_client(self, service: str, target: Target, seconds: float) -> Any:
+        """Return a client of AWS's SDK that waits so long for an answer, and sends nothing twice."""
+        session = self._session or new_session()
+        config = Config(connect_timeout=5, read_timeout=seconds, retries={"total_max_attempts": 1})
+        return session.create_client(service, target.region, config=config)
 
     def ledger(self) -> MemoryLedger:
         """Return a ledger whose tokens are this run's own."""

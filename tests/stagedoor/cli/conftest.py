@@ -9,6 +9,7 @@ import pytest
 from demo.aws.server import LocalAws
 from tests.cloudformation.endpoint import ScriptedCloudFormation
 from tests.stagedoor.cli.command import Command, tiny_app
+from tests.stagedoor.cli.deployed import APP
 
 _accounts = itertools.count(1)
 
@@ -47,3 +48,15 @@ def scripted() -> Iterator[ScriptedCloudFormation]:
 def slow(tmp_path: Path, scripted: ScriptedCloudFormation) -> Command:
     """The command in the folder of a tiny app, with a CloudFormation that can be held up."""
     return Command(tiny_app(tmp_path / "tiny"), {**scripted.environment(), "AWS_SECRET_ACCESS_KEY": "scripted"})
+
+
+@pytest.fixture(scope="module")
+def looked_at(cli_aws: LocalAws, tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """The command in the folder of an app with functions, whose stage dev is deployed."""
+    folder = tiny_app(tmp_path_factory.mktemp("looked-at") / "shop")
+    (folder / "app.py").write_text(APP)
+    account = f"{os.getpid() % 10**6:06d}{next(_accounts):06d}"
+    stagedoor = Command(folder, cli_aws.environment(account))
+    deployed = stagedoor("deploy", "--stage", "dev")
+    assert deployed.returncode == 0, deployed.stderr
+    return stagedoor
