@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stagedoor.app import App as App
     from stagedoor.app import Stack as Stack
+    from stagedoor.constructs.api import Api as Api
     from stagedoor.constructs.bind_code import bind as bind
     from stagedoor.constructs.bucket import Bucket as Bucket
     from stagedoor.constructs.cron import Cron as Cron
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "App": "stagedoor.app",
     "Stack": "stagedoor.app",
+    "Api": "stagedoor.constructs.api",
     "bind": "stagedoor.constructs.bind_code",
     "FunctionDefaults": "stagedoor.constructs.defaults",
     "ConstructError": "stagedoor.constructs.errors",
@@ -43,6 +45,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "Api",
     "App",
     "Bucket",
     "ConstructError",

@@ -16,7 +16,7 @@ from stagedoor.constructs.binding import Binding, statement, tell
 from stagedoor.constructs.defaults import defaults_of
 from stagedoor.constructs.errors import ConstructError
 from stagedoor.constructs.execution_role import allow_vpc, execution
-from stagedoor.constructs.function_code import SOURCE_METADATA, FunctionCode, handler_code, image_code
+from stagedoor.constructs.function_code import SOURCE_METADATA, handler_code, image_code
 from stagedoor.constructs.function_failures import invocation_arguments
 from stagedoor.constructs.function_url import url_arguments
 from stagedoor.constructs.words import check_nodes, check_words, keyed
@@ -41,8 +41,9 @@ class Function(Construct):
         Function(stack, "Greet", "functions/greet.handle", bind=[table], url=True)
 
     The handler is a function of a file below the app's folder, in Python, TypeScript or JavaScript. In its place
-    `image` may name a folder with a Dockerfile. `runtime` is Lambda's name of it. `memory` is in MiB, `timeout` in
-    seconds; what is not said is as in the app's defaults.
+    `image` may name a folder with a Dockerfile. `runtime` is Lambda's name of it; `bundle` says how the code is put
+    together: `{"boto3": True}` for Python, `{"minify": True, "install": ["sharp"]}` for Node (`bundling/options.py`).
+    `memory` is in MiB, `timeout` in seconds; what is not said is as in the app's defaults.
 
     `url=True`, or `{"auth": "iam", "cors": True}`, gives it a URL of its own; `streaming` lets that stream responses
     (Node and containers). `layers` are ARNs or aws-cdk-lib's layers. `concurrency` is reserved, `provisioned` kept
@@ -66,6 +67,7 @@ class Function(Construct):
         bind: Iterable[object] = (),
         environment: Mapping[str, str] | None = None,
         runtime: str | None = None,
+        bundle: Mapping[str, Any] | None = None,
         architecture: str | None = None,
         memory: int | None = None,
         timeout: float | None = None,
@@ -88,7 +90,16 @@ class Function(Construct):
         architecture = architecture or defaults.architecture
         if architecture not in ARCHITECTURES:
             raise ConstructError(f"There is no architecture {architecture!r}.", "It is 'x86_64' or 'arm64'.", where)
-        self._code = self._made_of(handler, image, runtime, architecture)
+        if image is None and handler is not None:
+            self._code = handler_code(self, handler, runtime=runtime, architecture=architecture, bundle=bundle)
+        elif image is not None and not (handler or runtime or bundle):
+            self._code = image_code(self, image, architecture=architecture)
+        else:
+            raise ConstructError(
+                "A function is made of a handler, or of an image that says its own.",
+                "Write either 'functions/notes.list', or image='folder' without handler, runtime and bundle.",
+                where,
+            )
         self._execution = execution(self, days=log_days, cdk=cdk)
         failures = invocation_arguments(self, retries, on_failure)
         said = {
@@ -162,17 +173,6 @@ class Function(Construct):
             if url.auth_type == lambda_.FunctionUrlAuthType.AWS_IAM:
                 invoke.append(statement("lambda:InvokeFunctionUrl", function.function_arn))
         return Binding("Function", self.node.id, self, properties, {"invoke": tuple(invoke)}, ("invoke",))
-
-    def _made_of(self, handler: str | None, image: str | None, runtime: str | None, architecture: str) -> FunctionCode:
-        if handler is not None and image is None:
-            return handler_code(self, handler, runtime=runtime)
-        if image is not None and handler is None and runtime is None:
-            return image_code(self, image, architecture=architecture)
-        raise ConstructError(
-            "A function is made of a handler, or of an image that says its own.",
-            "Write either 'functions/notes.list', or image='folder' without a handler and a runtime.",
-            self.node.path,
-        )
 
     def _layer(self, number: int, layer: str | lambda_.ILayerVersion) -> lambda_.ILayerVersion:
         if isinstance(layer, str):
