@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from bench.peers import ROOT
-from stagedoor.synth.dependencies import find_uv
+from stagedoor.bundling.tools import find_uv
 
 APP = Path(__file__).parent / "sample_app"
 NOTES = ROOT / "examples" / "notes"

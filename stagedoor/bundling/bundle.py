@@ -1,98 +1,162 @@
 """A function's bundle: made from its source, told apart by its contents, and what is still to be put into it."""
 
 import hashlib
-import json
+import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from stagedoor.bundling.source import Source
-
-BUNDLE_FILE = ".stagedoor-bundle.json"
-"""In an asset's folder: what is still to be put into it. `completion.py` reads it, and takes it away."""
-
-LEFT_OUT = frozenset({"__pycache__", "node_modules", "cdk.out", "venv", "env"})
-"""Folders that are in no bundle; nor is anything whose name begins with a dot."""
+from stagedoor.bundling.local_packages import files_of_local, files_of_source
+from stagedoor.bundling.node_needs import node_digest, pinned_packages
+from stagedoor.bundling.options import NodeOptions, PythonOptions
+from stagedoor.bundling.places import cache_folder, repository_of
+from stagedoor.bundling.requirements import needed_by
+from stagedoor.bundling.source import Language, Source
+from stagedoor.bundling.wanted import BUNDLE_FILE, NodeWanted, PythonWanted, Wanted, written
 
 RUNTIME = Path(__file__).parents[1] / "runtime"
-_RUNTIME_PACKAGE = '"""The part of Stagedoor that is in a function: `stagedoor.runtime`."""\n'
+_RUNTIME_PACKAGE = b'"""The part of Stagedoor that is in a function: `stagedoor.runtime`."""\n'
+
+ALWAYS_EXTERNAL = ("@aws-sdk/*", "@smithy/*")
+"""In Lambda's Node runtimes since Node 18: https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A folder that an asset is made of. `digest` is of all that decides what will be in it at last."""
+    """A folder that an asset is made of. `digest` is of all that decides what will be in it at last.
+
+    `handler` is what Lambda is told: from the bundle, where its source is built to another file.
+    """
 
     folder: Path
     digest: str
+    handler: str
 
 
-@dataclass(frozen=True, slots=True)
-class PythonWanted:
-    """Packages that a bundle lacks: for a version of Python (`3.12`) and an architecture (`x86_64`, `arm64`).
+def bundle_for(
+    source: Source,
+    *,
+    runtime: str,
+    architecture: str,
+    with_runtime: bool,
+    node: NodeOptions | None = None,
+    python: PythonOptions | None = None,
+) -> Bundle:
+    """Make a function's bundle for Lambda's `runtime` (`python3.12`, `nodejs22.x`) and `architecture` (`arm64`).
 
-    `requirements` is the text of a requirements file; `folder` is where it was found, from the repository's root.
+    `with_runtime`: `stagedoor.runtime` goes into a Python function's. A function without dependencies is complete; any
+    other is completed by Stagedoor when the app's program has ended, or here, where nobody said that this will be done.
+    Raises `UserError`s: `UnsupportedDependencies`, `BundlingFailed`, and what `completed` raises.
     """
+    if source.language is Language.PYTHON:
+        wanted, files = _python(source, runtime, architecture, with_runtime, python or PythonOptions())
+        return _complete(_put(files, wanted, source.handler), wanted, source)
+    built = _node(source, runtime, architecture, node or NodeOptions())
+    digest = node_digest(source, repository_of(source.app_dir), written(built))
+    return _complete(_put({}, built, f"index.{source.handler.rpartition('.')[2]}", digest), built, source)
 
-    requirements: str
-    python: str
-    architecture: str
-    kind: str = "python"
+
+def _python(
+    source: Source, runtime: str, architecture: str, with_runtime: bool, options: PythonOptions
+) -> tuple[PythonWanted | None, dict[str, Path | bytes]]:
+    root = repository_of(source.app_dir)
+    files: dict[str, Path | bytes] = {}
+    wanted = None
+    if source.project is not None:
+        needed = needed_by(source.project, root, boto3=options.boto3)
+        for place in needed.local:
+            files.update(files_of_local(place, architecture))
+        if needed.text.strip():
+            wanted = PythonWanted(
+                needed.text,
+                runtime.removeprefix("python"),
+                architecture,
+                needed.locked,
+                needed.left_out,
+                _from_root(source, root),
+            )
+    if with_runtime:
+        files["stagedoor/__init__.py"] = _RUNTIME_PACKAGE
+        files.update({f"stagedoor/runtime/{file.name}": file for file in sorted(RUNTIME.glob("*.py"))})
+    files.update(files_of_source(source))
+    return wanted, files
 
 
-def python_bundle(source: Source, wanted: PythonWanted | None, *, with_runtime: bool) -> Bundle:
-    """Make a Python function's bundle: its source, `stagedoor.runtime` where it is used, and what is wanted still."""
-    files = dict(_files(source))
-    digest = hashlib.sha256()
-    for name, file in sorted(files.items()):
-        digest.update(f"{name}\0{file.stat().st_mode & 0o111}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
-    runtime = sorted(RUNTIME.glob("*.py")) if with_runtime else []
-    for file in runtime:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    said = json.dumps(asdict(wanted), sort_keys=True) if wanted else ""
-    digest.update(said.encode())
-    bundle = Bundle(_place() / digest.hexdigest()[:32], digest.hexdigest())
-    if bundle.folder.exists():
+def _node(source: Source, runtime: str, architecture: str, options: NodeOptions) -> NodeWanted:
+    root = repository_of(source.app_dir)
+    installed = pinned_packages(options.install, source.file, root)
+    return NodeWanted(
+        _from_root(source, root),
+        runtime.removesuffix(".x").replace("nodejs", "node"),
+        architecture,
+        options.format,
+        options.minify,
+        options.source_map,
+        tuple(dict.fromkeys((*ALWAYS_EXTERNAL, *options.external, *options.install))),
+        installed,
+    )
+
+
+def _from_root(source: Source, root: Path) -> str:
+    file = source.file.resolve()
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else source.file.name
+
+
+def _complete(bundle: Bundle, wanted: Wanted | None, source: Source) -> Bundle:
+    if wanted is None or os.environ.get("STAGEDOOR_BUNDLING") == "later":
         return bundle
-    passing = Path(tempfile.mkdtemp(dir=bundle.folder.parent))
-    for name, file in files.items():
-        (passing / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, passing / name)
-    if runtime:
-        (passing / "stagedoor" / "runtime").mkdir(parents=True, exist_ok=True)
-        (passing / "stagedoor" / "__init__.py").write_text(_RUNTIME_PACKAGE)
-        for file in runtime:
-            shutil.copy(file, passing / "stagedoor" / "runtime" / file.name)
-    if said:
-        (passing / BUNDLE_FILE).write_text(said)
-    passing.rename(bundle.folder)
-    return bundle
+    from stagedoor.bundling.now import completed
+
+    folder = completed(bundle.folder, wanted, repository_of(source.app_dir), cache_folder())
+    # What esbuild wrote may come from files that no digest of a package covers.
+    digest = hashlib.sha256("".join(_contents(folder)).encode()).hexdigest() if wanted.kind == "node" else bundle.digest
+    return Bundle(folder, digest, bundle.handler)
 
 
-def read_wanted(folder: Path) -> dict[str, Any] | None:
-    """Return what an asset's folder still lacks; None where it is whole."""
-    file = folder / BUNDLE_FILE
-    return json.loads(file.read_text()) if file.is_file() else None
+def _contents(folder: Path) -> Iterator[str]:
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            yield f"{file.relative_to(folder).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
-def _files(source: Source) -> Iterator[tuple[str, Path]]:
-    """Yield what of a source goes into its bundle, by its name in there."""
-    if source.file.parent == source.root and source.project in (None, source.root) and _is_app(source.root):
-        yield source.file.name, source.file
-        return
-    for file in sorted(source.root.rglob("*")):
-        parts = file.relative_to(source.root).parts
-        if file.is_file() and not any(part in LEFT_OUT or part.startswith(".") for part in parts):
-            yield "/".join(parts), file
+def _put(files: Mapping[str, Path | bytes], wanted: Wanted | None, handler: str, more: str = "") -> Bundle:
+    """Write a bundle's folder, unless one with the same in it is there."""
+    said = written(wanted) if wanted else ""
+    digest = hashlib.sha256(f"{said}\0{more}\0{sys.version_info[:2] if said else ''}".encode())
+    for name, content in sorted(files.items()):
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        digest.update(f"{name}\0{_mode(content)}\0".encode() + hashlib.sha256(data).digest())
+    folder = _place() / digest.hexdigest()[:32]
+    if not folder.exists():
+        passing = Path(tempfile.mkdtemp(dir=folder.parent))
+        for name, content in files.items():
+            (passing / name).parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                (passing / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, passing / name)
+            (passing / name).chmod(_mode(content))
+        if said:
+            (passing / BUNDLE_FILE).write_text(said)
+        passing.chmod(0o755)
+        try:
+            passing.rename(folder)
+        except OSError:  # another program made the same
+            shutil.rmtree(passing)
+    return Bundle(folder, digest.hexdigest(), handler)
 
 
-def _is_app(folder: Path) -> bool:
-    return (folder / "cdk.json").is_file()
+def _mode(content: Path | bytes) -> int:
+    """Return a file's mode in the bundle, which no umask of its author's has a part in."""
+    return 0o755 if isinstance(content, Path) and content.stat().st_mode & 0o100 else 0o644
 
 
 def _place() -> Path:
-    folder = Path(tempfile.gettempdir(), "stagedoor-bundles")
-    folder.mkdir(exist_ok=True)
+    """Return where bundles are before they are assets: of this program where its temporary folder is its own."""
+    later = os.environ.get("STAGEDOOR_BUNDLING") == "later"
+    folder = Path(tempfile.gettempdir(), "stagedoor-bundles") if later else cache_folder() / "sources"
+    folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -39,7 +39,7 @@ class HandlerNotFound(Exception):
 class Source:
     """One handler. `root` is the folder whose contents go into the function's bundle, `file` the handler's own, and
     `handler` what Lambda is told (`notes.list`), from `root`. `project` has the files that say what it depends on; None
-    where there are none.
+    where there are none. `app_dir` is the folder of the app.
     """
 
     language: Language
@@ -47,14 +47,15 @@ class Source:
     file: Path
     handler: str
     project: Path | None
+    app_dir: Path
 
 
 def find_source(handler: str, app_dir: Path) -> Source:
     """Return where a handler is. Raises `HandlerNotFound`.
 
     A Python handler's bundle is its project, the nearest folder above it, below the app's own, with a `pyproject.toml`,
-    a `requirements.txt` or the like; without one, the first folder of its path; for a file beside `cdk.json`, that file
-    alone. What it depends on is said by that project, else by the app's own.
+    a `requirements.txt` or the like (its `src`, for a handler in there); without one, the first folder of its path; for
+    a file beside `cdk.json`, that file alone. What it depends on is said by that project, else by the app's own.
     """
     place, _, function = handler.rpartition(".")
     if not place or not function.isidentifier():
@@ -73,6 +74,11 @@ def find_source(handler: str, app_dir: Path) -> Source:
     projects = [folder for folder in above if any((folder / name).is_file() for name in PROJECT_FILES)]
     project = projects[0] if projects else None
     inner = project if project is not None and project != app_dir else None
-    root = inner or (above[-2] if len(above) > 1 else app_dir)
+    root = _import_root(inner, file) if inner else (above[-2] if len(above) > 1 else app_dir)
     module = file.relative_to(root).with_suffix("").as_posix()
-    return Source(language, root, file, f"{module}.{function}", project)
+    return Source(language, root, file, f"{module}.{function}", project, app_dir)
+
+
+def _import_root(project: Path, file: Path) -> Path:
+    """Return the folder that the modules of a project are imported from."""
+    return project / "src" if file.is_relative_to(project / "src") else project

@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from stagedoor.bundling.tools import find_uv
 from stagedoor.errors import UserError
 from stagedoor.live.functions import WorkerCommand
-from stagedoor.synth.dependencies import find_uv
 
 PYTHON_PORT = 5678
 NODE_PORT = 9229

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stagedoor.bundling.tools import base_python
 from stagedoor.errors import UserError
-from stagedoor.synth.dependencies import Environment, base_python
+from stagedoor.synth.dependencies import Environment
 
 Install = Callable[[Path], Environment]
 """Installs what a folder's lock file names; see `stagedoor.synth.dependencies.install`. It may take minutes."""

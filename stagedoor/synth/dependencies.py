@@ -18,10 +18,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stagedoor.bundling.tools import base_python, find_uv
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.synth.executor import Command, Executor
-from stagedoor.synth.recipes import Installer, Recipe, UnsupportedDependencies, find_recipes
+from stagedoor.synth.recipes import Installer, Recipe, UnsupportedDependencies, find_recipes, node_recipe
 from stagedoor.synth.tree import exists, read_text
 from stagedoor.synth.warming import warm
 
@@ -83,19 +84,21 @@ def install(app_dir: Path, root: Path, cache: Path, executor: Executor, emit: Em
     return whole
 
 
-def find_uv() -> Path | None:
-    """Return uv's program: beside this Python, in this checkout's own tools, or on the path."""
-    for folder in (Path(sys.executable).parent, Path(__file__).parents[2] / ".stagedoor" / "uv" / "bin"):
-        if (folder / "uv").is_file():
-            return folder / "uv"
-    found = shutil.which("uv")
-    return Path(found).resolve() if found else None
+def install_packages(folder: Path, root: Path, cache: Path, executor: Executor, emit: Emit) -> Environment:
+    """Return an environment with the packages of Node that code in `folder` of the repository asks for.
 
-
-def base_python() -> Path:
-    """Return the interpreter that environments are made with: ours, outside of our own environment."""
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return Path(shutil.which(name, path=f"{sys.base_prefix}/bin") or sys.executable)
+    It is empty where a `node_modules` is there already, or none is asked for. Raises as `install` does.
+    """
+    for place in (folder, *folder.parents):
+        if exists(place / "node_modules"):
+            break
+        if recipe := node_recipe(place, root):
+            installation = _Installation(recipe, root, cache, executor, emit)
+            with _locked(installation.link.with_suffix(".lock")):
+                return _node_environment(installation.ensure())
+        if place == root:
+            break
+    return Environment()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from stagedoor import __version__
+from stagedoor.bundling.places import APP_FOLDER
+from stagedoor.bundling.tools import base_python, find_uv
 from stagedoor.errors import Location, UserError
 from stagedoor.synth.confinement import environment as environment_from
-from stagedoor.synth.dependencies import base_python, find_uv, settings_above
+from stagedoor.synth.dependencies import settings_above
 from stagedoor.synth.settings import context_of, read_settings
 from stagedoor.synth.tree import UnsafeFile
 from stagedoor.target import Trust
@@ -120,9 +122,8 @@ def read_program(request: SynthRequest) -> Program:
     context = context_of(settings, {**request.context, "stagedoor:stage": request.stage})
     small, large = split_context(context, CONTEXT_LIMIT)
     lines = (settings.build, app) if settings.build else (app,)
-    return Program(
-        app_dir, root, lines, _variables(request, small), large, context.get(ADVICE_ONLY) in (False, "false")
-    )
+    variables = {**_variables(request, small), APP_FOLDER: app_dir.relative_to(root).as_posix()}
+    return Program(app_dir, root, lines, variables, large, context.get(ADVICE_ONLY) in (False, "false"))
 
 
 def interpreted(line: str, app_dir: Path) -> str:

@@ -52,7 +52,7 @@ def find_recipes(app_dir: Path, root: Path) -> list[Recipe]:
     Raises `UnsupportedDependencies` for what cannot be installed yet. An app may need both Python and Node packages.
     """
     for folder in (app_dir, *app_dir.parents):
-        found = [recipe for recipe in (_python_recipe(folder, root), _node_recipe(folder, root)) if recipe]
+        found = [recipe for recipe in (_python_recipe(folder, root), node_recipe(folder, root)) if recipe]
         if found:
             return found
         if folder == root:
@@ -84,7 +84,8 @@ def _is_project(file: Path, root: Path) -> bool:
         ) from None
 
 
-def _node_recipe(folder: Path, root: Path) -> Recipe | None:
+def node_recipe(folder: Path, root: Path) -> Recipe | None:
+    """Return how the packages of a folder's `package-lock.json` are installed; None where it has none."""
     lock = folder / "package-lock.json"
     if not exists(lock):
         _refuse(folder, root, _NODE_NOT_YET)

@@ -4,22 +4,20 @@ No `cdk` is started; `program.py` says what is run. Where nothing of what decide
 made, nothing is run at all: `sources.py` says what that is, `seen.py` keeps the assemblies.
 """
 
-import fcntl
 import json
-import os
-import secrets
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
+from stagedoor.synth.completion import complete_bundles
 from stagedoor.synth.dependencies import Environment, install, settings_above, to_log
 from stagedoor.synth.executor import Command, Completed, Executor
+from stagedoor.synth.node_modules import node_modules_shown
 from stagedoor.synth.places import location_in
 from stagedoor.synth.program import Program, SynthRequest, interpreted, read_program
 from stagedoor.synth.seen import SeenAssemblies
@@ -105,7 +103,7 @@ def _run(
         if not only_assets:
             validation.start()
     with (
-        _node_modules_shown(program.app_dir, program.root, environment),
+        node_modules_shown(program.app_dir, program.root, environment),
         tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing,
     ):
         variables = {**environment.variables, **program.variables, "CDK_OUTDIR": str(output)}
@@ -121,6 +119,8 @@ def _run(
         finally:
             if warm:
                 warm.fill(Slot.of(program, environment))
+        if (output / "manifest.json").is_file():
+            complete_bundles(output, program.root, cache, executor, emit, environment.readable)
     if not (output / "manifest.json").is_file():
         raise NoAssembly(
             f"The app's program ({program.lines[-1]}) ended without an error, and wrote no assembly.",
@@ -183,30 +183,3 @@ class _Running:
         self.output.rmdir()
         shutil.move(process.output, self.output)
         return completed
-
-
-@contextmanager
-def _node_modules_shown(app_dir: Path, root: Path, environment: Environment) -> Iterator[None]:
-    """Show the app's tree what was installed for it; a `node_modules` that is there already is the app's own.
-
-    The link goes with the last synth that is at work in the tree: whoever runs `npm ci` where it stands empties what it
-    leads to, and that is everybody's.
-    """
-    folder = next((place for place in (app_dir, *app_dir.parents) if (place / "package-lock.json").is_file()), root)
-    place = folder / "node_modules"
-    if environment.node_modules is None or (place.exists() and not place.is_symlink()):
-        yield
-        return
-    users = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(users, fcntl.LOCK_SH)
-        passing = folder / f".node_modules-{secrets.token_hex(4)}"
-        passing.symlink_to(environment.node_modules)
-        passing.replace(place)
-        yield
-    finally:
-        with suppress(BlockingIOError):  # another synth needs it, and takes it away
-            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if place.is_symlink():
-                place.unlink()
-        os.close(users)

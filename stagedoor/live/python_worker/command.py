@@ -12,9 +12,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from stagedoor.bundling.tools import find_uv
 from stagedoor.errors import UserError
 from stagedoor.live.functions import LiveFunction, WorkerCommand
-from stagedoor.synth.dependencies import find_uv
 
 _PROGRAM = Path(__file__).with_name("worker_main.py")
 _BROUGHT_ALONG = ("awslambdaric", "boto3")

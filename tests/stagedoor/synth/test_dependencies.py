@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stagedoor.bundling.tools import find_uv
 from stagedoor.events import Event, silent
 from stagedoor.synth import dependencies
-from stagedoor.synth.dependencies import Environment, InstallFailed, find_uv, install, to_log
+from stagedoor.synth.dependencies import Environment, InstallFailed, install, to_log
 from stagedoor.synth.executor import Command, LocalProcessExecutor
 from stagedoor.synth.recipes import UnsupportedDependencies
 
