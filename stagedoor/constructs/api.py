@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -58,7 +58,7 @@ class Api(Construct):
     takes what no other does. What answers it is a handler, a mapping of a `Function`'s arguments, a `Function`, a URL
     to pass the request on to, or a queue that takes its body as a message. A mapping may also have an `authorizer` and its
     `scopes`, and any of the others as its `handler`: `{"handler": queue, "authorizer": "iam"}`. What answers several
-    routes is made once.
+    routes is made once. `bind` is for the functions that routes name by a handler, unless their mapping has its own.
 
     `authorizers` are by name: `{"users": {"issuer": "https://…", "audience": ["…"]}}` for JSON Web Tokens,
     `{"user_pool": pool, "clients": [client]}` for Cognito's, `{"handler": "functions/auth.check"}` for a function that
@@ -75,6 +75,7 @@ class Api(Construct):
         construct_id: str,
         *,
         routes: Mapping[str, object],
+        bind: Sequence[object] = (),
         cors: bool | Mapping[str, Any] = False,
         authorizers: Mapping[str, Any] | None = None,
         default_authorizer: str | None = None,
@@ -114,7 +115,7 @@ class Api(Construct):
             _write_log(stage, log_group)
         self._api = api
         self._authorizers = Authorizers(self, authorizers or {}, default_authorizer)
-        self._integrations = Integrations(self)
+        self._integrations = Integrations(self, bind)
         self._url = f"https://{name.name}" if name else api.api_endpoint
         self._signed: list[Route] = []
         made = {key: self._add(route_of(key, value, where)) for key, value in routes.items()}

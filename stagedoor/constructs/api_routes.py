@@ -1,7 +1,7 @@
 """The routes of an API: their keys, and what answers them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,10 +95,11 @@ def route_key(key: str, where: str) -> RouteKey:
 
 
 class Integrations:
-    """What answers routes. What answers several is made once."""
+    """What answers routes. What answers several is made once; functions that name no `bind` of their own get this one."""
 
-    def __init__(self, scope: Construct) -> None:
+    def __init__(self, scope: Construct, bind: Sequence[object] = ()) -> None:
         self._scope = scope
+        self._bind = tuple(bind)
         self._made: list[tuple[object, apigateway.HttpRouteIntegration]] = []
 
     def of(self, route: Route) -> apigateway.HttpRouteIntegration:
@@ -126,7 +127,7 @@ class Integrations:
                 parameter_mapping=message.custom("MessageBody", "$request.body"),
                 subtype=apigateway.HttpIntegrationSubtype.SQS_SEND_MESSAGE,
             )
-        function = function_from(self._scope, self._function_id(target, route), target)
+        function = function_from(self._scope, self._function_id(target, route), target, bind=self._bind)
         return integrations.HttpLambdaIntegration(f"{function.node.path.replace('/', '-')}", function)
 
     def _function_id(self, target: object, route: Route) -> str:
