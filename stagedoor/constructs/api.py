@@ -56,9 +56,10 @@ class Api(Construct):
 
     A route is a method (or `ANY`) and a path, in which `{id}` is one part and `{rest+}` all that follows; `$default`
     takes what no other does. What answers it is a handler, a mapping of a `Function`'s arguments, a `Function`, a URL
-    to pass the request on to, or a queue that takes its body as a message. A mapping may also have an `authorizer` and its
-    `scopes`, and any of the others as its `handler`: `{"handler": queue, "authorizer": "iam"}`. What answers several
-    routes is made once. `bind` is for the functions that routes name by a handler, unless their mapping has its own.
+    to pass the request on to, or a queue that takes its body as a message. A mapping may also have an `authorizer` and
+    its `scopes`, and any of the others as its `handler`: `{"handler": queue, "authorizer": "iam"}`. What answers
+    several routes is made once. `bind` is for the functions that routes name by a handler, unless their mapping has its
+    own.
 
     `authorizers` are by name: `{"users": {"issuer": "https://…", "audience": ["…"]}}` for JSON Web Tokens,
     `{"user_pool": pool, "clients": [client]}` for Cognito's, `{"handler": "functions/auth.check"}` for a function that

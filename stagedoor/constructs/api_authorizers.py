@@ -90,7 +90,9 @@ class Authorizers:
     def _function(self, name: str, said: Mapping[str, Any]) -> authorizers.HttpLambdaAuthorizer:
         ours = {"from", "ttl"}
         function = function_from(
-            self._scope, f"{name.title()}Authorizer", {word: each for word, each in said.items() if word not in ours}
+            self._scope,
+            f"{self._scope.node.id}{name.title()}Authorizer",
+            {word: each for word, each in said.items() if word not in ours},
         )
         # What it answers may depend on the route, so it is asked each time unless somebody says for how long it holds.
         return authorizers.HttpLambdaAuthorizer(

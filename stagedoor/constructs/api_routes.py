@@ -95,7 +95,7 @@ def route_key(key: str, where: str) -> RouteKey:
 
 
 class Integrations:
-    """What answers routes. What answers several is made once; functions that name no `bind` of their own get this one."""
+    """What answers routes. What answers several is made once; functions that name no `bind` get this one."""
 
     def __init__(self, scope: Construct, bind: Sequence[object] = ()) -> None:
         self._scope = scope
@@ -134,7 +134,7 @@ class Integrations:
         """Return the id of a function: of its handler's words, so that another order of routes makes no other one."""
         said: Any = target.get("handler") or target.get("image") if isinstance(target, Mapping) else target
         words = re.findall(r"[A-Za-z0-9]+", said) if isinstance(said, str) else []
-        name = "".join(word[:1].upper() + word[1:] for word in words) or "Function"
+        name = self._scope.node.id + "".join(word[:1].upper() + word[1:] for word in words)
         if self._scope.node.try_find_child(name) is None:
             return name
         return name + "".join(re.findall(r"[A-Za-z0-9]+", route.key.construct_id.title()))
