@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from stagedoor.constructs.function import Function as Function
     from stagedoor.constructs.parameter import Parameter as Parameter
     from stagedoor.constructs.queue import Queue as Queue
+    from stagedoor.constructs.script import Script as Script
     from stagedoor.constructs.secret import Secret as Secret
+    from stagedoor.constructs.static_site import StaticSite as StaticSite
     from stagedoor.constructs.table import Table as Table
     from stagedoor.constructs.topic import Topic as Topic
 
@@ -41,6 +43,8 @@ _MODULES = {
     "Queue": "stagedoor.constructs.queue",
     "Secret": "stagedoor.constructs.secret",
     "Topic": "stagedoor.constructs.topic",
+    "Script": "stagedoor.constructs.script",
+    "StaticSite": "stagedoor.constructs.static_site",
     "Table": "stagedoor.constructs.table",
 }
 
@@ -55,8 +59,10 @@ __all__ = [
     "FunctionDefaults",
     "Parameter",
     "Queue",
+    "Script",
     "Secret",
     "Stack",
+    "StaticSite",
     "Table",
     "Topic",
     "bind",

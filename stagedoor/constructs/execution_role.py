@@ -40,10 +40,19 @@ class Execution:
     log_group: logs.LogGroup
 
 
-def execution(scope: Construct, *, days: int | None = None, cdk: Mapping[str, Mapping[str, Any]] | None) -> Execution:
-    """Make a function's role and log group in `scope`; `cdk` may override `role` and `log_group`."""
+def execution(
+    scope: Construct,
+    *,
+    days: int | None = None,
+    assumable: bool = False,
+    cdk: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Execution:
+    """Make a function's role and log group in `scope`; `cdk` may override `role` and `log_group`.
+
+    `assumable`: in a developer's own stages whoever the account lets assume it may, for `stagedoor shell --function`.
+    """
     log_group = log_group_of(scope, "Logs", days, keyed(cdk, "log_group"))
-    role = iam.Role(scope, "Role", **{"assumed_by": _trusted(stage_of(scope)), **keyed(cdk, "role")})
+    role = iam.Role(scope, "Role", **{"assumed_by": _trusted(stage_of(scope), assumable), **keyed(cdk, "role")})
     # What AWSLambdaBasicExecutionRole allows on all log groups, on this one. Its ARN from CloudFormation ends with
     # `:*`, which is what IAM wants for the group as for its streams, whose names are Lambda's
     # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html).
@@ -94,11 +103,8 @@ def allow_vpc(role: iam.Role) -> None:
     )
 
 
-def _trusted(stage: StageInfo) -> iam.IPrincipal:
-    """Return who may have the role: Lambda, and in a developer's own stages whoever the account lets assume it, for
-    `stagedoor shell --function`.
-    """
+def _trusted(stage: StageInfo, assumable: bool) -> iam.IPrincipal:
     service = iam.ServicePrincipal("lambda.amazonaws.com")
-    if stage.lasting or stage.is_preview:
+    if stage.lasting or stage.is_preview or not assumable:
         return service
     return iam.CompositePrincipal(service, iam.AccountRootPrincipal())

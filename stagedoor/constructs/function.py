@@ -100,7 +100,7 @@ class Function(Construct):
                 "Write either 'functions/notes.list', or image='folder' without handler, runtime and bundle.",
                 where,
             )
-        self._execution = execution(self, days=log_days, cdk=cdk)
+        self._execution = execution(self, days=log_days, assumable=True, cdk=cdk)
         failures = invocation_arguments(self, retries, on_failure)
         said = {
             "runtime": self._code.runtime,
