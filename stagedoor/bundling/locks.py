@@ -9,6 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from stagedoor.bundling.errors import UnsupportedDependencies
@@ -29,51 +30,84 @@ def is_left_out(requirement: str, left_out: Iterable[str]) -> bool:
     """Whether a line names one of these packages, or one of the CDK's own, which all begin with `aws-cdk`."""
     match = re.match(r"[A-Za-z0-9._-]+", requirement)
     name = normal(match[0]) if match else ""
-    return name.startswith("aws-cdk") or name in {normal(each) for each in left_out}
+    out = {normal(each) for each in left_out}
+    return name in out or (name.startswith("aws-cdk") and "aws-cdk-lib" in out)
 
 
-def poetry_requirements(lock: str, project: str, left_out: Iterable[str] = ()) -> str:
+@dataclass(slots=True)
+class Locked:
+    """What a lock has installed: the text of a requirements file, and paths of local packages as the lock has them."""
+
+    text: str = ""
+    local: list[str] = field(default_factory=list)
+
+
+def poetry_locked(lock: str, project: str, left_out: Iterable[str] = (), *, groups: bool = False) -> Locked:
     """Return what the main dependencies of a project of Poetry need, without what only `left_out` need.
 
-    `lock` is the text of `poetry.lock`, `project` that of `pyproject.toml`.
+    `lock` is the text of `poetry.lock`, `project` that of `pyproject.toml`; `groups`: those of its groups, too, but for
+    optional ones. Raises `UnsupportedDependencies`.
     """
-    packages: dict[str, list[dict[str, Any]]] = {}
-    for package in _toml("poetry.lock", lock).get("package", []):
-        packages.setdefault(normal(package["name"]), []).append(package)
-    ways = _ways(packages, _poetry_roots(_toml("pyproject.toml", project)), tuple(left_out))
-    lines = [_pinned(package, ways[name]) for name in sorted(ways) for package in packages[name]]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def pipenv_requirements(lock: str, left_out: Iterable[str] = ()) -> str:
-    """Return what `Pipfile.lock` has installed by default. What is left out stays in as long as others may need it."""
     try:
-        packages = json.loads(lock)["default"]
-    except (ValueError, KeyError, TypeError):
+        packages: dict[str, list[dict[str, Any]]] = {}
+        for package in tomllib.loads(lock).get("package", []):
+            packages.setdefault(normal(package["name"]), []).append(package)
+        ways = _ways(packages, _poetry_roots(tomllib.loads(project), groups), tuple(left_out))
+        locked = Locked()
+        for name in sorted(ways):
+            for package in packages[name]:
+                _add_poetry(package, ways[name], locked)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UnsupportedDependencies("poetry.lock cannot be read.", "Write it again: poetry lock.") from None
+    return locked
+
+
+def pipenv_locked(lock: str, left_out: Iterable[str] = ()) -> Locked:
+    """Return what `Pipfile.lock` has installed by default; it does not say who needs what, so little can be left out.
+
+    Raises `UnsupportedDependencies`.
+    """
+    locked, out = Locked(), tuple(left_out)
+    try:
+        for name, package in sorted(json.loads(lock)["default"].items()):
+            if is_left_out(name, out):
+                continue
+            if path := package.get("path") or package.get("file"):
+                locked.local.append(path)
+                continue
+            if "version" not in package:
+                raise _elsewhere("Pipfile.lock", name)
+            extras = f"[{','.join(package['extras'])}]" if package.get("extras") else ""
+            marker = f" ; {package['markers']}" if package.get("markers") else ""
+            hashes = _hashes(package.get("hashes", []))
+            locked.text += f"{name}{extras}{package['version']}{marker}{hashes}\n"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnsupportedDependencies("Pipfile.lock cannot be read.", "Write it again: pipenv lock.") from None
-    out = tuple(left_out)
-    lines = []
-    for name, package in sorted(packages.items()):
-        if is_left_out(name, out):
-            continue
-        if "version" not in package:
-            raise _elsewhere("Pipfile.lock", name)
-        extras = f"[{','.join(package['extras'])}]" if package.get("extras") else ""
-        marker = f" ; {package['markers']}" if package.get("markers") else ""
-        lines.append(f"{name}{extras}{package['version']}{marker}{_hashes(package.get('hashes', []))}\n")
-    return "".join(lines)
+    return locked
 
 
-def _poetry_roots(project: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the names of a project's main dependencies, and what is said of each."""
+def _poetry_roots(project: Mapping[str, Any], groups: bool) -> list[tuple[str, Any]]:
+    """Return the names of a project's dependencies, and what is said of each."""
     roots: list[tuple[str, Any]] = []
-    for text in project.get("project", {}).get("dependencies", []):
+    texts = list(project.get("project", {}).get("dependencies", []))
+    poetry = project.get("tool", {}).get("poetry", {})
+    tables = [poetry.get("dependencies", {})]
+    if groups:
+        texts += [text for group in project.get("dependency-groups", {}).values() for text in group]
+        tables += [poetry.get("dev-dependencies", {})]
+        tables += [
+            group.get("dependencies", {}) for group in poetry.get("group", {}).values() if not group.get("optional")
+        ]
+    for text in filter(_is_text, texts):
         if match := re.match(r"[A-Za-z0-9._-]+", text):
             extras = re.match(r"[^;]*?\[([^\]]*)\]", text)
             marker = text.partition(";")[2].strip()
             roots.append((match[0], {"markers": marker, "extras": extras[1].split(",") if extras else []}))
-    poetry = project.get("tool", {}).get("poetry", {}).get("dependencies", {})
-    return roots + [(name, said) for name, said in poetry.items() if normal(name) != "python"]
+    return roots + [(name, said) for table in tables for name, said in table.items() if normal(name) != "python"]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def _ways(
@@ -112,32 +146,29 @@ def _marker(said: Any) -> str:
     return "" if "extra ==" in marker else str(marker)
 
 
-def _pinned(package: Mapping[str, Any], ways: _Markers) -> str:
+def _add_poetry(package: Mapping[str, Any], ways: _Markers, locked: Locked) -> None:
     source = package.get("source", {})
+    if source.get("type") in ("directory", "file"):
+        locked.local.append(source["url"])
+        return
     if source.get("type") not in (None, "legacy"):
         raise _elsewhere("poetry.lock", package["name"])
     conditions = sorted(" and ".join(f"({marker})" for marker in sorted(way)) for way in ways)
     texts = [] if "" in conditions else [" or ".join(f"({each})" for each in conditions)]
     own = package.get("markers")  # of lock version 2.1: where Poetry itself would install it
-    own = own.get("main") if isinstance(own, dict) else own
-    texts = [f"({own})"] if own else [f"({text})" for text in texts]
-    marker = f" ; {' and '.join(texts)}" if texts else ""
-    return f"{package['name']}=={package['version']}{marker}{_hashes(f['hash'] for f in package.get('files', []))}"
+    if isinstance(own, str):
+        texts = [own]
+    marker = f" ; {texts[0]}" if texts else ""
+    hashes = _hashes(file["hash"] for file in package.get("files", []))
+    locked.text += f"{package['name']}=={package['version']}{marker}{hashes}\n"
 
 
 def _hashes(hashes: Iterable[str]) -> str:
     return "".join(f" --hash={each}" for each in sorted(set(hashes)))
 
 
-def _toml(name: str, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise UnsupportedDependencies(f"{name} is not valid TOML: {problem}.", "Correct it.") from None
-
-
 def _elsewhere(lock: str, name: str) -> UnsupportedDependencies:
     return UnsupportedDependencies(
-        f"{lock} has {name} from a folder, a file or a repository, which cannot be installed yet.",
-        "Take it from a registry, or lock the project with uv, whose local packages can be used.",
+        f"{lock} has {name} from a repository or an address, which cannot be installed yet.",
+        "Take it from a registry, or put its code or its wheel into this repository and depend on the path.",
     )

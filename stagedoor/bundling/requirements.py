@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagedoor.bundling.errors import BundlingFailed
-from stagedoor.bundling.locks import is_left_out, pipenv_requirements, poetry_requirements
+from stagedoor.bundling.locks import is_left_out, pipenv_locked, poetry_locked
 from stagedoor.bundling.requirement_files import is_project, local_path, local_place, read_project, read_requirements
 from stagedoor.bundling.tools import find_uv
 
@@ -47,10 +47,11 @@ def needed_by(project: Path, root: Path, *, boto3: bool) -> Needed:
         found = read_requirements(project / "requirements.txt", root, _text)
         return Needed(_kept(found.lines, left_out), False, tuple(found.local), left_out)
     if (project / "poetry.lock").is_file():
-        lock, told = _text(project / "poetry.lock"), _text(project / "pyproject.toml")
-        return Needed(poetry_requirements(lock, told, left_out), True, (), left_out)
+        locked = poetry_locked(_text(project / "poetry.lock"), _text(project / "pyproject.toml"), left_out)
+        return Needed(locked.text, True, _places(locked.local, project, root), left_out)
     if (project / "Pipfile.lock").is_file():
-        return Needed(pipenv_requirements(_text(project / "Pipfile.lock"), left_out), True, (), left_out)
+        locked = pipenv_locked(_text(project / "Pipfile.lock"), left_out)
+        return Needed(locked.text, True, _places(locked.local, project, root), left_out)
     if (project / "pyproject.toml").is_file():
         found = read_project(project, root, _text)
         return Needed(_kept(found.lines, left_out), False, tuple(found.local), left_out)
@@ -84,6 +85,11 @@ def _from_uv(project: Path, lock: Path, root: Path, left_out: Iterable[str]) -> 
         elif line.strip():
             lines.append(" ".join(line.split()))
     return Needed("".join(f"{line}\n" for line in lines), True, tuple(local), tuple(left_out))
+
+
+def _places(local: Iterable[str], project: Path, root: Path) -> tuple[Path, ...]:
+    places = (local_place(path, project, root) for path in local)
+    return tuple(place for place in places if place != project)
 
 
 def _kept(lines: Iterable[str], left_out: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ are not run at all, as the tools of CDK apps work without them and much malware 
 
 import fcntl
 import hashlib
+import os
 import platform
 import secrets
 import shutil
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stagedoor.bundling.requirement_files import import_root
 from stagedoor.bundling.tools import base_python, find_uv
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
@@ -152,13 +154,15 @@ class _Installation:
                 uv = str(self._uv())
                 self._do(made, uv, "venv", "--quiet", "--no-project", str(made / "venv"))
                 self._do(made, uv, "sync", "--frozen", "--no-install-local", "--project", str(self.recipe.folder))
+                if wheels := [str(wheel) for wheel in self.recipe.wheels]:
+                    python = str(made / "venv" / "bin" / "python")
+                    self._do(made, uv, "pip", "install", "--python", python, "--no-deps", *wheels)
             case Installer.REQUIREMENTS if find_uv() is None:
                 self._pip(made)
-            case Installer.REQUIREMENTS | Installer.PYPROJECT:
+            case _:
                 uv, python = str(self._uv()), str(made / "venv" / "bin" / "python")
-                file = self._written(made)
                 self._do(made, uv, "venv", "--quiet", "--no-project", str(made / "venv"))
-                self._do(made, uv, "pip", "install", "--python", python, "-r", str(file))
+                self._do(made, uv, "pip", "install", "--python", python, *self._words(made))
 
     def _npm(self, made: Path) -> None:
         for name in ("package.json", "package-lock.json", ".npmrc"):
@@ -172,12 +176,16 @@ class _Installation:
         """Install as `uv pip` would, slower, where there is no uv."""
         python = str(made / "venv" / "bin" / "python")
         self._do(made, str(base_python()), "-m", "venv", str(made / "venv"))
-        self._do(made, python, "-m", "pip", "install", "--quiet", "-r", str(self._written(made)))
+        self._do(made, python, "-m", "pip", "install", "--quiet", *self._words(made))
 
-    def _written(self, made: Path) -> Path:
-        file = made / self.recipe.installer.value
-        file.write_text(self.recipe.text)
-        return file
+    def _words(self, made: Path) -> tuple[str, ...]:
+        """Return what is installed, as pip and uv are told: all that a lock names, or what requirements lead to."""
+        whole = self.recipe.installer is Installer.PYPROJECT and not self.recipe.local
+        file = made / ("pyproject.toml" if whole else "requirements.txt")
+        wheels = "".join(f"{wheel}\n" for wheel in self.recipe.wheels)
+        file.write_text(self.recipe.text + wheels)
+        locked = self.recipe.installer in (Installer.POETRY, Installer.PIPENV)
+        return ("-r", str(file), *(("--no-deps",) if locked else ()))
 
     def _uv(self) -> Path:
         uv = find_uv()
@@ -254,8 +262,10 @@ def _python_environment(made: Path, recipe: Recipe) -> Environment:
         "UV_OFFLINE": "1",
         "UV_NO_CACHE": "1",
     }
-    if (recipe.folder / "src").is_dir():
-        variables["PYTHONPATH"] = str(recipe.folder / "src")  # the project's own code changes: it is not installed
+    # The repository's own code changes: it is not installed.
+    own = [recipe.folder / "src"] if (recipe.folder / "src").is_dir() else []
+    if paths := [*own, *(import_root(place) for place in recipe.local if place.is_dir())]:
+        variables["PYTHONPATH"] = os.pathsep.join(map(str, paths))
     return Environment((made / "venv" / "bin", *_uv_folder()), variables, (made, *_uv_folder()), made=(made,))
 
 
@@ -270,6 +280,7 @@ def _digest(recipe: Recipe) -> str:
         _FORMAT,
         recipe.installer.value,
         recipe.text,
+        *(hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in recipe.wheels),
         runtime,
         sys.platform,
         platform.machine(),

@@ -1,31 +1,28 @@
 """What must be installed for an app: found from the files of its folder, decided without running anything."""
 
 import json
-import re
-import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from stagedoor.errors import Location, UserError
+from stagedoor.bundling.errors import UnsupportedDependencies
+from stagedoor.bundling.locks import Locked, pipenv_locked, poetry_locked
+from stagedoor.bundling.requirement_files import (
+    SUPPORTED,
+    is_project,
+    local_place,
+    read_project,
+    read_requirements,
+)
+from stagedoor.errors import Location
+from stagedoor.synth.local_packages import local_packages
 from stagedoor.synth.tree import exists, read_text
 
-_PYTHON_NOT_YET = {"poetry.lock": "Poetry", "Pipfile.lock": "Pipenv", "Pipfile": "Pipenv", "pdm.lock": "PDM"}
+__all__ = ["Installer", "Recipe", "UnsupportedDependencies", "find_recipes", "node_recipe"]
+
+_PYTHON_NOT_YET = {"Pipfile": "Pipenv, without its Pipfile.lock", "pdm.lock": "PDM"}
 _NODE_NOT_YET = {"pnpm-lock.yaml": "pnpm", "yarn.lock": "Yarn", "bun.lock": "Bun", "bun.lockb": "Bun"}
-_SUPPORTED = "Commit a uv.lock, a requirements.txt or a package-lock.json: these are what can be installed now."
-
-_INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(\S+)")
-_CONSTRAINTS = re.compile(r"(?:-c|--constraint)\b")
-_OWN_FOLDER = re.compile(r"(?:(?:-e|--editable)[\s=]*)?\./?$")
-_LOCAL = re.compile(r"(?:-e\b|--editable\b|\.\.?/|/|file:|\S+\s*@\s*file:)")
-
-
-class UnsupportedDependencies(UserError):
-    """The app's dependencies are written down in a way that cannot be installed yet."""
-
-    id = "unsupported-dependencies"
 
 
 class Installer(StrEnum):
@@ -33,17 +30,28 @@ class Installer(StrEnum):
 
     UV = "uv.lock"
     REQUIREMENTS = "requirements.txt"
+    POETRY = "poetry.lock"
+    PIPENV = "Pipfile.lock"
     PYPROJECT = "pyproject.toml"
     NPM = "package-lock.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One installation: by what, from which folder, and the text that decides its result."""
+    """One installation: by what, from which folder, and the text that decides its result.
+
+    `local` are packages of the repository itself: folders, which are imported from where they are, and wheels.
+    """
 
     installer: Installer
     folder: Path
     text: str
+    local: tuple[Path, ...] = ()
+
+    @property
+    def wheels(self) -> tuple[Path, ...]:
+        """The wheels among the local packages."""
+        return tuple(place for place in self.local if place.suffix == ".whl")
 
 
 def find_recipes(app_dir: Path, root: Path) -> list[Recipe]:
@@ -62,26 +70,31 @@ def find_recipes(app_dir: Path, root: Path) -> list[Recipe]:
 
 
 def _python_recipe(folder: Path, root: Path) -> Recipe | None:
+    def read(file: Path) -> str:
+        return read_text(file, root)
+
+    def locked(installer: Installer, found: Locked) -> Recipe:
+        places = (local_place(path, folder, root) for path in found.local)
+        return Recipe(installer, folder, found.text, tuple(place for place in places if place != folder))
+
     project = folder / "pyproject.toml"
     lock = _nearest(folder, root, "uv.lock") if exists(project) else None
     if lock:
-        return Recipe(Installer.UV, folder, read_text(lock, root) + read_text(project, root))
+        text = read(lock)
+        return Recipe(Installer.UV, folder, text + read(project), local_packages(text, lock.parent, folder, root))
     if exists(folder / "requirements.txt"):
-        return Recipe(Installer.REQUIREMENTS, folder, flatten_requirements(folder / "requirements.txt", root))
+        found = read_requirements(folder / "requirements.txt", root, read)
+        return Recipe(Installer.REQUIREMENTS, folder, found.text, tuple(found.local))
+    if exists(folder / "poetry.lock") and exists(project):
+        return locked(Installer.POETRY, poetry_locked(read(folder / "poetry.lock"), read(project), groups=True))
+    if exists(folder / "Pipfile.lock"):
+        return locked(Installer.PIPENV, pipenv_locked(read(folder / "Pipfile.lock")))
     _refuse(folder, root, _PYTHON_NOT_YET)
-    if exists(project) and _is_project(project, root):
-        return Recipe(Installer.PYPROJECT, folder, read_text(project, root))
+    if exists(project) and is_project(project, read):
+        found = read_project(folder, root, read)
+        # As it stands uv reads more from it than dependencies: which registries they are from.
+        return Recipe(Installer.PYPROJECT, folder, found.text if found.local else read(project), tuple(found.local))
     return None
-
-
-def _is_project(file: Path, root: Path) -> bool:
-    """Say whether a `pyproject.toml` names a project; many hold the settings of tools only."""
-    try:
-        return "project" in tomllib.loads(read_text(file, root))
-    except tomllib.TOMLDecodeError as problem:
-        raise UnsupportedDependencies(
-            f"{file.name} is not valid TOML: {problem}.", "Correct it.", location=Location(str(file.relative_to(root)))
-        ) from None
 
 
 def node_recipe(folder: Path, root: Path) -> Recipe | None:
@@ -131,37 +144,9 @@ def _refuse(folder: Path, root: Path, not_yet: dict[str, str]) -> None:
         if (folder / name).exists():
             raise UnsupportedDependencies(
                 f"Dependencies locked by {tool} ({name}) cannot be installed yet.",
-                _SUPPORTED,
+                SUPPORTED,
                 location=Location(str((folder / name).relative_to(root))),
             )
-
-
-def flatten_requirements(file: Path, root: Path, above: Sequence[Path] = ()) -> str:
-    """Return a requirements file with those that it includes (`-r`) in their place, without comments.
-
-    The app's own folder (`-e .`), which older templates of CDK name, is left out: the program runs in it anyway.
-    Raises `UnsupportedDependencies` for other local folders, constraints, and files outside of the repository.
-    """
-    lines: list[str] = []
-    for number, line in enumerate(read_text(file, root).replace("\\\n", " ").splitlines(), 1):
-        text = re.sub(r"(^|\s)#.*", "", line).strip()
-        if include := _INCLUDE.match(text):
-            inner = (file.parent / include[1]).resolve()
-            if inner in above or not inner.is_file() or not inner.is_relative_to(root):
-                raise _refused(file, root, number, f"includes {include[1]}, which is no other file of the repository")
-            lines.append(flatten_requirements(inner, root, (*above, file.resolve())))
-        elif _CONSTRAINTS.match(text):
-            raise _refused(file, root, number, "names constraints, which are not supported yet")
-        elif _LOCAL.match(text) and not _OWN_FOLDER.match(text):
-            raise _refused(file, root, number, f"names a local folder ({text}), which is not supported yet")
-        elif text and not _OWN_FOLDER.match(text):
-            lines.append(text)
-    return "\n".join(lines) + "\n"
-
-
-def _refused(file: Path, root: Path, line: int, what: str) -> UnsupportedDependencies:
-    place = Location(str(file.resolve().relative_to(root)), line)
-    return UnsupportedDependencies(f"{file.name} {what}.", _SUPPORTED, location=place)
 
 
 def _nearest(folder: Path, root: Path, name: str) -> Path | None:

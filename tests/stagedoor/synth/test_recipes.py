@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stagedoor.synth.recipes import Installer, UnsupportedDependencies, find_recipes, flatten_requirements
+from stagedoor.bundling.requirement_files import read_requirements
+from stagedoor.synth.recipes import Installer, UnsupportedDependencies, find_recipes
 
 
 def put(root: Path, files: dict[str, str]) -> Path:
@@ -32,6 +33,8 @@ PROJECT = '[project]\nname = "app"\nversion = "1"\ndependencies = ["constructs"]
             [Installer.REQUIREMENTS, Installer.NPM],
         ),
         ({"poetry.lock": "", "requirements.txt": ""}, [Installer.REQUIREMENTS]),
+        ({"poetry.lock": "", "pyproject.toml": PROJECT}, [Installer.POETRY]),
+        ({"Pipfile.lock": '{"default": {}}', "Pipfile": ""}, [Installer.PIPENV]),
     ],
 )
 def test_the_files_of_the_app_say_what_installs_them(tmp_path, files, installers):
@@ -51,7 +54,7 @@ def test_nothing_above_the_repository_counts(tmp_path):
 
 
 def test_a_workspace_is_locked_at_its_root(tmp_path):
-    root = put(tmp_path, {"pyproject.toml": PROJECT, "uv.lock": "locked", "infra/pyproject.toml": PROJECT})
+    root = put(tmp_path, {"pyproject.toml": PROJECT, "uv.lock": "# locked", "infra/pyproject.toml": PROJECT})
     (recipe,) = find_recipes(root / "infra", root)
     assert (recipe.installer, recipe.folder) == (Installer.UV, root / "infra")
 
@@ -59,9 +62,7 @@ def test_a_workspace_is_locked_at_its_root(tmp_path):
 @pytest.mark.parametrize(
     ("name", "tool"),
     [
-        ("poetry.lock", "Poetry"),
         ("Pipfile", "Pipenv"),
-        ("Pipfile.lock", "Pipenv"),
         ("pdm.lock", "PDM"),
         ("pnpm-lock.yaml", "pnpm"),
         ("yarn.lock", "Yarn"),
@@ -120,7 +121,7 @@ def test_included_requirements_take_their_place(tmp_path):
             "common/more.txt": "jsii\n",
         },
     )
-    text = flatten_requirements(root / "requirements.txt", root)
+    text = read_requirements(root / "requirements.txt", root, Path.read_text).text
     assert text.split() == ["constructs", "jsii", "boto3==1.0", "attrs", "==1"]
 
 
@@ -131,6 +132,76 @@ def test_included_requirements_take_their_place(tmp_path):
 def test_requirements_that_reach_elsewhere_are_refused_at_their_line(tmp_path, line):
     root = put(tmp_path, {"outside.txt": "", "app/requirements.txt": f"constructs\n{line}\n"}) / "app"
     with pytest.raises(UnsupportedDependencies) as refused:
-        flatten_requirements(root / "requirements.txt", root)
+        read_requirements(root / "requirements.txt", root, Path.read_text)
     assert refused.value.location
     assert (refused.value.location.path, refused.value.location.line) == ("requirements.txt", 2)
+
+
+LOCK = """
+[[package]]
+name = "app"
+version = "1"
+source = { virtual = "." }
+dependencies = [{ name = "shared" }, { name = "tools" }]
+
+[[package]]
+name = "shared"
+version = "1"
+source = { editable = "%s" }
+
+[[package]]
+name = "tools"
+version = "1"
+source = { path = "vendor/tools-1-py3-none-any.whl" }
+
+[[package]]
+name = "somebody-elses"
+version = "1"
+source = { editable = "other" }
+"""
+
+
+def test_packages_of_the_repository_itself_that_the_app_needs(tmp_path):
+    files = {"pyproject.toml": PROJECT, "uv.lock": LOCK % "../shared", "vendor/tools-1-py3-none-any.whl": ""}
+    put(tmp_path / "app", files)
+    root = put(tmp_path, {"shared/src/shared.py": ""})
+    (recipe,) = find_recipes(root / "app", root)
+    assert {place.name for place in recipe.local} == {"shared", "tools-1-py3-none-any.whl"}
+    with pytest.raises(UnsupportedDependencies, match="outside of the repository"):
+        find_recipes(root / "app", root / "app")
+
+
+POETRY = """
+[[package]]
+name = "Requests"
+version = "2.0"
+files = [{file = "requests-2.0.tar.gz", hash = "sha256:aa"}]
+[package.dependencies]
+idna = {version = "*", markers = 'python_version < "3.13"'}
+chardet = {version = "*", optional = true}
+[package.extras]
+slow = ["chardet (>=3)"]
+
+[[package]]
+name = "idna"
+version = "3.0"
+
+[[package]]
+name = "chardet"
+version = "5.0"
+
+[[package]]
+name = "pytest"
+version = "8.0"
+"""
+
+
+def test_a_lock_of_poetry_is_pinned_with_its_hashes_and_markers(tmp_path):
+    told = '[tool.poetry.dependencies]\npython = "^3.11"\nrequests = "^2"\n'
+    group = '[tool.poetry.group.dev.dependencies]\npytest = "*"\n'
+    root = put(tmp_path, {"poetry.lock": POETRY, "pyproject.toml": told + group})
+    assert find_recipes(root, root)[0].text.splitlines() == [
+        'idna==3.0 ; ((python_version < "3.13"))',
+        "pytest==8.0",
+        "Requests==2.0 --hash=sha256:aa",
+    ]
