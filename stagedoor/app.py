@@ -58,10 +58,12 @@ class App(aws_cdk.App):
 
 
 class Stack(aws_cdk.Stack):
-    """A stack that knows its stage; `cdk` are what `aws_cdk.Stack` takes.
+    """A stack that knows its stage.
 
-    stack = Stack(app, "Api")
-    stack.output("Url", api.url)
+        stack = Stack(app, "Api")
+        stack.output("Url", api.url)
+
+    `cdk` are what `aws_cdk.Stack` takes.
     """
 
     def __init__(self, scope: Construct, construct_id: str, **cdk: Any) -> None:

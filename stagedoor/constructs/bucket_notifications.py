@@ -34,7 +34,7 @@ def notify(
     found = {}
     for name, said in notifications.items():
         to, options = opened(said, "events", "prefix", "suffix", where=f"{scope.node.path}/{name}")
-        found[name] = destination(scope, name, to, "function queue topic"), options
+        found[name] = destination(scope, f"{scope.node.id}{name}", to, "function queue topic"), options
     functions = [to.function for to, _ in found.values() if to.function is not None]
     letters = queue_for(scope, wanted, cdk) if functions else None
     for function in functions:

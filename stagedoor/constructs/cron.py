@@ -67,7 +67,7 @@ class Cron(Construct):
                 "Write 'rate(5 minutes)', 'cron(0 3 * * ? *)' or 'at(2030-01-01T00:00:00)'.",
                 self.node.path,
             )
-        called = called_function(self, "Function", function)
+        called = called_function(self, construct_id, function)
         letters = queue_for(self, dead_letters, cdk)
         keep_failures(called, letters)
         role = self._role(called, letters, cdk)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from aws_cdk import Duration
+from aws_cdk import Aws, Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
@@ -58,7 +58,9 @@ class EventBus(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         check_nodes(cdk, "bus", "dead_letters", where=self.node.path)
-        bus = events.EventBus(self, "Bus", **keyed(cdk, "bus"))
+        # CloudFormation makes no name for a bus, and the one that aws-cdk-lib makes is the same in each stage.
+        name = f"{Aws.STACK_NAME}-{construct_id}-{self.node.addr[-6:]}"
+        bus = events.EventBus(self, "Bus", **{"event_bus_name": name, **keyed(cdk, "bus")})
         letters = queue_for(self, dead_letters, cdk) if rules else None
         made = {name: self._rule(name, bus, said, letters) for name, said in (rules or {}).items()}
         self._nodes = EventBusNodes(bus, letters, made)
@@ -98,7 +100,7 @@ class EventBus(Construct):
             "max_event_age": Duration.seconds(options["max_age"]) if "max_age" in options else None,
         }
         for number, each in enumerate(wanted):
-            found = destination(self, name if number == 0 else f"{name}{number + 1}", each)
+            found = destination(self, f"{self.node.id}{name}{number + 1 if number else ''}", each)
             if found.queue is not None:
                 rule.add_target(targets.SqsQueue(found.queue, **delivery))
             else:

@@ -78,7 +78,7 @@ class Queue(Construct):
         check_nodes(cdk, "queue", "dead_letters", "mapping", where=self.node.path)
         function = None
         if consumer is not None:
-            function = called_function(self, "Consumer", consumer)
+            function = called_function(self, f"{construct_id}Consumer", consumer)
             visibility_timeout = self._visibility(function, visibility_timeout, batch_window)
         letters = queue_for(self, dead_letters, cdk, fifo=fifo)
         queue = sqs.Queue(

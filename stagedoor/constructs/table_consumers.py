@@ -32,7 +32,7 @@ def consume(
     """Let a function consume a table's stream; `said` is what `Table` documents of its consumers."""
     where = f"{scope.node.path}/{name}"
     to, options = opened(said, "batch_size", "batch_window", "filters", "retries", "from_start", where=where)
-    function = called_function(scope, name, to)
+    function = called_function(scope, f"{scope.node.id}{name}", to)
     needed = stream_statement(table)
     function.add_to_role_policy(iam.PolicyStatement(actions=list(needed.actions), resources=list(needed.resources)))
     start = lambda_.StartingPosition

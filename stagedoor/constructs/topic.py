@@ -82,7 +82,7 @@ class Topic(Construct):
 
     def _subscribe(self, name: str, topic: sns.Topic, said: object, letters: sqs.IQueue | None) -> sns.Subscription:
         to, options = opened(said, "filter", "filter_body", "raw", where=f"{self.node.path}/{name}")
-        found = destination(self, name, to)
+        found = destination(self, f"{self.node.id}{name}", to)
         if found.queue is not None:
             raw = bool(options.get("raw", False))
             subscription = topic.add_subscription(

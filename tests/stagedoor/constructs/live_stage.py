@@ -1,0 +1,83 @@
+"""A stage in the local AWS, by the engine's own path, and what a test asks of it."""
+
+import itertools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from demo.aws.server import LocalAws
+from stagedoor.assembly.inspection import inspect_assembly
+from stagedoor.assembly.reader import read_assembly
+from stagedoor.assembly.rewrite import rewrite_assembly
+from stagedoor.constructs import App
+from stagedoor.deploy.apply import deploy
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.ledger import MemoryLedger
+from stagedoor.deploy.remove import remove
+from stagedoor.events import silent
+from stagedoor.naming import BINDING_OUTPUT, StageIdentity
+from stagedoor.target import Target
+
+
+@dataclass
+class LiveStage:
+    """Where an app is deployed to."""
+
+    identity: StageIdentity
+    target: Target
+    clients: Clients
+    session: boto3.Session
+    aws: LocalAws
+    folder: Path
+    _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+
+    def deploy(self, app: App) -> dict[str, dict[str, str]]:
+        """Deploy an app as `stagedoor deploy` does once its program has run, and return its outputs by stack."""
+        assembly = read_assembly(Path(app.synth().directory))
+        inspect_assembly(assembly, self.target)
+        output = self.folder / str(next(self._numbers))
+        rewritten = rewrite_assembly(assembly, self.identity, self.target, output)
+        return deploy(rewritten.assembly, self.identity, self.clients, MemoryLedger("1"), silent).outputs
+
+    def remove(self) -> None:
+        """Remove it as `stagedoor remove` does."""
+        remove(self.identity, self.clients, MemoryLedger("2"), silent)
+
+    def client(self, service: str) -> Any:
+        return self.session.client(service, endpoint_url=self.aws.endpoint)
+
+    def bindings(self) -> dict[str, dict[str, str]]:
+        """Return what the stacks tell of what can be bound, by `<kind>.<name>`."""
+        told = [
+            json.loads(output["OutputValue"])
+            for stack in self.client("cloudformation").describe_stacks()["Stacks"]
+            for output in stack.get("Outputs", ())
+            if output["OutputKey"].startswith(BINDING_OUTPUT)
+        ]
+        return {f"{each['kind']}.{each['name']}": each for each in told}
+
+    def call(self, function: str, event: object) -> Any:
+        """Call a function of ours by its name, and return its result; what it raises fails the test."""
+        name = self.bindings()[f"Function.{function}"]["function_name"]
+        return self.invoke(name, event)
+
+    def invoke(self, name: str, event: object) -> Any:
+        """Call a function by its name in AWS."""
+        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        result = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, result
+        return result
+
+
+def eventually(found: Callable[[], Any], seconds: float = 30) -> Any:
+    """Return what is found, as soon as there is something."""
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.2)
+    return value
