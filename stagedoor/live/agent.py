@@ -49,6 +49,7 @@ class Agent:
         self._tunnel = Tunnel(server, tokens, self, on_event)
         self._arriving: dict[tuple[Connection, int], tuple[dict[str, Any], Arriving]] = {}
         self._bound: dict[str, tuple[Connection, int]] = {}
+        self._attempts: dict[tuple[Connection, int], str] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._ahead_ms = 0
 
@@ -110,7 +111,8 @@ class Agent:
     def gone(self, connection: Connection) -> None:
         """Forget what had not arrived whole; the relay offers it again."""
         self._arriving = {place: rest for place, rest in self._arriving.items() if place[0] is not connection}
-        self._bound = {attempt: place for attempt, place in self._bound.items() if place[0] is not connection}
+        for place in [place for place in self._attempts if place[0] is connection]:
+            self._unbound(place)
 
     def _offered(self, head: dict[str, Any], first: bytes, connection: Connection, stream: int) -> None:
         attempt = str(head["attempt"])
@@ -126,7 +128,7 @@ class Agent:
             self._arrived((connection, stream), first)
             return
         connection.send(Frame(FrameType.CUSTODY, stream))
-        self._bound[attempt] = (connection, stream)
+        self._bind(attempt, (connection, stream))
         if offer is Offer.DONE:
             self._answer(attempt)
         elif offer is Offer.FORGOTTEN:
@@ -143,7 +145,7 @@ class Agent:
         attempt = str(head["attempt"])
         taken = self._custody.take(attempt)
         connection.send(Frame(FrameType.CUSTODY, stream))
-        self._bound[attempt] = place
+        self._bind(attempt, place)
         if taken:
             invocation = self._invocation(head, bytes(body.received))
             self._running[attempt] = asyncio.create_task(self._run(invocation))
@@ -198,17 +200,28 @@ class Agent:
         connection.wake()
 
     def _received(self, place: tuple[Connection, int]) -> None:
-        for attempt in [attempt for attempt, bound in self._bound.items() if bound == place]:
-            del self._bound[attempt]
+        if attempt := self._unbound(place):
             self._custody.received(attempt, time.monotonic())
 
     def _cancelled(self, place: tuple[Connection, int]) -> None:
         """Nobody waits any more: what has not begun never will; what a worker has it finishes, as in Lambda."""
         self._arriving.pop(place, None)
         place[0].outbox.drop(place[1])
-        for attempt in [attempt for attempt, bound in self._bound.items() if bound == place]:
-            del self._bound[attempt]
+        if attempt := self._unbound(place):
             self._pool.give_up(attempt)
+
+    def _bind(self, attempt: str, place: tuple[Connection, int]) -> None:
+        """Answer an attempt on this stream, and on no other."""
+        if before := self._bound.get(attempt):
+            del self._attempts[before]
+        self._bound[attempt], self._attempts[place] = place, attempt
+
+    def _unbound(self, place: tuple[Connection, int]) -> str | None:
+        """Return the attempt that was to be answered on a stream, which it is not any more."""
+        attempt = self._attempts.pop(place, None)
+        if attempt is not None:
+            del self._bound[attempt]
+        return attempt
 
     async def _tidy(self) -> None:
         while True:

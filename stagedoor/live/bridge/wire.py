@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
     from io import BufferedReader
+    from typing import Any
 
 PIECE = 64 * 1024
 """Most bytes of a body that are read at once."""
@@ -240,7 +241,9 @@ class Origin:
         raise NotReached(f"{self.named}: {errors[0] if errors else f'not connected within {seconds} s'}")
 
     def _socket(self, seconds: float) -> socket.socket:
-        plain = socket.create_connection((self.host, self.port), timeout=seconds)
+        # A name that is text is encoded by a codec that loads its tables first: only one that needs it is.
+        host: Any = self.host.encode("ascii") if self.host.isascii() else self.host
+        plain = socket.create_connection((host, self.port), timeout=seconds)
         if not self.secure:
             return plain
         return _tls().wrap_socket(plain, server_hostname=self.host)

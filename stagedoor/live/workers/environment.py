@@ -63,10 +63,8 @@ def worker_environment(
     return environment | dict(function.environment)
 
 
-def sort_of(sandbox: Sandbox | None) -> tuple[tuple[str, str], ...]:
+def sort_of(sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
     """Return what a worker of one sandbox must have in common with another's invocation to be able to run it."""
-    if sandbox is None:
-        return ()
     return tuple(
         sorted(
             (name, value)

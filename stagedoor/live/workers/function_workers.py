@@ -41,6 +41,7 @@ class FunctionWorkers:
         self._generation = 0
         self._sandboxes: dict[str, Sandbox] = {}
         self._newest = Sandbox("", function.name)
+        self._sorts: dict[str, tuple[tuple[str, str], ...]] = {}
         self._preload: tuple[str, ...] = ()
         self._spare: Worker | None = None
         self._building: asyncio.Task[None] | None = None
@@ -50,8 +51,10 @@ class FunctionWorkers:
         """Take what AWS's side says of a sandbox; its credentials are the function's newest."""
         self._sandboxes.pop(sandbox.id, None)
         self._sandboxes[sandbox.id] = self._newest = sandbox
+        self._sorts[sandbox.id] = sort_of(sandbox)
         while len(self._sandboxes) > _SANDBOXES:
-            del self._sandboxes[next(iter(self._sandboxes))]
+            oldest = next(iter(self._sandboxes))
+            del self._sandboxes[oldest], self._sorts[oldest]
 
     async def take(self, sandbox: str) -> Worker:
         """Return a worker for an invocation of a sandbox: the one that had that sandbox's last, if it is idle.
@@ -70,8 +73,10 @@ class FunctionWorkers:
 
     def fitting(self, sandbox: str) -> list[Worker]:
         """Return the idle workers that could run an invocation of a sandbox: those with the same environment."""
-        sort = sort_of(self._sandboxes.get(sandbox, self._newest))
-        return [worker for worker in self.idle if worker.usable and sort_of(worker.sandbox) == sort]
+        sort = self._sorts.get(sandbox)
+        if sort is None:
+            sort = self._sorts.get(self._newest.id, ())
+        return [worker for worker in self.idle if worker.usable and worker.sort == sort]
 
     def give_back(self, worker: Worker) -> None:
         """Keep a worker warm, unless it is of no more use."""
@@ -124,7 +129,7 @@ class FunctionWorkers:
         if self.single:
             await asyncio.gather(*(worker.end("reloaded") for worker in list(self.alive)))
         worker, self._spare = self._spare, None
-        if worker and not (worker.usable and worker.command == command and sort_of(worker.sandbox) == sort_of(sandbox)):
+        if worker and not (worker.usable and worker.command == command and worker.sort == sort_of(sandbox)):
             self._end(worker, "idle")
             worker = None
         if worker is None:

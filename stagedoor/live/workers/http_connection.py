@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import cast
 
 LARGEST_HEAD = 2 * 1024 * 1024
 """Most bytes of a head: awslambdaric sends what X-Ray is told of an error in a header of up to 1 MiB."""
@@ -87,8 +88,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It stands."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def connection_lost(self, _error: Exception | None) -> None:
         """It is no more."""

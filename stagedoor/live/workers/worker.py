@@ -13,7 +13,7 @@ from typing import Any
 from stagedoor.live.agent_events import Imported, LogLine, OnEvent, WorkerEnded, WorkerStarted
 from stagedoor.live.functions import Invocation, LiveFunction, Outcome, Sandbox, WorkerCommand
 from stagedoor.live.lambda_errors import exited, how_it_ended, timed_out
-from stagedoor.live.workers.environment import worker_environment
+from stagedoor.live.workers.environment import sort_of, worker_environment
 from stagedoor.live.workers.outcome import own_error
 from stagedoor.live.workers.output import Output, Printed
 from stagedoor.live.workers.runtime_api import RuntimeApi
@@ -44,6 +44,7 @@ class Worker:
         on_event: OnEvent,
     ) -> None:
         self.sandbox = sandbox
+        self.sort = sort_of(sandbox)
         self.generation = 0
         self.command: WorkerCommand | None = None
         self.preload: tuple[str, ...] = ()

@@ -12,6 +12,10 @@ import socket
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _NEXT = "/2018-06-01/runtime/invocation/next"
 _HEADERS = (
     "Lambda-Runtime-Aws-Request-Id",
@@ -63,7 +67,9 @@ class _Connection:
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS)
+        # A name that is text is encoded by a codec that loads its tables first.
+        where: Any = (host.encode("ascii"), int(port))
+        self._socket = socket.create_connection(where, timeout=_CONNECT_SECONDS)
         self._socket.settimeout(None)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._stream = self._socket.makefile("rb")

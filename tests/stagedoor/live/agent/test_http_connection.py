@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
+from stagedoor.live import event_loop
 from stagedoor.live.workers.http_connection import HttpConnection, Request
 
+Run = Callable[[Coroutine[Any, Any, None]], None]
 REQUESTS = (
     b"GET /next?x=1 HTTP/1.1\r\nHost: here\r\n\r\n"
     b"POST /response HTTP/1.1\r\nhost: here\r\nContent-Length: 5\r\nX-Cause: \xc3\xa9\r\n\r\nhello"
@@ -52,13 +56,20 @@ async def _exchanged(pieces: list[bytes], *, later: bool = False) -> list[bytes]
     return answers.split(b"HTTP/1.1 ")[1:]
 
 
+@pytest.mark.parametrize("run", [asyncio.run, event_loop.run])
 @pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 17, 1000])
-def test_requests_are_taken_apart_however_they_come(size: int, later: bool) -> None:
+def test_requests_are_taken_apart_however_they_come(
+    size: int, later: bool, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
     pieces = [REQUESTS[start : start + size] for start in range(0, len(REQUESTS), size)]
-    answers = asyncio.run(_exchanged(pieces, later=later))
-    assert [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers] == SERVED
-    assert all(b"\r\nX: y" not in answer for answer in answers)
+
+    async def story() -> None:
+        answers = await _exchanged(pieces, later=later)
+        assert [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in answers] == SERVED
+        assert all(b"\r\nX: y" not in answer for answer in answers)
+
+    run(story())
 
 
 @pytest.mark.parametrize(
