@@ -89,7 +89,8 @@ class Developing:
 
     def _sources(self) -> dict[str, FunctionSource]:
         """Return where the code of the stage's live functions is; of the others it is said why they stay deployed."""
-        found = find_sources(self._stage.assembly, self._stage.target, self._app.repository.root, self._overrides)
+        app, stage = self._app, self._stage
+        found = find_sources(stage.assembly, stage.target, app.repository.root, self._overrides, app.path)
         sources = {}
         for function in self._stage.functions:
             name = str(function["name"])

@@ -1,7 +1,7 @@
 """Build TypeScript, and JavaScript that its author has bundled, as CDK's `NodejsFunction` does, and at each change.
 
 One esbuild process serves all functions and keeps what it has parsed, so that a build costs what was changed. The app's
-own esbuild is used where it has one; else one is installed into the cache, at the version that is written here.
+own esbuild is used where it has one; else one is installed into the cache, at the version that bundles are made with.
 """
 
 import asyncio
@@ -13,13 +13,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from stagedoor.bundling.esbuild import ESBUILD, MAIN, install_words
 from stagedoor.errors import UserError
 from stagedoor.live.node.commands import run
 
-ESBUILD = "0.28.2"
-
 _BUILDER = Path(__file__).with_name("builder.mjs")
-_MAIN = Path("node_modules", "esbuild", "lib", "main.js")
 _LINE_LIMIT = 64 * 1024**2
 """Bytes of one answer: the names of all files of one function, which may be thousands."""
 
@@ -123,12 +121,12 @@ async def find_esbuild(near: Path, cache: Path) -> Path:
     Raises `BuilderMissing` where it is in neither and cannot be installed.
     """
     for folder in (near, *near.parents):
-        if (folder / _MAIN).is_file():
-            return folder / _MAIN
+        if (folder / MAIN).is_file():
+            return folder / MAIN
     kept = cache / "live" / f"esbuild-{ESBUILD}"
-    if not (kept / _MAIN).is_file():
+    if not (kept / MAIN).is_file():
         await _install(kept)
-    return kept / _MAIN
+    return kept / MAIN
 
 
 async def _install(kept: Path) -> None:
@@ -141,10 +139,8 @@ async def _install(kept: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{kept.name}.", dir=kept.parent) as passing:
         made = Path(passing) / "made"
         made.mkdir()
-        # Its install script only replaces a launcher by the program itself, which the library finds anyway.
-        words = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent", "--prefix", str(made))
-        status, printed = await run(npm, *words, f"esbuild@{ESBUILD}")
-        if status or not (made / _MAIN).is_file():
+        status, printed = await run(npm, *install_words(made))
+        if status or not (made / MAIN).is_file():
             raise BuilderMissing(
                 f"esbuild {ESBUILD} could not be installed.",
                 "See what npm says below; or install esbuild in the app: npm i -D esbuild.",

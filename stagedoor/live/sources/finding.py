@@ -24,6 +24,12 @@ _ASSET_PATH = "aws:asset:path"
 """In a resource's metadata: where its asset is. With staging disabled it is the folder that the app named
 (aws-cdk-lib, `core/lib/asset-staging.ts`)."""
 
+_SOURCE = "stagedoor:source"
+"""In a resource's metadata: what one of our functions says of its code (`stagedoor/constructs/function_code.py`)."""
+
+_BUILT = (".ts", ".mts", ".cts", ".tsx", ".js", ".mjs", ".cjs", ".jsx")
+"""Files that esbuild makes a function of Node of."""
+
 _CDKS_OWN = re.compile(
     r"/(Custom::|(BucketNotificationsHandler|LogRetention|AWS|SingletonLambda)[0-9a-f]{32}\b|framework-)"
 )
@@ -35,10 +41,15 @@ _NAMED = 5
 
 
 def find_sources(
-    assembly: Assembly, target: Target, repository: Path, overrides: Sequence[Override] = ()
+    assembly: Assembly,
+    target: Target,
+    repository: Path,
+    overrides: Sequence[Override] = (),
+    app_dir: Path | None = None,
 ) -> Mapping[Place, FunctionSource | NoSource]:
     """Return where the code of each Lambda function of the assembly is; `repository` is the root of its repository.
 
+    `app_dir` is the app's folder, from which our own functions say where their code is; the repository's by default.
     The assembly must be as synth wrote it. Nothing is run, and nothing outside of the repository is read but assets.
     """
     tree = SourceTree(repository)
@@ -47,7 +58,7 @@ def find_sources(
         templates = load_tree(assembly.directory, stack, target)
         templates = templates.in_scope(stack.own_name, stack.parameters, frozenset())
         for where, template in _walk((stack.id,), templates):
-            finder = _Finder(stack, template, tree, overrides)
+            finder = _Finder(stack, template, tree, overrides, (app_dir or repository).resolve())
             for logical_id, resource in resources(template.template):
                 if resource["Type"] == FUNCTION:
                     found[Place(where, logical_id)] = finder.find(logical_id, resource)
@@ -81,7 +92,9 @@ class _Function:
 class _Finder:
     """Finds the code of one template's functions."""
 
-    def __init__(self, stack: Stack, template: TemplateTree, tree: SourceTree, overrides: Sequence[Override]) -> None:
+    def __init__(
+        self, stack: Stack, template: TemplateTree, tree: SourceTree, overrides: Sequence[Override], app_dir: Path
+    ) -> None:
         self._stack = stack
         self._template = template.template
         self._scope: Scope = template.scope
@@ -89,6 +102,7 @@ class _Finder:
         self._assets = [asset for asset in stack.assets if isinstance(asset, FileAsset)]
         self._tree = tree
         self._overrides = overrides
+        self._app_dir = app_dir
 
     def find(self, logical_id: str, resource: dict[str, Any]) -> FunctionSource | NoSource:
         """Return where a function's code is."""
@@ -126,6 +140,11 @@ class _Finder:
             if not isinstance(text, str):
                 return function.none("Its code is in the template, with values that are known in AWS alone.")
             return FunctionSource(function.path, function.runtime, function.handler, self._tree.root, inline=text)
+        if told := _told(function.resource):
+            return self._as_told(function, *told, asset)
+        return self._of_asset(function, asset)
+
+    def _of_asset(self, function: _Function, asset: FileAsset | None) -> FunctionSource | NoSource:
         declared = _declared(function.resource, self._tree.root)
         if declared:
             return self._at(function, declared)
@@ -147,6 +166,26 @@ class _Finder:
         if folder:
             output = _output(function, folder) or output
         return self._built(function, place, output, folder)
+
+    def _as_told(
+        self, function: _Function, folder: str, handler: str, asset: FileAsset | None
+    ) -> FunctionSource | NoSource:
+        """Return where one of our functions says that its code is, as far as that is in the repository."""
+        root = (self._app_dir / folder).resolve()
+        if not root.is_relative_to(self._tree.root) or not root.is_dir():
+            return function.none(f"It says that its code is in {folder[:200]}, which is not in this repository.")
+        if function.runtime.startswith("python"):
+            return self._at(function, root)
+        module = (root / handler.rpartition(".")[0]).resolve()
+        entries = (module.with_name(module.name + end) for end in _BUILT)
+        entry = next(
+            (file for file in entries if file.is_file() and file.resolve().is_relative_to(self._tree.root)), None
+        )
+        if entry is None:
+            return function.none(f"It says that its code is in {folder[:200]}, where {handler[:200]} is not.")
+        bundle = asset.source if asset and asset.packaging is Packaging.ZIP else None
+        output = (bundle and _output(function, bundle)) or next(iter(handler_files(function.handler, function.runtime)))
+        return self._built(function, entry, output, bundle)
 
     def _by_content(self, function: _Function, asset: Path) -> FunctionSource | NoSource:
         file = _output(function, asset)
@@ -213,6 +252,16 @@ def _output(function: _Function, asset: Path) -> str | None:
     """Return the asset's file that the handler is in."""
     files = handler_files(function.handler, function.runtime)
     return next((file for file in files if (asset / file).is_file()), None)
+
+
+def _told(resource: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return what one of our functions says of itself: the folder of its code, and the handler from there."""
+    metadata = resource.get("Metadata")
+    told = metadata.get(_SOURCE) if isinstance(metadata, dict) else None
+    folder, handler = (told.get(name) for name in ("folder", "handler")) if isinstance(told, dict) else (None, None)
+    if isinstance(folder, str) and isinstance(handler, str) and f"{folder}{handler}".isprintable():
+        return folder, handler
+    return None
 
 
 def _declared(resource: Mapping[str, Any], root: Path) -> Path | None:

@@ -10,7 +10,7 @@ from tests.stagedoor.bundling.project import Project
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache").resolve()
+    return Path(tmp_path_factory.mktemp("cache")).resolve()
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ def found(tmp_path: Path):
                 else {"Code": {"S3Bucket": "b", "S3Key": f"{name}.zip"}}
             )
             kind = "AWS::Lambda::LayerVersion" if "Content" in properties else "AWS::Lambda::Function"
-            resources[name] = {"Type": kind, "Properties": {**code, **properties}}
+            told = {"Metadata": properties.pop("Metadata")} if "Metadata" in properties else {}
+            resources[name] = {"Type": kind, "Properties": {**code, **properties}, **told}
             if content:
                 place = {"bucketName": "b", "objectKey": f"{name}.zip"}
                 source = {"path": f"asset.{name}", "packaging": "zip"}
@@ -152,3 +153,29 @@ def test_an_asset_whose_staging_was_disabled_says_where_it_is(found, tmp_path: P
     (source,) = find_sources(read_assembly(out), TARGET, tmp_path / "repository").values()
     assert root_of(source) == "twin"
     shutil.rmtree(out)
+
+
+def test_our_own_functions_say_where_their_code_is(found):
+    def told(folder: str, handler: str, function: dict[str, Any]) -> dict[str, Any]:
+        return {**function, "Metadata": {"stagedoor:source": {"folder": folder, "handler": handler}}}
+
+    installed = {"app.py": "A = 1", "requests/__init__.py": "…", "requests-2.0.dist-info/METADATA": ""}
+    sources = found(
+        {"a/app.py": "A = 1", "b/app.py": "A = 1", "api/create.ts": "T", "api/src/list.mts": "T", "../outside.ts": "T"},
+        {
+            "Python": (installed, told("b", "app.handle", PYTHON)),
+            "Node": ({"index.mjs": "minified"}, told("api", "create.handler", NODE)),
+            "Inner": ({"index.js": "minified"}, told("api", "src/list.handler", NODE)),
+            "Outside": (installed, told("../..", "app.handle", PYTHON)),
+            "OutsideToo": ({"index.mjs": ""}, told("api", "../../outside.handler", NODE)),
+            "Gone": ({"index.mjs": ""}, told("api", "gone.handler", NODE)),
+        },
+    )
+    assert root_of(sources["Python"]) == "b"
+    node, inner = sources["Node"], sources["Inner"]
+    assert isinstance(node, FunctionSource)
+    assert isinstance(inner, FunctionSource)
+    assert (node.entry.name, node.output, node.asset.name) == ("create.ts", "index.mjs", "asset.Node")
+    assert (inner.entry.name, inner.output) == ("list.mts", "index.js")
+    assert "not in this repository" in sources["Outside"].reason
+    assert all(isinstance(sources[name], NoSource) for name in ("Outside", "OutsideToo", "Gone"))
