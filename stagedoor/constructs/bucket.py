@@ -17,13 +17,6 @@ from stagedoor.constructs.words import check_nodes, keyed
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
 
-EVENTS = {
-    "created": s3.EventType.OBJECT_CREATED,
-    "removed": s3.EventType.OBJECT_REMOVED,
-    "expired": s3.EventType.LIFECYCLE_EXPIRATION,
-    "restored": s3.EventType.OBJECT_RESTORE_COMPLETED,
-    "tagged": s3.EventType.OBJECT_TAGGING,
-}
 _METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 _CORS_WORDS = frozenset({"origins", "methods", "headers", "exposed", "max_age"})
 _UPLOAD_DAYS = 7
@@ -119,7 +112,9 @@ class Bucket(Construct):
         return self.binding.with_access("delete")
 
     def _cors(self, said: str | Sequence[str] | Mapping[str, Any]) -> s3.CorsRule:
-        rule = said if isinstance(said, Mapping) else {"origins": [said] if isinstance(said, str) else list(said)}
+        rule: Mapping[str, Any] = (
+            said if isinstance(said, Mapping) else {"origins": [said] if isinstance(said, str) else list(said)}
+        )
         methods = rule.get("methods", _METHODS)
         if "origins" not in rule or not set(rule) <= _CORS_WORDS or not set(methods) <= set(_METHODS):
             raise ConstructError(

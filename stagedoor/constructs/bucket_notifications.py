@@ -14,11 +14,19 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from stagedoor.constructs.bucket import EVENTS
 from stagedoor.constructs.dead_letters import dead_letters as queue_for
 from stagedoor.constructs.dead_letters import keep_failures
-from stagedoor.constructs.destination import destination, opened
+from stagedoor.constructs.destination import opened
 from stagedoor.constructs.errors import ConstructError
+from stagedoor.constructs.new_destination import destination
+
+EVENTS = {
+    "created": s3.EventType.OBJECT_CREATED,
+    "removed": s3.EventType.OBJECT_REMOVED,
+    "expired": s3.EventType.LIFECYCLE_EXPIRATION,
+    "restored": s3.EventType.OBJECT_RESTORE_COMPLETED,
+    "tagged": s3.EventType.OBJECT_TAGGING,
+}
 
 
 def notify(

@@ -15,8 +15,8 @@ from constructs import Construct
 
 from stagedoor.constructs.dead_letters import dead_letters as queue_for
 from stagedoor.constructs.dead_letters import keep_failures
-from stagedoor.constructs.destination import called_function
 from stagedoor.constructs.errors import ConstructError
+from stagedoor.constructs.new_destination import called_function
 from stagedoor.constructs.stage import stage_of
 from stagedoor.constructs.words import check_nodes, keyed
 

@@ -1,8 +1,8 @@
-"""Where events go that a construct hands on: functions, queues and topics, as a user writes them."""
+"""Where events go that a construct hands on: functions, queues and topics, ours or aws-cdk-lib's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from constructs import Construct
 
@@ -24,13 +24,13 @@ class Destination:
     topic: "sns.ITopic | None" = None
 
 
-def destination(scope: Construct, construct_id: str, value: object, kinds: str = "function queue") -> Destination:
-    """Return where a user wants events to go: to a function, in any of its forms, a queue or a topic, ours or
-    aws-cdk-lib's. `kinds` are those that serve. Raises `ConstructError`.
+def existing_destination(scope: Construct, construct_id: str, value: object, kinds: str) -> Destination | None:
+    """Return where a user wants events to go, if that is there already; None if `value` says how to make a function.
+    `kinds` are those that serve. Raises `ConstructError`.
     """
     nodes = getattr(value, "nodes", None)
     for kind, (module, interface) in _INTERFACES.items():
-        inner = getattr(nodes, kind, value)
+        inner: Any = getattr(nodes, kind, value)
         if is_a(inner, module, interface):
             if kind not in kinds.split():
                 raise ConstructError(
@@ -39,14 +39,9 @@ def destination(scope: Construct, construct_id: str, value: object, kinds: str =
                     f"{scope.node.path}/{construct_id}",
                 )
             return Destination(**{kind: inner})
-    from stagedoor.constructs.function import function_from
-
-    return Destination(function=function_from(scope, construct_id, value))
-
-
-def called_function(scope: Construct, construct_id: str, value: object) -> "lambda_.IFunction":
-    """Return the function that a user wants, in any of its forms. Raises `ConstructError`."""
-    return cast("lambda_.IFunction", destination(scope, construct_id, value, "function").function)
+    # A `Function` of ours says what of it is to be called: the function, or the alias that is kept warm.
+    inner = getattr(value, "invoked", value)
+    return Destination(function=inner) if is_a(inner, "aws_lambda", "IFunction") else None
 
 
 def opened(value: object, *options: str, where: str) -> tuple[object, dict[str, Any]]:

@@ -14,9 +14,10 @@ from constructs import Construct
 from stagedoor.constructs.binding import Binding, tell
 from stagedoor.constructs.dead_letters import dead_letters as queue_for
 from stagedoor.constructs.dead_letters import keep_failures
-from stagedoor.constructs.destination import destination, opened
+from stagedoor.constructs.destination import opened
 from stagedoor.constructs.errors import ConstructError
 from stagedoor.constructs.grants.event_bus import event_bus_binding
+from stagedoor.constructs.new_destination import destination
 from stagedoor.constructs.words import check_nodes, keyed
 
 _TARGETS = 5

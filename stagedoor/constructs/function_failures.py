@@ -5,7 +5,7 @@ from typing import Any, cast
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from stagedoor.constructs.destination import destination
+from stagedoor.constructs.destination import existing_destination
 from stagedoor.constructs.errors import ConstructError
 
 
@@ -27,7 +27,11 @@ def _where_to(scope: Construct, on_failure: object) -> lambda_.IDestination:
     """Return where failed events go; each of these allows the function to send there, and nothing else."""
     from aws_cdk import aws_lambda_destinations as destinations
 
-    to = destination(scope, "OnFailure", on_failure, "function queue topic")
+    to = existing_destination(scope, "OnFailure", on_failure, "function queue topic")
+    if to is None:
+        raise ConstructError(
+            f"Events cannot go to {on_failure!r}.", "`on_failure` is a queue, a topic or a function.", scope.node.path
+        )
     if to.queue is not None:
         return destinations.SqsDestination(to.queue)
     if to.topic is not None:

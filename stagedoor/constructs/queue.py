@@ -11,7 +11,6 @@ from constructs import Construct
 
 from stagedoor.constructs.binding import Binding, tell
 from stagedoor.constructs.dead_letters import dead_letters as queue_for
-from stagedoor.constructs.destination import called_function
 from stagedoor.constructs.errors import ConstructError
 from stagedoor.constructs.grants.queue import consume_statements, queue_binding
 from stagedoor.constructs.stage import stage_of
@@ -78,6 +77,8 @@ class Queue(Construct):
         check_nodes(cdk, "queue", "dead_letters", "mapping", where=self.node.path)
         function = None
         if consumer is not None:
+            from stagedoor.constructs.new_destination import called_function
+
             function = called_function(self, f"{construct_id}Consumer", consumer)
             visibility_timeout = self._visibility(function, visibility_timeout, batch_window)
         letters = queue_for(self, dead_letters, cdk, fifo=fifo)

@@ -10,8 +10,9 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_lambda_event_sources import SqsDlq
 from constructs import Construct
 
-from stagedoor.constructs.destination import called_function, opened
+from stagedoor.constructs.destination import opened
 from stagedoor.constructs.grants.table import stream_statement
+from stagedoor.constructs.new_destination import called_function
 
 RETRIES = 5
 """How often a part of a batch is given again that failed. By Lambda's default it would be for a day, with all that

@@ -15,8 +15,9 @@ from constructs import Construct
 from stagedoor.constructs.binding import Binding, tell
 from stagedoor.constructs.dead_letters import dead_letters as queue_for
 from stagedoor.constructs.dead_letters import keep_failures
-from stagedoor.constructs.destination import destination, opened
+from stagedoor.constructs.destination import opened
 from stagedoor.constructs.grants.topic import topic_binding
+from stagedoor.constructs.new_destination import destination
 from stagedoor.constructs.words import check_nodes, keyed
 
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from demo.aws.server import LocalAws
 from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.reader import read_assembly
@@ -31,7 +29,7 @@ class LiveStage:
     identity: StageIdentity
     target: Target
     clients: Clients
-    session: boto3.Session
+    session: Any
     aws: LocalAws
     folder: Path
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
