@@ -34,6 +34,7 @@ export class StoredValues {
     }
     const value = this.#values.get(own) ?? this.#values.get(fallback);
     if (value !== undefined) return value;
+    if (properties.default !== undefined) return properties.default;
     if (!fallback) throw new Error(`${kind}.${name} is not set: there is no ${own} in the parameter store.`);
     const stage = own.split("/").at(-2);
     throw new Error(`${kind}.${name} is not set. Set it: stagedoor secrets set ${name} --stage ${stage}`);

@@ -33,6 +33,7 @@ from stagedoor.deploy.ledger import Ledger
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.publishing.published import PublishedFiles
 from stagedoor.deploy.remove import Kept, remove
+from stagedoor.deploy.stage_values import check_secrets, forget_values
 from stagedoor.deploy.swapping.drift import Drifts
 from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.errors import UserError
@@ -110,6 +111,7 @@ def deploy_commit(
             with phase("inspect", emit):
                 rewritten = _inspect(assembly, job, parts, work, emit)
             still_wanted()
+            check_secrets(assembly, job.identity, _clients(job, ledger), emit)
             deployed = deploy(
                 rewritten.assembly,
                 job.identity,
@@ -130,7 +132,10 @@ def deploy_commit(
 def remove_stage(job: Job, ledger: Ledger, emit: Emit) -> Sequence[Kept]:
     """Take the stage away with what the database and its tags say, without its repository; return what was kept."""
     with phase("remove", emit):
-        return remove(job.identity, _clients(job, ledger), ledger, emit, job.known).kept
+        clients = _clients(job, ledger)
+        removed = remove(job.identity, clients, ledger, emit, job.known)
+        forget_values(job.identity, clients, emit)
+        return removed.kept
 
 
 @contextmanager

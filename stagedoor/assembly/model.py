@@ -102,13 +102,26 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class BindableResource:
+    """Something that code of the app can be bound to, as code writes it: `kind.name.property`."""
+
+    kind: str
+    name: str
+    properties: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Assembly:
-    """All stacks of a cloud assembly, in an order in which each comes after those it depends on."""
+    """All stacks of a cloud assembly, in an order in which each comes after those it depends on.
+
+    `bindable` is what its constructs told, in their order; `resources.bindable_resources` puts it together.
+    """
 
     directory: Path
     stacks: tuple[Stack, ...]
     missing_context: tuple[Mapping[str, Any], ...] = ()
     annotations: tuple[Annotation, ...] = ()
+    bindable: tuple[BindableResource, ...] = ()
 
     def stack(self, stack_id: str) -> Stack:
         """Return the stack with this id; `KeyError` when there is none."""

@@ -19,7 +19,16 @@ from stagedoor.assembly.documents import (
     read_document,
 )
 from stagedoor.assembly.legacy_assets import legacy_assets
-from stagedoor.assembly.model import Annotation, Assembly, DockerImageAsset, FileAsset, Level, Stack
+from stagedoor.assembly.model import (
+    Annotation,
+    Assembly,
+    BindableResource,
+    DockerImageAsset,
+    FileAsset,
+    Level,
+    Stack,
+)
+from stagedoor.assembly.resources import told_resources
 from stagedoor.assembly.schema import (
     ArtifactType,
     MetadataEntry,
@@ -60,13 +69,14 @@ class DependencyCycle(UserError):
 
 @dataclass(slots=True)
 class _Found:
-    """What has been read so far: context that is missing, annotations, and how much there was; `sources` is the
-    repository.
+    """What has been read so far: context that is missing, annotations, what can be bound, and how much there was;
+    `sources` is the repository.
     """
 
     sources: Path | None
     missing: list[Mapping[str, Any]] = field(default_factory=list)
     annotations: list[Annotation] = field(default_factory=list)
+    bindable: list[BindableResource] = field(default_factory=list)
     manifests: int = 0
     artifacts: int = 0
     assets: int = 0
@@ -128,7 +138,9 @@ def read_assembly(directory: Path, sources: Path | None = None) -> Assembly:
         )
     found = _Found(sources.resolve() if sources else None)
     stacks = _read_manifest(_Place(root, root), found)
-    return Assembly(root, tuple(_ordered(stacks)), tuple(found.missing), tuple(found.annotations))
+    return Assembly(
+        root, tuple(_ordered(stacks)), tuple(found.missing), tuple(found.annotations), tuple(found.bindable)
+    )
 
 
 def _read_manifest(place: _Place, found: _Found) -> dict[str, Stack]:
@@ -226,6 +238,7 @@ def _read_stack(
     template = found.document(place, properties.template_file)
     metadata = _metadata(place, artifact, found)
     found.annotations.extend(_annotations(metadata))
+    found.bindable.extend(told_resources(metadata))
     account, region = _environment(artifact.environment, f"{place.name}: {artifact_id}")
     handed_over = list(legacy_assets(place.root, place.directory, f"{place.name}: {artifact_id}", metadata))
     own_assets = [assets[name] for name in dict.fromkeys(artifact.dependencies) if name in assets]

@@ -29,6 +29,7 @@ from stagedoor.deploy.apply import deploy as deploy_assembly
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.publishing.published import PublishedFiles
 from stagedoor.deploy.stacks import read_all_stacks
+from stagedoor.deploy.stage_values import check_secrets
 from stagedoor.deploy.swapping.drift import ParameterDrifts
 from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.events import Event, EventKind
@@ -97,6 +98,7 @@ def _deploy(
         with work.interruption.anywhere():
             own = own_assembly(work, app, found, folder, validation)
             refresh_types(app, own, work.emit)
+            check_secrets(own, found.identity, found.clients, work.emit)
             chosen = only_stacks(own, stacks)
             validation.begin(own)
             names = {stack.own_name for stack in own.stacks}

@@ -19,6 +19,7 @@ from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.functions import StageFunction, read_functions
 from stagedoor.deploy.publishing.published import PublishedFiles
 from stagedoor.deploy.stacks import read_all_stacks
+from stagedoor.deploy.stage_values import check_secrets
 from stagedoor.errors import UserError
 from stagedoor.live.bridges import bridges_for
 from stagedoor.synth.executor import LocalProcessExecutor
@@ -68,6 +69,7 @@ def deploy_own(work: Work, app: AppFolder, stage: str, service: Service, folder:
         found = find_stage(work, app, stage)
         key, server = _registered(app, found, service)
         own = own_assembly(work, app, found, folder)
+        check_secrets(own, found.identity, found.clients, work.emit)
         bridges = bridges_for(server, str(key), ("*",) if on else ())
         told: list[BridgedFunction] = []
         assembly = stage_assembly(work, own, found.identity, found.target, folder, bridges, told.extend)

@@ -14,6 +14,7 @@ from stagedoor.deploy.plan import KnownStack
 from stagedoor.deploy.remove import Removed
 from stagedoor.deploy.remove import remove as remove_stage
 from stagedoor.deploy.stacks import read_all_stacks
+from stagedoor.deploy.stage_values import forget_values
 from stagedoor.deploy.swapping.drift import ParameterDrifts
 from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
@@ -54,6 +55,7 @@ def remove(stage: str | None, yes: bool, confirm: str | None, options: Options) 
         with work.screen, work.phase("remove"):
             removed = remove_stage(identity, clients, work.ledger(), work.emit, known)
             ParameterDrifts(clients, identity).forget_all()
+            forget_values(identity, clients, work.emit)
         work.screen.end(_ending(identity, target, removed))
 
 

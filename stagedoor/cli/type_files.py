@@ -21,7 +21,7 @@ def refresh_types(app: AppFolder, assembly: Assembly, emit: Emit) -> None:
     for file, text in type_files(app, assembly, app.path).items():
         if text_of(file) != text:
             try:
-                file.writetext_of(text, encoding="utf-8")
+                file.write_text(text, encoding="utf-8")
             except OSError as problem:
                 emit(Event(EventKind.WARNING, file.name, message=f"The types could not be written: {problem}."))
 
@@ -39,7 +39,7 @@ def _has_our_package(app: AppFolder) -> bool:
     """Whether the app's `package.json`, or that of its repository, asks for our npm package."""
     for folder in (app.path, app.repository.root):
         try:
-            package = json.loads((folder / "package.json").readtext_of(encoding="utf-8"))
+            package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
             if any(PACKAGE in package.get(key, {}) for key in ("dependencies", "devDependencies")):
                 return True
         except (OSError, ValueError, AttributeError, TypeError):
@@ -49,4 +49,4 @@ def _has_our_package(app: AppFolder) -> bool:
 
 def text_of(file: Path) -> str | None:
     """Return what is in a file; None where there is none."""
-    return file.readtext_of(encoding="utf-8") if file.is_file() else None
+    return file.read_text(encoding="utf-8") if file.is_file() else None

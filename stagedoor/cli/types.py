@@ -4,25 +4,15 @@ from pathlib import Path
 
 import click
 
-from stagedoor.assembly.model import Assembly
-from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.resources import bindable_resources
-from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import work_folder
-from stagedoor.cli.deploy import synth_request
 from stagedoor.cli.options import EXIT_CODES, Options, with_options
+from stagedoor.cli.program import synthesized_without_account
 from stagedoor.cli.resource_types import PACKAGE, TYPESCRIPT
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.type_files import text_of, type_files
-from stagedoor.cli.work import Work, at_work
+from stagedoor.cli.work import at_work
 from stagedoor.errors import UserError
-from stagedoor.naming import check_stage_name
-from stagedoor.synth.executor import LocalProcessExecutor
-from stagedoor.synth.synthesis import synthesize
-from stagedoor.target import Target
-
-_NOBODYS_ACCOUNT = "000000000000"
-_ANY_REGION = "us-east-1"
 
 
 class TypesOutOfDate(UserError):
@@ -65,17 +55,9 @@ def types(stage: str, check: bool, typescript: bool, out: Path | None, options: 
             raise TypesOutOfDate(f"{names} is not what the app's program says now.", "Run `stagedoor types`.")
         for file in old:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.writetext_of(files[file], encoding="utf-8")
+            file.write_text(files[file], encoding="utf-8")
         count = len(bindable_resources(assembly))
         said = f"{', '.join(file.name for file in files)} {'written' if old else 'as before'}: {count} resources."
         work.screen.end(
             Ending(said, data={"files": [str(file) for file in files], "changed": bool(old), "resources": count})
         )
-
-
-def synthesized_without_account(work: Work, app: AppFolder, stage: str, folder: Path) -> Assembly:
-    """Run the app's program for nobody's account, and return the assembly that it wrote; AWS is asked nothing."""
-    region = work.options.region or _ANY_REGION
-    request = synth_request(app, check_stage_name(stage), Target("nobody", _NOBODYS_ACCOUNT, region), folder)
-    with work.phase("synth"):
-        return read_assembly(synthesize(request, LocalProcessExecutor(), work.emit))

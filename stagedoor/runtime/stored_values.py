@@ -56,13 +56,17 @@ class StoredValues:
             try:
                 if self._is_old(own):
                     self._fetch(kind, name, own, fallback)
+                    if "default" in properties:
+                        self._until[own] = max(self._until.get(own, 0), self._now() + RETRY_SECONDS)
             finally:
                 self._lock.release()
         values = self._values
         for stored in (own, fallback):
             if stored in values:
                 return values[stored]
-        raise ValueNotSet(_not_set(kind, name, own))
+        if "default" in properties:
+            return str(properties["default"])
+        raise ValueNotSet(_not_set(kind, name, own, fallback))
 
     def _is_old(self, own: str) -> bool:
         return self._now() >= self._until.get(own, 0)
@@ -105,9 +109,10 @@ def _all_bound() -> Iterator[tuple[str, str]]:
                 yield names_of(properties)
 
 
-def _not_set(kind: str, name: str, own: str) -> str:
-    stage = own.split("/")[-2] if own.count("/") > 1 else "…"
-    return f"{kind}.{name} is not set. Set it: stagedoor secrets set {name} --stage {stage}"
+def _not_set(kind: str, name: str, own: str, fallback: str) -> str:
+    if not fallback:
+        return f"{kind}.{name} is not set: there is no {own} in the parameter store."
+    return f"{kind}.{name} is not set. Set it: stagedoor secrets set {name} --stage {own.split('/')[-2]}"
 
 
 def read_parameters(names: Iterable[str]) -> dict[str, str]:

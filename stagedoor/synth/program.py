@@ -20,6 +20,7 @@ from stagedoor.bundling.tools import base_python, find_uv
 from stagedoor.errors import Location, UserError
 from stagedoor.synth.confinement import environment as environment_from
 from stagedoor.synth.dependencies import settings_above
+from stagedoor.synth.env_files import read_env_files
 from stagedoor.synth.settings import context_of, read_settings
 from stagedoor.synth.tree import UnsafeFile
 from stagedoor.target import Trust
@@ -52,7 +53,7 @@ class SynthRequest:
     the app's own and wins. `cache_dir` may be shared by all apps: what must be apart in it is kept apart by `trust`.
     `remember`: the assembly of an equal tree may be used again; not for an app whose program gives another each time.
     `parameters` is the app's folder in the parameter store (`naming.parameter_folder`). `lasting`: the stage keeps its
-    data when it is removed.
+    data when it is removed. `environment` may change what the app's `.env` files say; nothing else of it is told.
     """
 
     app_dir: Path
@@ -68,6 +69,7 @@ class SynthRequest:
     remember: bool = True
     parameters: str = ""
     lasting: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Program:
     """An app's command lines, in their order, and what they are told by variables and by the file of `large` context.
 
     `root` and `app_dir` are real paths, the second below the first. `advice_only`: what validation finds stops nothing.
+    `own` are the variables of the app's `.env` files; all others come before them.
     """
 
     app_dir: Path
@@ -83,6 +86,7 @@ class Program:
     variables: Mapping[str, str]
     large: Mapping[str, Any]
     advice_only: bool = False
+    own: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def key(self, tree: str) -> str:
         """Return what an assembly is known by: SHA-256 of all that decides it. `tree` is the digest of the repository.
@@ -99,6 +103,7 @@ class Program:
             "app": str(self.app_dir.relative_to(self.root)),
             "lines": self.lines,
             "variables": dict(self.variables),
+            "own": dict(self.own),
             "context": dict(self.large),
             "tree": tree,
         }
@@ -122,8 +127,20 @@ def read_program(request: SynthRequest) -> Program:
     context = context_of(settings, {**request.context, "stagedoor:stage": request.stage})
     small, large = split_context(context, CONTEXT_LIMIT)
     lines = (settings.build, app) if settings.build else (app,)
-    variables = {**_variables(request, small), APP_FOLDER: app_dir.relative_to(root).as_posix()}
-    return Program(app_dir, root, lines, variables, large, context.get(ADVICE_ONLY) in (False, "false"))
+    return Program(
+        app_dir,
+        root,
+        lines,
+        {**_variables(request, small), APP_FOLDER: app_dir.relative_to(root).as_posix()},
+        large,
+        context.get(ADVICE_ONLY) in (False, "false"),
+        _told(read_env_files(app_dir, root, request.stage, request.environment)),
+    )
+
+
+def _told(own: Mapping[str, str]) -> dict[str, str]:
+    """Return what of an app's `.env` files its program is told: not where programs and its own folders are."""
+    return {name: value for name, value in own.items() if name not in ("PATH", "HOME", "TMPDIR")}
 
 
 def interpreted(line: str, app_dir: Path) -> str:

@@ -36,6 +36,7 @@ _CACHE_TAG = b"Signature: 8a477f597d28d172789f06886806bc55"
 """The first bytes of `CACHEDIR.TAG`, by which tools mark folders that they can make again: https://bford.info/cachedir/"""
 
 _LEFT_OUT = frozenset({"__pycache__", "cdk.out"})
+_MADE = frozenset({"stagedoor_resources.pyi", "stagedoor-resources.d.ts"})
 _NODE_LOCKS = (".package-lock.json", ".yarn-integrity", ".pnpm/lock.yaml")
 _GIT = ("HEAD", "config", "packed-refs", "refs/heads", "refs/tags")
 
@@ -99,7 +100,8 @@ class _TooLarge(Exception):
 class _Walk:
     """What of a tree is looked at. Left out is what follows from the rest or is made by the synth itself:
 
-    compiled Python (`__pycache__`), assemblies (`cdk.out`), caches that are marked as such (`CACHEDIR.TAG`); of an
+    compiled Python (`__pycache__`), assemblies (`cdk.out`), the types that `stagedoor types` writes from assemblies,
+    caches that are marked as such (`CACHEDIR.TAG`); of an
     installed `node_modules` all but the lock that the installer left in it; of a virtual environment all but the lists
     of what is installed; of `.git` all but where the branches and tags are, and its settings.
     """
@@ -125,6 +127,7 @@ class _Walk:
         elif "CACHEDIR.TAG" not in listed or not _is_cache(f"{folder}/CACHEDIR.TAG"):
             folders = [entry for entry in listed.values() if entry.is_dir(follow_symlinks=False)]
             files = [entry for entry in listed.values() if not entry.is_dir(follow_symlinks=False)]
+            files = [entry for entry in files if entry.name not in _MADE]
             if len(self._found) + len(files) > FILES_LIMIT:
                 raise _TooLarge
             self._take((f"{path}{entry.name}", _stat_of(entry.stat(follow_symlinks=False))) for entry in files)

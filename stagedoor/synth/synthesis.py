@@ -106,7 +106,7 @@ def _run(
         node_modules_shown(program.app_dir, program.root, environment),
         tempfile.TemporaryDirectory(prefix="stagedoor-context-") as passing,
     ):
-        variables = {**environment.variables, **program.variables, "CDK_OUTDIR": str(output)}
+        variables = {**program.own, **environment.variables, **program.variables, "CDK_OUTDIR": str(output)}
         if program.large:
             overflow = Path(passing, "context-overflow.json")
             overflow.write_text(json.dumps(program.large))
