@@ -107,7 +107,8 @@ class LocalAws:
         """Return where a URL of a stack's outputs answers here: the URL to call and the Host header to send with it."""
         parts = urlsplit(output_url)
         label, _, rest = (parts.hostname or "").partition(".")
-        service = rest.split(".", 1)[0]
+        # A function's own URL is known by its region as well.
+        service = ".".join(rest.split(".")[: 2 if rest.startswith("lambda-url.") else 1])
         url = urlunsplit(("http", f"127.0.0.1:{self.port}", parts.path or "/", parts.query, ""))
         return url, f"{label}.{service}.localhost:{self.port}"
 

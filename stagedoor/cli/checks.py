@@ -14,12 +14,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from stagedoor import __version__
+from stagedoor.bundling.tools import find_uv
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir
 from stagedoor.cli.live_stage import address
 from stagedoor.cli.service import Logins, Service, ServiceRefused, find_server
 from stagedoor.errors import UserError
-from stagedoor.synth.dependencies import find_uv
 from stagedoor.synth.program import CLI_VERSION
 from stagedoor.synth.recipes import Installer, find_recipes
 

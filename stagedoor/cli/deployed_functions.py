@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from stagedoor.assembly.template import construct_paths_of
+from stagedoor.assembly.model import Template
+from stagedoor.assembly.template import construct_paths_of, resources
 from stagedoor.cli.deployed_stage import Looking
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.stacks import read_template
@@ -31,6 +32,7 @@ class DeployedFunction:
     name: str
     logical_id: str
     construct_path: str = ""
+    handler: str = ""
 
     @property
     def path(self) -> str:
@@ -38,11 +40,12 @@ class DeployedFunction:
         return _OF_OURS.sub("", self.construct_path) or _DIGITS.sub("", self.logical_id)
 
     def is_called(self, pattern: str) -> bool:
-        """Whether a shell pattern matches one of its names: its construct's path or the last part of that, its logical
-        id, its name in AWS.
+        """Whether a shell pattern matches one of its names: its construct's path or the last part of that, its handler
+        (`notes.list`), its logical id, its name in AWS.
         """
         whole = self.construct_path.removesuffix("/Resource")
-        names = (self.path, self.path.rpartition("/")[2], whole, whole.rpartition("/")[2], self.logical_id, self.name)
+        paths = (self.path, self.path.rpartition("/")[2], whole, whole.rpartition("/")[2])
+        names = (*paths, self.handler, self.logical_id, self.name)
         return any(fnmatchcase(name, pattern) for name in names)
 
 
@@ -88,12 +91,22 @@ def _read(clients: Clients, arn: str) -> Iterator[DeployedFunction]:
     """Yield the functions of a stack and of the stacks in it."""
     pages = clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=arn)
     there = [one for page in pages for one in page["StackResourceSummaries"] if one.get("PhysicalResourceId")]
-    paths: Mapping[str, str] = {}
+    template: Template = {}
     if any(one["ResourceType"] == _FUNCTION for one in there):
-        paths = construct_paths_of(dict(read_template(clients, arn) or {}))
+        template = dict(read_template(clients, arn) or {})
+    paths, properties = (
+        construct_paths_of(template),
+        {name: one.get("Properties", {}) for name, one in resources(template)},
+    )
     for one in there:
         if one["ResourceType"] == _FUNCTION:
             logical_id = one["LogicalResourceId"]
-            yield DeployedFunction(one.get("PhysicalResourceId", ""), logical_id, paths.get(logical_id, ""))
+            handler = properties.get(logical_id, {}).get("Handler")
+            yield DeployedFunction(
+                one.get("PhysicalResourceId", ""),
+                logical_id,
+                paths.get(logical_id, ""),
+                handler if isinstance(handler, str) else "",
+            )
         elif one["ResourceType"] == _NESTED:
             yield from _read(clients, one.get("PhysicalResourceId", ""))

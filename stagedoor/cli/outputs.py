@@ -54,7 +54,8 @@ def outputs(name: str | None, stage: str | None, form: str | None, out: Path | N
             stack, key, value = output_named(found, name)
             found = {stack: {key: value}}
         data = {"app": app.name, "stage": wanted, "account": looking.target.account, "region": looking.target.region}
-        sentence = f"The stage {wanted} of {app.name} has {sum(map(len, found.values())) or 'no'} outputs."
+        number = sum(map(len, found.values()))
+        sentence = f"The stage {wanted} of {app.name} has {number or 'no'} output{'' if number == 1 else 's'}."
         if out is not None:
             out.write_text(_text(found, form or _form_of(out)), encoding="utf-8")
             work.screen.end(Ending(f"Written to {out}.", data={**data, "outputs": found, "file": str(out)}))
