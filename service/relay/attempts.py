@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
+import orjson
+
 BEAT_SECONDS = 2.0
 DATA_BYTES = 256 * 1024
 """Most bytes of a result in one frame to a bridge."""
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one for each call
 
 Key = tuple[int, str]
 """Stage and attempt: two stages' bridges cannot get into each other's way."""
@@ -161,7 +161,11 @@ def bridge_frame(kind: BridgeFrame, payload: bytes = b"") -> bytes:
 
 def json_frame(kind: BridgeFrame, document: Mapping[str, Any]) -> bytes:
     """Return a frame whose payload is JSON."""
-    return bridge_frame(kind, _encode(document).encode())
+    try:
+        payload = orjson.dumps(document)
+    except TypeError:  # half of a surrogate pair, in words that an agent said
+        payload = json.dumps(document).encode()
+    return bridge_frame(kind, payload)
 
 
 @dataclass(slots=True)

@@ -134,6 +134,7 @@ class Attempts:
     async def _read(self, scope: Scope, receive: Receive) -> tuple[Ask, bytes | None]:
         relay = self._relay
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        lambda_headers = {_NAMES.get(name) or _canonical(name): headers[name] for name in headers if _is_lambdas(name)}
         claims = function_claims(relay, headers.get(b"authorization", ""))
         attempt = scope["path_params"]["attempt"]
         size, length = _number(headers, b"stagedoor-size"), _number(headers, b"content-length")
@@ -145,11 +146,6 @@ class Attempts:
         if relay.draining and known is None:
             raise _Unacceptable(503, "draining", 0)
         event = await self._body(length, receive) if length or not size else None
-        lambda_headers = {
-            _canonical(name): value
-            for name, value in headers.items()
-            if name.startswith(b"lambda-runtime-") or name == b"content-type"
-        }
         again, session = _number(headers, b"stagedoor-again"), headers.get(b"stagedoor-session", "")
         developer = named_developer(lambda_headers, event or b"")
         unknown = known is None and not session
@@ -338,8 +334,15 @@ def function_claims(relay: Relay, authorization: str) -> FunctionToken:
         raise _Unacceptable(401, "the function token is no good") from None
 
 
+def _is_lambdas(name: bytes) -> bool:
+    """Tell whether a header came with the event."""
+    return name in _NAMES or name == b"content-type" or name.startswith(b"lambda-runtime-")
+
+
 def _number(headers: dict[bytes, str], name: bytes) -> int:
-    text = headers.get(name, "0")
+    text = headers.get(name)
+    if text is None:
+        return 0
     if not text.isdecimal() or len(text) > 16:
         raise _Unacceptable(400, f"{name.decode()} is not a number")
     return int(text)
@@ -347,9 +350,7 @@ def _number(headers: dict[bytes, str], name: bytes) -> int:
 
 def _canonical(name: bytes) -> str:
     """Return a header's name as Lambda writes it, which HTTP servers give in lower case."""
-    known = _NAMES.get(name)
-    if known is None:
-        known = name.decode("latin-1").title()
-        if len(_NAMES) < 100:
-            _NAMES[name] = known
+    known = name.decode("latin-1").title()
+    if len(_NAMES) < 100:
+        _NAMES[name] = known
     return known

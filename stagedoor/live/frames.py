@@ -8,9 +8,15 @@ at most `CHUNK` bytes follow as the other side grants credit, so that 6 MB hold 
 import json
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
+
+try:
+    import orjson
+except ImportError:  # the service has it, a developer's machine need not
+    orjson = None  # type: ignore[assignment]
 
 PROTOCOL = "stagedoor.live.1"
 """The WebSocket's subprotocol; the number goes up when an older side would misunderstand."""
@@ -132,14 +138,24 @@ def chunks(body: bytes, start: int = 0) -> Iterator[bytes]:
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
+    if orjson is not None:
+        try:
+            return orjson.dumps(document)
+        except TypeError:
+            pass  # half of a surrogate pair, or a number beyond 64 bits
     return _encode(document).encode("utf-8", "surrogatepass")
 
 
 def _document(payload: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(payload.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError):
-        raise FrameInvalid("a payload that is not JSON") from None
+    document: object = None
+    if orjson is not None:
+        with suppress(ValueError):  # as above
+            document = orjson.loads(payload)
+    if document is None:
+        try:
+            document = json.loads(payload.decode("utf-8", "surrogatepass"))
+        except (ValueError, RecursionError):
+            raise FrameInvalid("a payload that is not JSON") from None
     if not isinstance(document, dict):
         raise FrameInvalid("a payload that is not an object")
     return document

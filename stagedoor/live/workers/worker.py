@@ -128,13 +128,18 @@ class Worker:
         outcome, taken = self._api.outcome, self._api.taken
         try:
             while not outcome.done():
-                left = self._deadline() - time.time() * 1000
+                now = time.time() * 1000
+                left = self._deadline() - now
                 if left <= 0:
                     await self.end("timed out")
                     return own_error(timed_out(invocation.request_id, _timeout(self.sandbox, invocation)))
                 waiting: set[asyncio.Future[Any]] = {outcome, self._watching}
                 if not taken.done():
-                    waiting.add(taken)
+                    # When it is taken decides when it must be done, but that is never before it would have been.
+                    if now < invocation.deadline_ms:
+                        left = min(left, invocation.deadline_ms - now)
+                    else:
+                        waiting.add(taken)
                 await asyncio.wait(waiting, timeout=left / 1000, return_when=asyncio.FIRST_COMPLETED)
                 if self._watching.done() and not outcome.done():
                     return self._outcome_of_its_end(invocation)
