@@ -5,7 +5,8 @@ declarations. Equal resources give equal bytes.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stagedoor.assembly.model import BindableResource
-from stagedoor.runtime.resources import KINDS, STORED
+from stagedoor.runtime.resources import KINDS
+from stagedoor.runtime.variables import STORED
 
 PYTHON = "stagedoor_resources.pyi"
 TYPESCRIPT = "stagedoor-resources.d.ts"

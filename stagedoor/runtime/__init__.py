@@ -14,6 +14,8 @@ from stagedoor.runtime.resources import NotBound, Resources, kind_named
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from stagedoor.runtime.stored_values import ValueNotRead as ValueNotRead
+    from stagedoor.runtime.stored_values import ValueNotSet as ValueNotSet
     from stagedoor_resources import Api as Api
     from stagedoor_resources import Bucket as Bucket
     from stagedoor_resources import EventBus as EventBus
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from stagedoor_resources import StaticSite as StaticSite
     from stagedoor_resources import Table as Table
     from stagedoor_resources import Topic as Topic
-
-    from stagedoor.runtime.stored_values import ValueNotRead as ValueNotRead
-    from stagedoor.runtime.stored_values import ValueNotSet as ValueNotSet
 else:
 
     def __getattr__(name: str) -> "Resources | type":

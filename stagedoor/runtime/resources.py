@@ -6,21 +6,15 @@ value is JSON. A cold start waits for every import here, so what is seldom neede
 
 import json
 import os
-from collections.abc import Mapping
 
-TYPE_CHECKING = (
-    False  # known to type checkers by its name; `typing` itself would take longer to import than all of this
-)
+from stagedoor.runtime.variables import STORED, bound, variable_of
+
+# Known to type checkers by its name; to import `typing` would take longer than all of this.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-VARIABLE = "STAGEDOOR_BIND_"
 KINDS = ("Api", "Bucket", "EventBus", "Function", "Parameter", "Queue", "Secret", "StaticSite", "Table", "Topic")
-STORED = frozenset({"Parameter", "Secret"})
-"""Kinds whose `value` is in the parameter store, and not in the environment."""
-
-given: "list[Mapping[str, str]]" = []
-"""Variables that come before the environment's, the last first: those of `testing.bindings`."""
 
 _found: "dict[str, Resources]" = {}
 
@@ -67,7 +61,7 @@ class Resources:
     def __getattr__(self, name: str) -> "Any":
         if name.startswith("_"):
             raise AttributeError(name)
-        text = _variable(f"{VARIABLE}{self._kind}_{name}")
+        text = variable_of(self._kind, name)
         if text is None:
             raise NotBound(_not_bound(self._kind, name))
         known = self._known.get(name)
@@ -87,26 +81,6 @@ def kind_named(kind: str) -> Resources:
     if kind not in KINDS:
         raise AttributeError(f"module 'stagedoor.runtime' has no attribute {kind!r}.{_meant(kind, KINDS)}")
     return _found.setdefault(kind, Resources(kind))
-
-
-def bound() -> "list[tuple[str, str]]":
-    """Return the kind and the name of all that this process is bound to."""
-    names = {variable for layer in (os.environ, *given) for variable in layer if variable.startswith(VARIABLE)}
-    found = (variable.removeprefix(VARIABLE).partition("_") for variable in sorted(names))
-    return [(kind, name) for kind, _, name in found]
-
-
-def properties_of(kind: str, name: str) -> "dict[str, Any]":
-    """Return what the environment says of a resource that is bound."""
-    properties: dict[str, Any] = json.loads(_variable(f"{VARIABLE}{kind}_{name}") or "{}")
-    return properties
-
-
-def _variable(name: str) -> "str | None":
-    for layer in reversed(given):
-        if name in layer:
-            return layer[name]
-    return os.environ.get(name)
 
 
 def _not_bound(kind: str, name: str) -> str:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from stagedoor.runtime.resources import STORED, bound, properties_of
+from stagedoor.runtime.variables import STORED, bound, properties_of
 
 KEPT_SECONDS = 300
 RETRY_SECONDS = 30

@@ -20,7 +20,8 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from stagedoor.runtime.resources import KINDS, STORED, VARIABLE, given
+from stagedoor.runtime.resources import KINDS
+from stagedoor.runtime.variables import STORED, VARIABLE, given
 
 
 @contextmanager

@@ -53,5 +53,5 @@ def test_a_cold_start_loads_the_standard_library_alone():
     program = "import sys; from stagedoor.runtime import Table; Table.Notes.table_name; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     ours = {name for name in loaded if name.startswith("stagedoor")}
-    assert ours == {"stagedoor", "stagedoor.runtime", "stagedoor.runtime.resources"}
+    assert ours == {"stagedoor", "stagedoor.runtime", "stagedoor.runtime.resources", "stagedoor.runtime.variables"}
     assert not {"boto3", "typing", "logging", "threading", "difflib"} & set(loaded)
