@@ -14,6 +14,7 @@ from pathlib import Path
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.synth.executor import Command, Executor
+from stagedoor.synth.library_modules import modules_behind
 from stagedoor.synth.tree import UnsafeFile, read_text
 
 _PROGRAM = """
@@ -75,17 +76,21 @@ def warm(environment: Path, app_dir: Path, executor: Executor, emit: Emit) -> No
 
 
 def cdk_modules(app_dir: Path, environment: Path) -> list[str]:
-    """Return the modules of `aws_cdk` whose names occur in the app's Python files; it gives nothing else."""
+    """Return the modules of `aws_cdk` whose names occur in the app's Python files, or in constructs of ours that do."""
     library = next(environment.glob("venv/lib/python*/site-packages/aws_cdk"), None)
     if library is None:
         return []
     words: set[str] = set()
+    named: set[str] = set()
     for directory, folders, files in os.walk(app_dir):
         folders[:] = [name for name in folders if not name.startswith(".") and name not in ("node_modules", "cdk.out")]
         for name in files:
             if name.endswith(".py"):
                 with suppress(UnsafeFile):
-                    words |= set(re.findall(r"\baws_\w+", read_text(Path(directory, name), app_dir)))
+                    text = read_text(Path(directory, name), app_dir)
+                    words |= set(re.findall(r"\baws_\w+", text))
+                    named |= set(re.findall(r"\b[A-Z]\w+", text)) if "stagedoor" in text else set()
+    words |= modules_behind(named) if named else set()
     return ["aws_cdk", *sorted(f"aws_cdk.{word}" for word in words if (library / word / "__init__.py").is_file())]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from stagedoor.events import silent
 from stagedoor.synth.executor import Completed, TookTooLong
-from stagedoor.synth.warming import warm
+from stagedoor.synth.warming import cdk_modules, warm
 
 
 class Ending:
@@ -41,3 +41,12 @@ def test_it_is_done_again_only_where_it_was_cut_short(tmp_path: Path, environmen
     warm(environment, tmp_path, executor, silent)
     warm(environment, tmp_path, executor, silent)
     assert executor.runs == runs
+
+
+def test_what_our_constructs_load_is_warmed_for_apps_that_name_none_of_it(tmp_path: Path, environment: Path):
+    library = next(environment.glob("venv/lib/python*/site-packages/aws_cdk"))
+    for name in ("aws_dynamodb", "aws_lambda", "aws_cloudfront"):
+        (library / name).mkdir()
+        (library / name / "__init__.py").touch()
+    (tmp_path / "app.py").write_text("from stagedoor.constructs import App, Function, Table\n")
+    assert cdk_modules(tmp_path, environment) == ["aws_cdk", "aws_cdk.aws_dynamodb", "aws_cdk.aws_lambda"]
