@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Names
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -157,9 +157,10 @@ class Queue(Construct):
             function.add_to_role_policy(
                 iam.PolicyStatement(actions=list(needed.actions), resources=list(needed.resources))
             )
+        # In the function's stack, which needs the queue's already: the role is to be allowed to read it.
         return lambda_.EventSourceMapping(
-            self,
-            "Mapping",
+            function,
+            f"From{Names.node_unique_id(self.node)}",
             **{
                 "target": function,
                 "event_source_arn": self._nodes.queue.queue_arn,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Names
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -37,9 +37,10 @@ def consume(
     needed = stream_statement(table)
     function.add_to_role_policy(iam.PolicyStatement(actions=list(needed.actions), resources=list(needed.resources)))
     start = lambda_.StartingPosition
+    # In the function's stack, which needs the table's already: the role is to be allowed to read the stream.
     mapping = lambda_.EventSourceMapping(
-        scope,
-        f"{name}Mapping",
+        function,
+        f"From{Names.node_unique_id(scope.node)}{name}",
         target=function,
         event_source_arn=table.table_stream_arn,
         starting_position=start.TRIM_HORIZON if options.get("from_start") else start.LATEST,
