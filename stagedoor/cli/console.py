@@ -48,8 +48,8 @@ def console(function: str | None, stage: str | None, only_print: bool, server: s
         pages = [*_service_pages(app, looking, server), *_pages(looking, function)]
         if function is not None:
             pages = [page for page in pages if page[0] == "function"]
-        data = {"app": app.name, "stage": wanted}
-        data |= {"pages": [{"kind": kind, "name": name, "url": url} for kind, name, url in pages]}
+        listed = [{"kind": kind, "name": name, "url": url} for kind, name, url in pages]
+        data = {"app": app.name, "stage": wanted, "pages": listed}
         sentence = f"{len(pages)} pages of the stage {wanted} of {app.name}."
         if only_print or options.as_json or not sys.stdout.isatty():
             if not options.as_json:

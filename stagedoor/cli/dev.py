@@ -17,7 +17,7 @@ from stagedoor.cli.work import Work, at_work
 from stagedoor.config import Config, parse_config
 from stagedoor.live.sources import overrides_of
 
-_PATTERN_HELP = "by logical id, construct path or its last name; may be given several times"
+_PATTERN_HELP = "by construct path, its last name, handler or logical id; may be given several times"
 
 
 @click.command(epilog=EXIT_CODES)

@@ -2,18 +2,17 @@
 
 import asyncio
 import os
-import re
 import signal
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stagedoor.assembly.bridging.places import Place
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir
+from stagedoor.cli.deployed_functions import DeployedFunction, short_names
 from stagedoor.cli.invocations import JsonLines, Lines
 from stagedoor.cli.live_stage import LiveStage, NothingLive
 from stagedoor.cli.screen import Ending
@@ -38,7 +37,6 @@ _NOBODY_BEHIND = (
     "Disconnected. On a local AWS the bridge is the function's code, so nothing answers now; "
     "`stagedoor dev --off` brings the deployed code back."
 )
-_DIGITS = re.compile(r"[0-9A-F]{8}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,8 @@ class Developing:
         self._service = service
         self._wishes = wishes
         self._overrides = overrides
-        self._names = _short_names(stage)
+        self._functions = _functions(stage)
+        self._names = short_names(list(self._functions.values()))
         shown = JsonLines if work.options.as_json else Lines
         self._lines = shown(self._names)
 
@@ -107,12 +106,8 @@ class Developing:
         return sources
 
     def _is_wanted(self, name: str, path: str, patterns: Sequence[str]) -> bool:
-        path = path.removesuffix("/Resource")
-        logical_id = name and next(
-            str(one["place"]).rpartition("|")[2] for one in self._stage.functions if one["name"] == name
-        )
-        candidates = (logical_id, path, path.rpartition("/")[2], name)
-        return any(fnmatchcase(each, pattern) for each in candidates for pattern in patterns)
+        function = replace(self._functions[name], construct_path=path)
+        return any(function.is_called(pattern) for pattern in patterns)
 
     def _tell(self, name: str, what: str) -> None:
         self._work.screen.show(Event(EventKind.WARNING, self._names.get(name, name), message=what))
@@ -199,9 +194,13 @@ def _place(text: str) -> Place:
     return Place(tuple(where), logical_id)
 
 
-def _short_names(stage: LiveStage) -> dict[str, str]:
-    """Return what each function is called on the screen: its logical id, without CDK's digits where that is clear."""
-    ids = {str(one["name"]): str(one["place"]).rpartition("|")[2] for one in stage.functions}
-    short = {name: _DIGITS.sub("", logical_id) or logical_id for name, logical_id in ids.items()}
-    twice = {name for name in short.values() if list(short.values()).count(name) > 1}
-    return {name: ids[name] if one in twice else one for name, one in short.items()}
+def _functions(stage: LiveStage) -> dict[str, DeployedFunction]:
+    """Return the stage's functions as people name them, by their names in AWS."""
+    paths = {stack.id: stack.construct_paths for stack in stage.assembly.stacks}
+    found = {}
+    for one in stage.functions:
+        stack, *nested, logical_id = str(one["place"]).split("|")
+        path = "" if nested else paths.get(stack, {}).get(logical_id, "")
+        name = str(one["name"])
+        found[name] = DeployedFunction(name, logical_id, path, str(one.get("handler", "")))
+    return found

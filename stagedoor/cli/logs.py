@@ -31,7 +31,7 @@ _LOOKS_PER_SECOND = 4
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html)."""
 
 
-class _Since(click.ParamType):
+class _Since(click.ParamType[int]):
     """`10m` and the like, as seconds."""
 
     name = "duration"
