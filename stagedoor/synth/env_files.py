@@ -1,8 +1,8 @@
 """Variables of an app's `.env` files, layered by stage.
 
 Beside `cdk.json`: `.env`, `.env.local`, `.env.<stage>`, `.env.<stage>.local`; a later file wins over an earlier one,
-and the environment of whoever runs the app over all of them. A value may refer to other names of the files as `${NAME}` or
-`${NAME:-default}`, and to no variable else: the files may be a stranger's.
+and the environment of whoever runs the app over all of them. A value may refer to other names of the files as
+`${NAME}` or `${NAME:-default}`, and to no variable else: the files may be a stranger's.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,12 +28,12 @@ def read_env_files(folder: Path, root: Path, stage: str, ours: Mapping[str, str]
     """Return the variables that the files of `folder` name, in the repository `root`; `ours` is the environment whose
     values come before the files'. Raises `InvalidEnvFile`, `UnsafeFile`.
     """
-    written: dict[str, str] = {}
-    for name in env_file_names(stage):
-        file = folder / name
+    known: dict[str, str] = {}
+    for file in (folder / name for name in env_file_names(stage)):
         if exists(file):
-            written.update(parse_env_file(read_text(file, root), str(file.relative_to(root))))
-    return _resolved(written, ours) if written else {}
+            for name, value in parse_env_file(read_text(file, root), str(file.relative_to(root))):
+                known[name] = ours[name] if name in ours else _resolved(value, known)
+    return known
 
 
 def parse_env_file(text: str, name: str) -> Iterator[tuple[str, str]]:
@@ -51,10 +51,8 @@ def parse_env_file(text: str, name: str) -> Iterator[tuple[str, str]]:
             yield line.key, line.value or ""
 
 
-def _resolved(written: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+def _resolved(value: str, known: Mapping[str, str]) -> str:
+    """Return a value with what it refers to in place."""
     from dotenv.variables import parse_variables
 
-    known: dict[str, str | None] = {}
-    for name, value in written.items():
-        known[name] = ours[name] if name in ours else "".join(part.resolve(known) for part in parse_variables(value))
-    return {name: value or "" for name, value in known.items()}
+    return "".join(part.resolve(known) for part in parse_variables(value))
