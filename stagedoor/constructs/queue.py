@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_cdk import Duration, Names
 from aws_cdk import aws_sqs as sqs
@@ -159,7 +159,7 @@ class Queue(Construct):
             )
         # In the function's stack, which needs the queue's already: the role is to be allowed to read it.
         return lambda_.EventSourceMapping(
-            function,
+            cast(Construct, function),
             f"From{Names.node_unique_id(self.node)}",
             **{
                 "target": function,

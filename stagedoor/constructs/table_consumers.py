@@ -1,6 +1,7 @@
 """Functions that get what changes in a table, by its stream."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from aws_cdk import Duration, Names
 from aws_cdk import aws_dynamodb as dynamodb
@@ -39,7 +40,7 @@ def consume(
     start = lambda_.StartingPosition
     # In the function's stack, which needs the table's already: the role is to be allowed to read the stream.
     mapping = lambda_.EventSourceMapping(
-        function,
+        cast(Construct, function),
         f"From{Names.node_unique_id(scope.node)}{name}",
         target=function,
         event_source_arn=table.table_stream_arn,
