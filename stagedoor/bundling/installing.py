@@ -118,7 +118,10 @@ class Store:
     def _install_python(self, wanted: PythonWanted, made: Path) -> None:
         uv = find_uv()
         if uv is None:
-            raise BundlingFailed("A function's packages are installed by uv, and it is not here.", "pip install uv")
+            raise BundlingFailed(
+                "A function's packages are installed by uv, and it is not here.",
+                "Install it where the app's program runs, and where Stagedoor does: pip install uv.",
+            )
         file, never = made / "requirements.txt", made / "never.txt"
         file.write_text(wanted.requirements)
         never.write_text("".join(f'{name} ; python_version < "0"\n' for name in wanted.left_out))

@@ -5,11 +5,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from stagedoor.bundling.completing import complete
 from stagedoor.bundling.installing import Store
 from stagedoor.bundling.wanted import Wanted
+
+_KEPT_SECONDS = 30 * 24 * 3600
+"""How long a whole bundle is kept that is not used."""
 
 
 def completed(bundle: Path, wanted: Wanted, root: Path, cache: Path) -> Path:
@@ -21,8 +25,10 @@ def completed(bundle: Path, wanted: Wanted, root: Path, cache: Path) -> Path:
     whole = cache / "whole" / bundle.name
     # What esbuild makes of a file depends on all that it imports: it is asked each time, which takes no time.
     if whole.is_dir() and wanted.kind == "python":
+        whole.touch()
         return whole
     whole.parent.mkdir(parents=True, exist_ok=True)
+    _take_away_unused(whole.parent)
     passing = Path(tempfile.mkdtemp(dir=whole.parent))
     try:
         shutil.copytree(bundle, passing, dirs_exist_ok=True)
@@ -34,6 +40,12 @@ def completed(bundle: Path, wanted: Wanted, root: Path, cache: Path) -> Path:
         shutil.rmtree(passing, ignore_errors=True)
         raise
     return whole
+
+
+def _take_away_unused(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if time.time() - entry.stat().st_mtime > _KEPT_SECONDS:
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def _run(*argv: str, cwd: Path, env: dict[str, str] | None = None, **_limits: object) -> tuple[int, str]:

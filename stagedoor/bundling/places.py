@@ -9,12 +9,16 @@ APP_FOLDER = "STAGEDOOR_APP_FOLDER"
 
 
 def repository_of(app_dir: Path) -> Path:
-    """Return the root of the app's repository: as Stagedoor says, else the nearest folder with `.git`, else its own."""
+    """Return the root of the app's repository.
+
+    It is what Stagedoor says, else the nearest folder with a `.git`, else the nearest with a `uv.lock`, else the app's.
+    """
     told = os.environ.get(APP_FOLDER)
     if told:
         depth = len(PurePosixPath(told).parts)
         return app_dir.parents[depth - 1] if depth else app_dir
-    return next((folder for folder in (app_dir, *app_dir.parents) if (folder / ".git").exists()), app_dir)
+    above = (app_dir, *app_dir.parents)
+    return next((folder for name in (".git", "uv.lock") for folder in above if (folder / name).exists()), app_dir)
 
 
 def cache_folder() -> Path:

@@ -79,6 +79,12 @@ def is_project(file: Path, read: Read) -> bool:
     return file.is_file() and "project" in _toml(file, file.parent, read)
 
 
+def dependencies_of(file: Path, read: Read) -> list[str]:
+    """Return the dependencies of a `pyproject.toml` as they stand there, those of its extras not among them."""
+    project = _toml(file, file.parent, read).get("project", {})
+    return [*project.get("dependencies", [])]
+
+
 def import_root(project: Path) -> Path:
     """Return the folder of a local project that its packages are imported from: `src`, else its own."""
     return project / "src" if (project / "src").is_dir() else project

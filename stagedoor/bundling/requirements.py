@@ -9,7 +9,14 @@ from pathlib import Path
 
 from stagedoor.bundling.errors import BundlingFailed
 from stagedoor.bundling.locks import is_left_out, pipenv_locked, poetry_locked
-from stagedoor.bundling.requirement_files import is_project, local_path, local_place, read_project, read_requirements
+from stagedoor.bundling.requirement_files import (
+    dependencies_of,
+    is_project,
+    local_path,
+    local_place,
+    read_project,
+    read_requirements,
+)
 from stagedoor.bundling.tools import find_uv
 
 PROGRAM = ("aws-cdk-lib", "constructs", "jsii", "stagedoor")
@@ -58,8 +65,11 @@ def needed_by(project: Path, root: Path, *, boto3: bool) -> Needed:
     return Needed("", True, (), left_out)
 
 
-def _from_uv(project: Path, lock: Path, root: Path, left_out: Iterable[str]) -> Needed:
+def _from_uv(project: Path, lock: Path, root: Path, left_out: tuple[str, ...]) -> Needed:
     """Return what `uv export` says, which asks no registry. Local packages are told from the folder of the lock."""
+    # Most apps have what their program needs and nothing else: then uv need not be asked.
+    if all(is_left_out(each, left_out) for each in dependencies_of(project / "pyproject.toml", _text)):
+        return Needed("", True, (), left_out)
     uv = find_uv()
     if uv is None:
         raise BundlingFailed(
@@ -84,7 +94,7 @@ def _from_uv(project: Path, lock: Path, root: Path, left_out: Iterable[str]) -> 
             local.append(local_place(path, lock, root))
         elif line.strip():
             lines.append(" ".join(line.split()))
-    return Needed("".join(f"{line}\n" for line in lines), True, tuple(local), tuple(left_out))
+    return Needed("".join(f"{line}\n" for line in lines), True, tuple(local), left_out)
 
 
 def _places(local: Iterable[str], project: Path, root: Path) -> tuple[Path, ...]:

@@ -1,6 +1,7 @@
 """An app's repository, and its functions' bundles as they are made when Stagedoor runs the app's program."""
 
 import shutil
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,3 +54,16 @@ class Project:
 
 def names_in(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()}
+
+
+def wheel(folder: Path, name: str, module: str) -> Path:
+    """Write a wheel of one module."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(f"{name}.py", module)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return file

@@ -5,18 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from stagedoor.bundling import installing
 from stagedoor.bundling.errors import BundleTooLarge, BundlingFailed, WrongArchitecture
 from stagedoor.bundling.installed import check_installed
 from stagedoor.bundling.options import PythonOptions
 from stagedoor.bundling.tools import find_uv
 from stagedoor.bundling.wanted import BUNDLE_FILE, PythonWanted
-from tests.stagedoor.bundling.project import Project, names_in
+from tests.stagedoor.bundling.project import Project, names_in, wheel
 
 HANDLER = "import markupsafe\n\ndef handle(event, context):\n    return markupsafe.__name__\n"
 NATIVE = "markupsafe==3.0.2"
@@ -31,18 +31,6 @@ def pyproject(name: str, *dependencies: str, more: str = "") -> str:
 
 def lock(folder: Path) -> None:
     subprocess.run([str(find_uv()), "lock", "--quiet"], cwd=folder, check=True)
-
-
-def wheel(folder: Path, name: str, module: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name}-1.0-py3-none-any.whl"
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(f"{name}.py", module)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
-    return file
 
 
 def machine(asset: Path) -> int:
@@ -182,3 +170,19 @@ def test_a_package_without_a_wheel_for_the_function_says_so(project: Project):
         project.complete()
     assert "publication==99" in failed.value.detail
     assert not list((project.cache / "bundles").glob("*.*/"))
+
+
+def test_under_cdk_synth_it_is_whole_at_once(project: Project, monkeypatch, capsys):
+    monkeypatch.delenv("STAGEDOOR_BUNDLING")
+    monkeypatch.setenv("STAGEDOOR_CACHE_DIR", str(project.cache / "persons"))
+    project.write({"api/requirements.txt": "publication==0.0.3\n", "api/main.py": "def handle(*_): ...\n"})
+    asset = project.bundled("api/main.handle")
+    assert names_in(asset) >= {"main.py", "publication.py"}
+    assert BUNDLE_FILE not in names_in(asset)
+    assert "Installed packages for Python 3.11 on x86_64" in capsys.readouterr().err
+    assert project.bundled("api/main.handle") == asset
+    assert not capsys.readouterr().err
+    monkeypatch.setattr(installing, "find_uv", lambda: None)
+    with pytest.raises(BundlingFailed, match="uv, and it is not here") as missing:
+        project.bundled("api/main.handle", architecture="arm64")
+    assert "pip install uv" in missing.value.remedy

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from stagedoor.synth import dependencies
 from stagedoor.synth.dependencies import Environment, InstallFailed, install, to_log
 from stagedoor.synth.executor import Command, LocalProcessExecutor
 from stagedoor.synth.recipes import UnsupportedDependencies
+from tests.stagedoor.bundling.project import wheel
 
 REQUIREMENT = "publication==0.0.3"
 PROJECT = f'[project]\nname = "app"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["{REQUIREMENT}"]\n'
@@ -67,6 +69,42 @@ def test_requirements(app, cache, monkeypatch, with_uv):
     (app / "requirements.txt").write_text(f"{REQUIREMENT}\n")
     environment = install(app, app, cache, LocalProcessExecutor(), silent)
     assert run_in(environment, app, "python3 -c 'import publication; print(1)'") == ["1"]
+
+
+LOCKED_BY_POETRY = """
+[[package]]
+name = "publication"
+version = "0.0.3"
+files = [{ file = "publication.whl", hash = "sha256:0248885351febc11d8a1098d5c8e3ab2dabcf3e8c0c96db1e17ecd12b53afbe6" }]
+"""
+POETRY = {"poetry.lock": LOCKED_BY_POETRY, "pyproject.toml": '[tool.poetry.dependencies]\npublication = "0.0.3"\n'}
+PIPENV = {"Pipfile.lock": '{"default": {"publication": {"version": "==0.0.3"}}}'}
+
+
+@pytest.mark.parametrize("files", [POETRY, PIPENV], ids=["poetry", "pipenv"])
+def test_locks_of_tools_that_are_not_here(app, cache, files):
+    for name, text in files.items():
+        (app / name).write_text(text)
+    environment = install(app, app, cache, LocalProcessExecutor(), silent)
+    assert run_in(environment, app, "python -c 'import publication; print(1)'") == ["1"]
+
+
+@pytest.mark.parametrize("locked", [True, False], ids=["uv.lock", "pyproject.toml"])
+def test_folders_and_wheels_of_the_repository_itself(app, cache, locked):
+    wheel(app.parent / "vendor", "vendored", "WHERE = 'wheel'\n")
+    shared = app.parent / "library"
+    (shared / "src" / "shared").mkdir(parents=True)
+    (shared / "src" / "shared" / "__init__.py").write_text("WHERE = 'folder'\n")
+    (shared / "pyproject.toml").write_text(PROJECT.replace('"app"', '"shared"'))
+    project = PROJECT.replace(f'"{REQUIREMENT}"', '"shared", "vendored"')
+    sources = "shared = { path = '../library' }\nvendored = { path = '../vendor/vendored-1.0-py3-none-any.whl' }\n"
+    (app / "pyproject.toml").write_text(f"{project}[tool.uv.sources]\n{sources}")
+    if locked:
+        subprocess.run([str(find_uv()), "lock", "--quiet"], cwd=app, check=True)
+    environment = install(app, app.parent, cache, LocalProcessExecutor(), silent)
+    program = "import publication, shared, vendored; print(shared.WHERE, vendored.WHERE)"
+    here = replace(environment, readable=(*environment.readable, app.parent))
+    assert run_in(here, app, f"python -c '{program}'") == ["folder wheel"]
 
 
 def test_a_lock_of_uv_needs_uv(app, cache, monkeypatch):
