@@ -25,6 +25,8 @@ export class StoredValues {
       this.#fetching ??= this.#fetch(properties).finally(() => (this.#fetching = undefined));
       try {
         await this.#fetching;
+        if (properties.default !== undefined && !(this.now() < this.#until.get(own)))
+          this.#until.set(own, this.now() + RETRY_MS);
       } catch (error) {
         if (!this.#values.has(own) && !this.#values.has(fallback)) {
           const why = error instanceof Error ? error.message : error;

@@ -20,6 +20,17 @@ test("a secret from the parameter store of AWS, and one that nobody set", async 
   await assert.rejects(Secret.Missing.value(), /Set it: stagedoor secrets set Missing --stage dev/);
 });
 
+test("a default serves where nobody has set a value, and is seen to be set within half a minute", async () => {
+  const greeting = { parameter_name: "/a/dev/Greeting", fallback_name: "/a/_fallback/Greeting", default: "Hello" };
+  let [calls, ms, stored] = [0, 0, []];
+  const values = new StoredValues(() => [greeting], async () => (calls++, stored), () => ms);
+  for (const _ of [1, 2]) assert.equal(await values.value("Parameter", "Greeting", greeting), "Hello");
+  assert.equal(calls, 1);
+  stored = [["/a/dev/Greeting", "Hi"]];
+  ms += 31_000;
+  assert.equal(await values.value("Parameter", "Greeting", greeting), "Hi");
+});
+
 test("kept for five minutes, one call for all, and old ones serve while the store is down", async () => {
   const bound = ["Key", "Word"].map((name) => ({ parameter_name: `/a/dev/${name}`, fallback_name: `/a/_fallback/${name}` }));
   const store = new Map([["/a/dev/Key", "own"], ["/a/_fallback/Key", "all"], ["/a/_fallback/Word", "all"]]);

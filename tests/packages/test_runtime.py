@@ -54,7 +54,7 @@ def test_in_node(project: Path, tmp_path_factory: pytest.TempPathFactory):
             check=False,
         )
     assert done.returncode == 0, done.stdout
-    assert "# pass 4" in done.stdout
+    assert "# pass 5" in done.stdout
 
 
 def stored(name: str) -> dict[str, str]:

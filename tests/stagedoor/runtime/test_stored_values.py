@@ -94,6 +94,19 @@ def test_one_that_nobody_set_is_there_as_soon_as_somebody_has(monkeypatch: pytes
     assert values.value("Secret", "Key", key) == "all"
 
 
+def test_a_default_serves_where_nobody_has_set_a_value_and_is_seen_to_be_set_within_half_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    greeting = {**bind(monkeypatch, "Greeting", "Parameter"), "default": "Hello"}
+    store, clock = Store(), Clock()
+    values = StoredValues(store, clock)
+    assert [values.value("Parameter", "Greeting", greeting) for _ in range(2)] == ["Hello", "Hello"]
+    assert len(store.calls) == 1
+    store.values[f"{FOLDER}/dev/Greeting"] = "Hi"
+    clock.seconds += 31
+    assert values.value("Parameter", "Greeting", greeting) == "Hi"
+
+
 def test_more_than_five_go_in_several_calls(monkeypatch: pytest.MonkeyPatch):
     all_of_them = {f"Key{number}": bind(monkeypatch, f"Key{number}") for number in range(7)}
     store = Store(**{f"dev__{name}": name for name in all_of_them})
