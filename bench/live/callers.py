@@ -162,21 +162,21 @@ class _Call:
         line.writer.write(f"{start}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     async def _read(self, line: _Line) -> Answer | Failure | Deployed | Ask:
-        async with asyncio.timeout(SILENCE_S):
-            head = (await line.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        status = int(head[0].split(" ", 2)[1])
-        headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in head[1:])}
-        if status == 200:
-            return await self._follow(line)
-        async with asyncio.timeout(SILENCE_S):
+        async with asyncio.timeout(SILENCE_S) as silence:
+            head = (await line.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            status = int(head.split(" ", 2)[1])
+            if status == 200:
+                return await self._follow(line, silence)
+            fields = (field.partition(":") for field in head.split("\r\n")[1:])
+            headers = {name.lower(): value.strip() for name, _, value in fields}
             await line.reader.readexactly(int(headers.get("content-length", "0")))
         return self._attempt.answered(status, headers.get("retry-after", ""), time.monotonic())
 
-    async def _follow(self, line: _Line) -> Answer | Failure | Deployed | Ask:
+    async def _follow(self, line: _Line, silence: asyncio.Timeout) -> Answer | Failure | Deployed | Ask:
         outcome: Answer | Failure | Deployed | Ask | None = None
         result: dict[str, Any] | None = None
         data: list[bytes] = []
-        async for kind, payload in self._frames(line):
+        async for kind, payload in self._frames(line, silence):
             if kind == RESULT:
                 result = json.loads(payload)
             elif kind == DATA:
@@ -204,13 +204,13 @@ class _Call:
             return Failure(said["type"], said["message"])
         return None
 
-    async def _frames(self, line: _Line) -> AsyncIterator[tuple[int, bytes]]:
+    async def _frames(self, line: _Line, silence: asyncio.Timeout) -> AsyncIterator[tuple[int, bytes]]:
         """Yield the frames of the chunked answer, each whole, to its end."""
         held = bytearray()
         while True:
-            async with asyncio.timeout(SILENCE_S):
-                size = int(await line.reader.readuntil(b"\r\n"), 16)
-                piece = await line.reader.readexactly(size + 2)
+            size = int(await line.reader.readuntil(b"\r\n"), 16)
+            piece = await line.reader.readexactly(size + 2)
+            silence.reschedule(asyncio.get_running_loop().time() + SILENCE_S)
             self._attempt.hears(time.monotonic())
             if size == 0:
                 return

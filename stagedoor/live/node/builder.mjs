@@ -64,8 +64,9 @@ async function build(request, external = []) {
 // In one step: a worker of the build before may be loading the file just now, and half of it has no handler.
 function replace(file, contents) {
   fs.mkdirSync(path.dirname(file), { recursive: true });
-  fs.writeFileSync(`${file}.new`, contents);
-  fs.renameSync(`${file}.new`, file);
+  const fresh = `${file}.${process.pid}`; // another agent may be building the same function
+  fs.writeFileSync(fresh, contents);
+  fs.renameSync(fresh, file);
 }
 
 function said(text) {
