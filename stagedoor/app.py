@@ -8,7 +8,7 @@
 Both are aws-cdk-lib's own classes with more in them: any construct goes in, and they go anywhere that those go.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk
 from aws_cdk import CfnOutput
@@ -88,4 +88,6 @@ class Stack(aws_cdk.Stack):
 
     def output(self, name: str, value: str, *, description: str | None = None) -> None:
         """Tell a value of the deployed stack under a name: it is shown after a deploy and in the pull request."""
-        CfnOutput(self, name, value=value, description=description).override_logical_id(name)
+        outputs = self.node.try_find_child("StagedoorOutputs") or Construct(self, "StagedoorOutputs")
+        # In a scope of its own, so that an output may be called as a construct is.
+        CfnOutput(cast(Construct, outputs), name, value=value, description=description).override_logical_id(name)
