@@ -28,14 +28,14 @@ def account_checks(find_target: Callable[[], Target], clients_of: Callable[[Targ
         return
     except UserError as error:
         yield bad("credentials", error.what, error.remedy)
-        if isinstance(error.__cause__, ClientError):
-            yield _clock(error.__cause__.response)
+        if isinstance(error.__cause__, ClientError):  # a clock that is off may be why
+            yield clock_check(error.__cause__.response, datetime.now(UTC))
         return
     clients = clients_of(target)
     caller: Any = clients.client("sts", Phase.DEPLOY).get_caller_identity()
     yield good("credentials", f"{caller['Arn']}, account {target.account}")
     yield good("region", target.region)
-    yield _clock(caller)
+    yield clock_check(caller, datetime.now(UTC))
     yield told("bootstrap", lambda: _bootstrap(clients, target))
 
 
@@ -47,12 +47,12 @@ def _bootstrap(clients: Clients, target: Target) -> Check:
     return good("bootstrap", f"version {found.version} ({target.qualifier}), bucket {found.bucket}")
 
 
-def _clock(answer: Any) -> Check:
-    """Compare this machine's clock with the time at which AWS answered."""
+def clock_check(answer: Any, now: datetime) -> Check:
+    """Compare this machine's clock with the time that an answer of the SDK says it is at AWS."""
     told_at = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
     if told_at is None:
         return good("clock", "AWS did not say what time it is")
-    seconds = (datetime.now(UTC) - parsedate_to_datetime(told_at)).total_seconds()
+    seconds = (now - parsedate_to_datetime(told_at)).total_seconds()
     if abs(seconds) > SKEW_SECONDS:
         which = "ahead of" if seconds > 0 else "behind"
         return bad("clock", f"This machine is {abs(seconds):.0f} s {which} AWS.", "Set the clock, by NTP best.")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from botocore.exceptions import ClientError
 
 from stagedoor.cli.deployed_functions import DeployedFunction, deployed_functions, matching, short_names
 from stagedoor.cli.deployed_stage import look_at
@@ -20,6 +21,7 @@ from stagedoor.cli.screen import Ending, write
 from stagedoor.cli.words import plain
 from stagedoor.cli.work import at_work
 from stagedoor.deploy.clients import Clients, Phase
+from stagedoor.deploy.stacks import error_code
 from stagedoor.errors import Cancelled
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -148,5 +150,11 @@ class _Printer:
 
 def _log_group(clients: Clients, function: DeployedFunction) -> str:
     """Return where a function's logs go: to a group that it was given, else to the one that Lambda makes for it."""
-    said = clients.client("lambda", Phase.DEPLOY).get_function_configuration(FunctionName=function.name)
-    return said.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function.name}"
+    usual = f"/aws/lambda/{function.name}"
+    try:
+        said = clients.client("lambda", Phase.DEPLOY).get_function_configuration(FunctionName=function.name)
+    except ClientError as error:
+        if error_code(error) != "ResourceNotFound":  # deleted by hand: its logs may be there still
+            raise
+        return usual
+    return said.get("LoggingConfig", {}).get("LogGroup") or usual

@@ -25,6 +25,12 @@ class UnknownOutput(UserError):
     id = "unknown-output"
 
 
+class CannotWrite(UserError):
+    """The file that was named cannot be written."""
+
+    id = "cannot-write"
+
+
 @click.command(epilog=EXIT_CODES)
 @click.argument("name", required=False)
 @STAGE
@@ -57,7 +63,7 @@ def outputs(name: str | None, stage: str | None, form: str | None, out: Path | N
         number = sum(map(len, found.values()))
         sentence = f"The stage {wanted} of {app.name} has {number or 'no'} output{'' if number == 1 else 's'}."
         if out is not None:
-            out.write_text(_text(found, form or _form_of(out)), encoding="utf-8")
+            _write(out, _text(found, form or _form_of(out)))
             work.screen.end(Ending(f"Written to {out}.", data={**data, "outputs": found, "file": str(out)}))
         elif options.as_json:
             work.screen.end(Ending(sentence, outputs=found, data=data))
@@ -67,6 +73,13 @@ def outputs(name: str | None, stage: str | None, form: str | None, out: Path | N
             write(sys.stdout, _text(found, form))
         else:
             work.screen.end(Ending(sentence, outputs=found))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise CannotWrite(f"{file} cannot be written: {problem.strerror}.", "Name another with --out.") from None
 
 
 def output_named(outputs: Outputs, name: str) -> tuple[str, str, str]:

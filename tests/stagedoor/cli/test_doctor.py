@@ -1,7 +1,9 @@
 """`stagedoor doctor` names what is wrong, with its remedy."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+from stagedoor.cli.account_checks import clock_check
 from tests.stagedoor.cli.command import Command
 
 
@@ -28,3 +30,9 @@ def test_what_is_not_there(stagedoor: Command, tmp_path: Path):
     assert {name for name, check in found.items() if check["health"] == "bad"} == {"Node", "credentials", "cache"}
     assert found["Node"]["remedy"].startswith("Install Node 20 or newer")
     assert found["credentials"]["remedy"].startswith("Sign in with `aws sso login`")
+
+
+def test_a_clock_that_is_off():
+    answer = {"ResponseMetadata": {"HTTPHeaders": {"date": "Sun, 29 Nov 2026 17:00:00 GMT"}}}
+    assert clock_check(answer, datetime(2026, 11, 29, 17, 4, tzinfo=UTC)).said == "agrees with AWS"
+    assert clock_check(answer, datetime(2026, 11, 29, 16, 50, tzinfo=UTC)).said == "This machine is 600 s behind AWS."

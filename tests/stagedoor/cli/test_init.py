@@ -123,3 +123,35 @@ def test_nothing_is_overwritten(begun: Command, tmp_path: Path):
     made = stagedoor.result("init", "--template", "minimal", "--no-lock")
     assert "app.py" not in made["written"]
     assert (stagedoor.folder / "app.py").read_text() == "mine"
+
+
+def installed(folder: Path, origin: dict[str, object] | None) -> Path:
+    """Write down in a folder that Stagedoor was installed, and from where, as pip does."""
+    about = folder / "stagedoor-0.1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stagedoor\nVersion: 0.1.0\n")
+    if origin:
+        (about / "direct_url.json").write_text(json.dumps(origin))
+    return folder
+
+
+def test_the_project_depends_on_the_stagedoor_that_made_it(stagedoor: Command, tmp_path: Path):
+    wheel = tmp_path / "stagedoor-0.1.0-py3-none-any.whl"
+    wheel.write_bytes(b"wheel")
+    origins: dict[str, dict[str, object] | None] = {
+        "index": None,
+        "file": {"url": wheel.as_uri(), "archive_info": {}},
+        "elsewhere": {"url": "https://example.com/stagedoor-0.1.0-py3-none-any.whl", "archive_info": {}},
+    }
+    projects = {}
+    for name, origin in origins.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        path = f"{installed(tmp_path / f'installed-{name}', origin)}:{ROOT}"
+        made = stagedoor.at(folder, PYTHONPATH=path)("init", "--no-lock")
+        projects[name] = (folder / "pyproject.toml").read_text() if made.returncode == 0 else made.stderr
+    assert '"stagedoor==0.1.0"' in projects["index"]
+    assert "[tool.uv.sources]" not in projects["index"]
+    assert 'stagedoor = { path = "vendor/stagedoor-0.1.0-py3-none-any.whl" }' in projects["file"]
+    assert (tmp_path / "file" / "vendor" / wheel.name).read_bytes() == b"wheel"
+    assert "Install it from an index, or from a wheel's file" in projects["elsewhere"]
