@@ -70,12 +70,12 @@ def _wheel(origin: dict[str, Any], folder: Path) -> Path:
     url = str(origin["url"])
     place = Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else None
     with tempfile.TemporaryDirectory(prefix="stagedoor-wheel-") as scratch:
-        if place is not None and place.is_file():
+        if "vcs_info" in origin:
+            made = _built(_cloned(url, str(origin["vcs_info"]["commit_id"]), Path(scratch, "source")), Path(scratch))
+        elif place is not None and place.is_file():
             made = place
         elif place is not None:
             made = _built(place, Path(scratch))
-        elif "vcs_info" in origin:
-            made = _built(_cloned(url, str(origin["vcs_info"]["commit_id"]), Path(scratch, "source")), Path(scratch))
         else:
             raise NoWheel(
                 f"This Stagedoor was installed from {url}, of which no wheel is here.",

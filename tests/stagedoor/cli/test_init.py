@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -125,6 +126,22 @@ def test_nothing_is_overwritten(begun: Command, tmp_path: Path):
     assert (stagedoor.folder / "app.py").read_text() == "mine"
 
 
+PROJECT = """
+[project]
+name = "stagedoor"
+version = "0.1.0"
+requires-python = ">=3"
+
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+"""
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.check_output(["git", *words], cwd=folder, text=True).strip()
+
+
 def installed(folder: Path, origin: dict[str, object] | None) -> Path:
     """Write down in a folder that Stagedoor was installed, and from where, as pip does."""
     about = folder / "stagedoor-0.1.0.dist-info"
@@ -138,8 +155,18 @@ def installed(folder: Path, origin: dict[str, object] | None) -> Path:
 def test_the_project_depends_on_the_stagedoor_that_made_it(stagedoor: Command, tmp_path: Path):
     wheel = tmp_path / "stagedoor-0.1.0-py3-none-any.whl"
     wheel.write_bytes(b"wheel")
+    source = tmp_path / "source"
+    (source / "stagedoor").mkdir(parents=True)
+    (source / "stagedoor" / "__init__.py").write_text("WHICH = 1\n")
+    (source / "pyproject.toml").write_text(PROJECT)
+    git(source, "init", "--quiet")
+    git(source, "add", ".")
+    git(source, "-c", "user.name=mona", "-c", "user.email=mona@example.com", "commit", "--quiet", "-m", "first")
+    commit = git(source, "rev-parse", "HEAD")
+    (source / "stagedoor" / "__init__.py").write_text("WHICH = 2\n")
     origins: dict[str, dict[str, object] | None] = {
         "index": None,
+        "repository": {"url": source.as_uri(), "vcs_info": {"vcs": "git", "commit_id": commit}},
         "file": {"url": wheel.as_uri(), "archive_info": {}},
         "elsewhere": {"url": "https://example.com/stagedoor-0.1.0-py3-none-any.whl", "archive_info": {}},
     }
@@ -155,3 +182,5 @@ def test_the_project_depends_on_the_stagedoor_that_made_it(stagedoor: Command, t
     assert 'stagedoor = { path = "vendor/stagedoor-0.1.0-py3-none-any.whl" }' in projects["file"]
     assert (tmp_path / "file" / "vendor" / wheel.name).read_bytes() == b"wheel"
     assert "Install it from an index, or from a wheel's file" in projects["elsewhere"]
+    with zipfile.ZipFile(tmp_path / "repository" / "vendor" / wheel.name) as built:
+        assert built.read("stagedoor/__init__.py") == b"WHICH = 1\n"  # as that commit has it
