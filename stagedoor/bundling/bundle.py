@@ -14,11 +14,9 @@ from stagedoor.bundling.node_needs import node_digest, pinned_packages
 from stagedoor.bundling.options import NodeOptions, PythonOptions
 from stagedoor.bundling.places import cache_folder, repository_of
 from stagedoor.bundling.requirements import needed_by
+from stagedoor.bundling.runtime_files import runtime_files
 from stagedoor.bundling.source import Language, Source
 from stagedoor.bundling.wanted import BUNDLE_FILE, NodeWanted, PythonWanted, Wanted, written
-
-RUNTIME = Path(__file__).parents[1] / "runtime"
-_RUNTIME_PACKAGE = b'"""The part of Stagedoor that is in a function: `stagedoor.runtime`."""\n'
 
 ALWAYS_EXTERNAL = ("@aws-sdk/*", "@smithy/*")
 """In Lambda's Node runtimes since Node 18: https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html."""
@@ -67,6 +65,8 @@ def _python(
     wanted = None
     if source.project is not None:
         needed = needed_by(source.project, root, boto3=options.boto3)
+        if (source.project / "src").is_dir() and not source.root.is_relative_to(source.project / "src"):
+            files.update(files_of_local(source.project, architecture))  # a handler beside it imports from it
         for place in needed.local:
             files.update(files_of_local(place, architecture))
         if needed.text.strip():
@@ -79,8 +79,7 @@ def _python(
                 _from_root(source, root),
             )
     if with_runtime:
-        files["stagedoor/__init__.py"] = _RUNTIME_PACKAGE
-        files.update({f"stagedoor/runtime/{file.name}": file for file in sorted(RUNTIME.glob("*.py"))})
+        files.update(runtime_files())
     files.update(files_of_source(source))
     return wanted, files
 

@@ -12,7 +12,8 @@ class LiveFunction:
 
     `name` is the function's physical name. `root` stands in the place of `/var/task`: the handler is found from there,
     and it is the working directory. `layers` stand in the place of `/opt`, the first before the second.
-    `interpreter` is the program that runs its code: a Python, or Node. `environment` overrides the sandbox's.
+    `interpreter` is the program that runs its code: a Python, or Node. `environment` overrides the sandbox's. `search`
+    are folders that its code imports from besides: packages of the repository itself, and what a bundle has of ours.
     """
 
     name: str
@@ -22,6 +23,7 @@ class LiveFunction:
     interpreter: Path
     layers: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    search: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

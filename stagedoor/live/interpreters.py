@@ -5,6 +5,7 @@ into one, decides. What only says so (`uv.lock`, `requirements.txt`) is installe
 """
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -37,20 +38,25 @@ class EnvironmentMissing(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A program that runs functions, its version (`3.12`, `22`), and what is to be known about it, if anything."""
+    """A program that runs functions, its version (`3.12`, `22`), and what is to be known about it, if anything.
+
+    `search` are folders of the repository whose packages it needs and that are not installed.
+    """
 
     program: Path
     version: str
     note: str = ""
+    search: tuple[Path, ...] = ()
 
 
 async def python_for(root: Path, repository: Path, runtime: str, install: Install) -> Interpreter:
     """Return the Python for code in the folder `root`. Raises `EnvironmentMissing` and what `install` raises."""
-    program = await _python_of(root, repository, install) or await _python_named(runtime)
+    found, search = await _python_of(root, repository, install) or (None, ())
+    program = found or await _python_named(runtime)
     version = await _said(program, *_ASK_VERSION)
     if not version:
         raise EnvironmentMissing(f"{program} cannot be run.", "Make the virtual environment that it is in anew.")
-    return Interpreter(program, version, _note("Python", version, runtime.removeprefix("python")))
+    return Interpreter(program, version, _note("Python", version, runtime.removeprefix("python")), search)
 
 
 async def node_for(runtime: str) -> Interpreter:
@@ -66,19 +72,20 @@ async def node_for(runtime: str) -> Interpreter:
     return Interpreter(Path(found), said.removeprefix("v"), _note("Node", version, wanted[1] if wanted else ""))
 
 
-async def _python_of(root: Path, repository: Path, install: Install) -> Path | None:
+async def _python_of(root: Path, repository: Path, install: Install) -> tuple[Path | None, tuple[Path, ...]] | None:
     for folder in (root, *root.parents):
         if not folder.is_relative_to(repository):
             return None
         for name in _IN_PLACE:
             if (folder / name / "pyvenv.cfg").is_file() and (folder / name / "bin" / "python").exists():
-                return folder / name / "bin" / "python"
+                return folder / name / "bin" / "python", ()
         for lock, words in _TOOLS.items():
             if (folder / lock).is_file():
-                return await _from_tool(folder, *words)
+                return await _from_tool(folder, *words), ()
         if any((folder / lock).is_file() for lock in _INSTALLED):
             made = await asyncio.to_thread(install, folder)
-            return Path(made.variables["VIRTUAL_ENV"]) / "bin" / "python" if "VIRTUAL_ENV" in made.variables else None
+            python = Path(made.variables["VIRTUAL_ENV"]) / "bin" / "python" if "VIRTUAL_ENV" in made.variables else None
+            return python, tuple(map(Path, filter(None, made.variables.get("PYTHONPATH", "").split(os.pathsep))))
     return None
 
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from stagedoor.bundling.runtime_files import write_runtime
 from stagedoor.errors import UserError
 from stagedoor.live.debugger import debugged, find_debugpy
 from stagedoor.live.functions import LiveFunction, WorkerCommand
@@ -104,8 +105,15 @@ class LocalCode:
             notes.append(f"{source.elsewhere} of its layers are not the app's own, and so are not on this machine.")
         self.notes |= {name: " ".join(notes)} if notes else {}
         self._versions[name] = interpreter.version
+        ours = (write_runtime(self._cache / "live" / "runtime"),) if source.ours else ()
         self._functions[name] = LiveFunction(
-            name, source.handler, source.runtime, root.resolve(), interpreter.program, source.layers
+            name,
+            source.handler,
+            source.runtime,
+            root.resolve(),
+            interpreter.program,
+            source.layers,
+            search=(*ours, *interpreter.search),
         )
 
     def _folder(self, source: FunctionSource) -> Path:

@@ -175,7 +175,7 @@ class _Finder:
         if not root.is_relative_to(self._tree.root) or not root.is_dir():
             return function.none(f"It says that its code is in {folder[:200]}, which is not in this repository.")
         if function.runtime.startswith("python"):
-            return self._at(function, root)
+            return replace(self._at(function, root), ours=True)
         module = (root / handler.rpartition(".")[0]).resolve()
         entries = (module.with_name(module.name + end) for end in _BUILT)
         entry = next(

@@ -15,7 +15,8 @@ class FunctionSource:
     `root` is the folder that `handler` is found from. With an `entry` the code is built from that file first, to
     `output`, relative to the folder that then takes the root's place; `asset` is what synth made of it, whose other
     files stay beside the output. `layers` are folders with the content of `/opt`; `elsewhere` counts those layers that
-    are not made by the app and so are not on this machine. With `inline` the code is that text of the template.
+    are not made by the app and so are not on this machine. With `inline` the code is that text of the template. `ours`:
+    it is one of our own in Python, in whose bundle `stagedoor.runtime` is.
     """
 
     construct_path: str
@@ -28,6 +29,7 @@ class FunctionSource:
     output: str = ""
     asset: Path | None = None
     inline: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,8 @@ def worker_environment(
     environment.setdefault("AWS_EXECUTION_ENV", f"AWS_Lambda_{function.runtime}")
     environment.setdefault("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
     environment.setdefault("TZ", ":UTC")
-    if paths := _translated(environment.pop("PYTHONPATH", ""), function):
-        environment["PYTHONPATH"] = paths
+    if paths := [*_translated(environment.pop("PYTHONPATH", ""), function), *map(str, function.search)]:
+        environment["PYTHONPATH"] = ":".join(paths)
     if credentials:
         address, token = credentials
         environment |= {"AWS_CONTAINER_CREDENTIALS_FULL_URI": address, "AWS_CONTAINER_AUTHORIZATION_TOKEN": token}
@@ -74,7 +74,7 @@ def sort_of(sandbox: Sandbox) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _translated(search: str, function: LiveFunction) -> str:
+def _translated(search: str, function: LiveFunction) -> list[str]:
     """Return the folders of a `PYTHONPATH` that are the function's, where they are on this machine."""
     here: list[str] = []
     for entry in filter(None, search.split(":")):
@@ -83,4 +83,4 @@ def _translated(search: str, function: LiveFunction) -> str:
             here.append(str(function.root / path.relative_to("/var/task")))
         elif path.is_relative_to("/opt"):
             here += [str(layer / path.relative_to("/opt")) for layer in function.layers]
-    return ":".join(here)
+    return here

@@ -123,6 +123,11 @@ def test_a_function_without_dependencies_is_whole_at_once(project: Project):
     assert BUNDLE_FILE in names_in(project.bundled("functions/main.handle", python=PythonOptions(boto3=True)))
 
 
+def test_a_handler_may_import_its_projects_own_package(project: Project):
+    project.write({"pyproject.toml": pyproject("shop"), "src/shop/__init__.py": "", "functions/main.py": HANDLER})
+    assert names_in(project.bundled("functions/main.handle")) == {"main.py", "shop"}
+
+
 def test_two_at_once_install_once(project: Project):
     project.write({"api/requirements.txt": "typing-extensions==4.12.2\n", "api/main.py": "def handle(*_): ...\n"})
     other = Project(project.root, project.cache, project.assembly.with_name("other"))

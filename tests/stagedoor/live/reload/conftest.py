@@ -71,9 +71,11 @@ def source(root: Path, handler: str, runtime: str = "python3.12", **more: Any) -
 
 
 @asynccontextmanager
-async def connected(root: Path, sources: dict[str, FunctionSource], **more: Any) -> AsyncIterator[Repository]:
-    """The functions, live."""
-    code = LocalCode(root, CACHE, lambda folder: Environment(), **more)
+async def connected(
+    root: Path, sources: dict[str, FunctionSource], installed: Environment | None = None, **more: Any
+) -> AsyncIterator[Repository]:
+    """The functions, live; `installed` is what any lock file of theirs leads to."""
+    code = LocalCode(root, CACHE, lambda folder: installed or Environment(), **more)
     async with ScriptedRelay() as relay, contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(code.close)
         repository = Repository(root, relay, code)

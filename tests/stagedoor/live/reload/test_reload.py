@@ -5,6 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from stagedoor.synth.dependencies import Environment
 from tests.stagedoor.live.reload.conftest import CACHE, connected, source, write
 
 
@@ -21,6 +22,19 @@ def test_only_what_imports_a_saved_file_is_loaded_again(tmp_path: Path):
             assert (await app.ask("f"))[0] == "two"
             assert await app.ask("g") == other
             assert [each.functions for each in app.reloaded] == [{"f"}]
+
+    asyncio.run(story())
+
+
+def test_a_function_imports_what_its_bundle_has_and_packages_of_the_repository(tmp_path: Path):
+    program = "import shared, stagedoor.runtime\ndef handle(event, context): return [shared.WORD, stagedoor.__doc__]\n"
+    write(tmp_path, {"api/a.py": program, "api/requirements.txt": "../library", "library/shared.py": "WORD = 'one'\n"})
+    installed = Environment(variables={"PYTHONPATH": str(tmp_path / "library")})
+
+    async def story():
+        ours = {"f": source(tmp_path / "api", "a.handle", ours=True)}
+        async with connected(tmp_path, ours, installed) as app:
+            assert await app.ask() == ["one", "The part of Stagedoor that is in a function: `stagedoor.runtime`."]
 
     asyncio.run(story())
 
