@@ -110,11 +110,13 @@ def _once(app: Path, *, validate: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="stagedoor-bench-") as place:
         request = _request(app, Path(place, "cdk.out"))
         if not validate:
-            synthesize(request, LocalProcessExecutor(), silent)
+            synthesize(request, LocalProcessExecutor(Limits(niceness=0)), silent)
             return
         cache = CACHE / request.trust.value
         with Validation(lambda check: LocalProcessExecutor(check=check), cache) as validation:
-            validation.begin(read_assembly(synthesize(request, LocalProcessExecutor(), silent, validation)))
+            validation.begin(
+                read_assembly(synthesize(request, LocalProcessExecutor(Limits(niceness=0)), silent, validation))
+            )
             validation.check(silent)
 
 

@@ -1,45 +1,10 @@
 """`stagedoor deploy`: take the app in this folder to a stage."""
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from pathlib import Path
-
 import click
 
-from stagedoor.assembly.annotations import shown
-from stagedoor.assembly.bridged_functions import BridgedFunction
-from stagedoor.assembly.bridging.model import Bridges
-from stagedoor.assembly.inspection import inspect_assembly
-from stagedoor.assembly.model import Assembly, Level
-from stagedoor.assembly.rewrite import rewrite_assembly
-from stagedoor.cli.app_folder import AppFolder
-from stagedoor.cli.cache import cache_dir, work_folder
+from stagedoor.cli.ahead import begun_ahead
 from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
-from stagedoor.cli.parameters import PARAMETERS, with_parameters
-from stagedoor.cli.personal_stage import stage_named
-from stagedoor.cli.screen import Ending
-from stagedoor.cli.selection import known_of, only_stacks
-from stagedoor.cli.stage import FoundStage, adopting, busy_stacks, find_stage, ownerless
-from stagedoor.cli.type_files import refresh_types
-from stagedoor.cli.work import Work, at_work
-from stagedoor.deploy.access import judges_request
-from stagedoor.deploy.apply import Deployed
-from stagedoor.deploy.apply import deploy as deploy_assembly
-from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.publishing.published import PublishedFiles
-from stagedoor.deploy.stacks import read_all_stacks
-from stagedoor.deploy.stage_values import check_secrets
-from stagedoor.deploy.swapping.drift import ParameterDrifts
-from stagedoor.deploy.swapping.swap import Hotswaps
-from stagedoor.events import Event, EventKind
-from stagedoor.naming import StageIdentity, is_lasting, parameter_folder
-from stagedoor.synth.context.kept_file import ContextFile
-from stagedoor.synth.context.lookup import Account, synthesize_with_context
-from stagedoor.synth.executor import LocalProcessExecutor
-from stagedoor.synth.synthesis import SynthRequest, synthesize
-from stagedoor.synth.validation import Validation
-from stagedoor.target import Target
+from stagedoor.cli.parameters import PARAMETERS
 
 
 @click.command(epilog=EXIT_CODES)
@@ -78,137 +43,8 @@ def deploy(
     Example:
       stagedoor deploy --stage dev --profile sandbox --region eu-west-1
     """
-    with at_work(options) as work:
-        with work.interruption.anywhere():
-            app = work.app()
-            name = stage_named(stage, app)
-            found = find_stage(work, app, name, adopt=adopt)
-        target = found.target
-        work.screen.heading(f"{app.name} · stage {name} · account {target.account}, {target.region}")
-        with work.screen:
-            app = replace(app, cache=app.cache and not no_cache, parameters=parameters)
-            deployed = _deploy(work, app, found, stacks, adopt=adopt, hotswap=hotswap)
-        work.screen.end(_ending(found.identity, target, deployed))
+    with begun_ahead(options.app, stage, cache=not no_cache) as warm:
+        # Only here: what speaks to AWS takes longest to load, and the app's program loads meanwhile.
+        from stagedoor.cli.deploying import Wanted, deploy_app
 
-
-def _deploy(
-    work: Work, app: AppFolder, found: FoundStage, stacks: Sequence[str], *, adopt: bool, hotswap: bool | None
-) -> Deployed:
-    with work_folder() as folder, _validation(work, found.target) as validation:
-        with work.interruption.anywhere():
-            own = own_assembly(work, app, found, folder, validation)
-            refresh_types(app, own, work.emit)
-            check_secrets(own, found.identity, found.clients, work.emit)
-            chosen = only_stacks(own, stacks)
-            validation.begin(own)
-            names = {stack.own_name for stack in own.stacks}
-            identity = adopting(found, names) if adopt else found.identity
-            if beside := ownerless(found, names):
-                what = f"{', '.join(beside)} of this app, without an owner, stay beside this stage."
-                work.emit(Event(EventKind.WARNING, app.name, message=f"{what} Take them over with --adopt instead?"))
-            # All are rewritten, as one may refer to another; the chosen ones are kept.
-            whole = stage_assembly(work, own, identity, found.target, folder)
-            assembly = replace(whole, stacks=tuple(stack for stack in whole.stacks if stack.id in chosen))
-        work.busy_stacks = lambda: busy_stacks(read_all_stacks(found.clients), identity)
-        return deploy_assembly(
-            assembly,
-            identity,
-            found.clients,
-            work.ledger(),
-            work.emit,
-            known_of(assembly, found.known) if stacks else found.known,
-            PublishedFiles(cache_dir() / found.target.trust / "published"),
-            alone=True,
-            hotswaps=hotswaps_of(identity, found.clients, hotswap),
-            before_apply=lambda: validation.check(work.emit),
-        )
-
-
-def hotswaps_of(identity: StageIdentity, clients: Clients, wanted: bool | None = None) -> Hotswaps:
-    """Return whether a deploy does hotswaps, and where they are written down; a lasting stage has none unasked."""
-    return Hotswaps(ParameterDrifts(clients, identity), identity.disposable if wanted is None else wanted)
-
-
-def _validation(work: Work, target: Target) -> Validation:
-    """Return what validates the templates beside the deploy's first steps."""
-    return Validation(
-        lambda check: LocalProcessExecutor(check=check), cache_dir() / target.trust.value, work.interruption.check
-    )
-
-
-def synth_request(app: AppFolder, stage: str, target: Target, folder: Path) -> SynthRequest:
-    """Return how the app's program is run for a stage; its assembly will be in `folder`."""
-    return SynthRequest(
-        app_dir=app.path,
-        output=folder / "cdk.out",
-        stage=stage,
-        account=target.account,
-        region=target.region,
-        cache_dir=cache_dir(),
-        trust=target.trust,
-        command=app.command,
-        root=app.repository.root,
-        remember=app.cache,
-        parameters=parameter_folder(app.name, app.repository.id),
-        lasting=is_lasting(stage),
-        environment=os.environ,
-    )
-
-
-def own_assembly(
-    work: Work, app: AppFolder, found: FoundStage, folder: Path, validation: Validation | None = None
-) -> Assembly:
-    """Run the app's program, and return the assembly that it wrote, with the parameters that the command was given."""
-    target = found.target
-    request = synth_request(app, found.identity.stage, target, folder)
-    account = Account(target, found.clients.lookup, judges_request)
-    with work.phase("synth"):
-        assembly = synthesize_with_context(
-            request,
-            lambda asked: synthesize(asked, LocalProcessExecutor(), work.emit, validation),
-            account,
-            ContextFile(request),
-            work.emit,
-        )
-    return with_parameters(assembly, app.parameters)
-
-
-def stage_assembly(
-    work: Work,
-    assembly: Assembly,
-    identity: StageIdentity,
-    target: Target,
-    folder: Path,
-    bridges: Bridges | None = None,
-    tell_functions: Callable[[Iterable[BridgedFunction]], None] = lambda _: None,
-) -> Assembly:
-    """Look at the app's assembly as hostile input, and return it as the stage has it. Of a stage with `bridges`, the
-    functions are told.
-    """
-    with work.phase("inspect"):
-        inspect_assembly(assembly, target)
-        rewritten = rewrite_assembly(assembly, identity, target, folder / "stage.out", bridges)
-        tell_functions(rewritten.functions)
-        for said in shown(assembly.annotations, Level.WARNING):
-            work.emit(Event(EventKind.WARNING, said.construct_path, message=said.message))
-        for said in shown(assembly.annotations, Level.NOTE):
-            work.emit(Event(EventKind.LOG, said.construct_path, message=said.message))
-        for finding in rewritten.findings:
-            work.emit(Event(EventKind.WARNING, finding.construct_path, message=f"{finding.what} {finding.remedy}"))
-    return rewritten.assembly
-
-
-def _ending(identity: StageIdentity, target: Target, deployed: Deployed) -> Ending:
-    did = "is as it was: nothing to do." if deployed.unchanged else "is deployed."
-    return Ending(
-        f"The stage {identity.stage} of {identity.app} {did}",
-        outputs={stack: values for stack, values in deployed.outputs.items() if values},
-        data={
-            "app": identity.app,
-            "stage": identity.stage,
-            "account": target.account,
-            "region": target.region,
-            "unchanged": deployed.unchanged,
-            "stacks": [{"name": stack.name, "arn": stack.arn} for stack in deployed.stacks],
-        },
-    )
+        deploy_app(Wanted(stage, stacks, adopt, parameters, hotswap, not no_cache), options, warm)

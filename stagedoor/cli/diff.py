@@ -9,7 +9,7 @@ from rich.console import Console
 
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import work_folder
-from stagedoor.cli.deploy import hotswaps_of, own_assembly, stage_assembly
+from stagedoor.cli.deploying import hotswaps_of, own_assembly, stage_assembly
 from stagedoor.cli.failure import USER_ERROR
 from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
 from stagedoor.cli.parameters import PARAMETERS

@@ -11,7 +11,7 @@ from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.cli.app_folder import AppFolder, remote_address
 from stagedoor.cli.cache import cache_dir
-from stagedoor.cli.deploy import hotswaps_of, own_assembly, stage_assembly, synth_request
+from stagedoor.cli.deploying import hotswaps_of, own_assembly, stage_assembly, synth_request
 from stagedoor.cli.service import Service
 from stagedoor.cli.stage import FoundStage, busy_stacks, find_stage
 from stagedoor.cli.work import Work

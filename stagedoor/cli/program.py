@@ -5,7 +5,7 @@ from pathlib import Path
 from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.cli.app_folder import AppFolder
-from stagedoor.cli.deploy import synth_request
+from stagedoor.cli.deploying import synth_request
 from stagedoor.cli.work import Work
 from stagedoor.naming import check_stage_name
 from stagedoor.synth.executor import LocalProcessExecutor

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-FIRST_PAUSE = 0.05
+FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 5.0
 _SETTLED_PAUSE = 0.1
 _SHARED = 0.15
@@ -55,6 +55,9 @@ class Busy:
 class Pace:
     """How long to wait between looks: short at first and while much happens, up to five seconds when nothing does.
 
+    The first look comes after a fiftieth of a second, and each of the next few half as late again: what is done in no
+    time costs next to nothing.
+
     A pause is wished no longer than a thirtieth of the time for which nothing has happened, or a fiftieth of all: so
     what is waited for is noticed late by a few hundredths of the time that it took. The budget may put it off; `wish`
     is the last pause without that.
@@ -70,7 +73,7 @@ class Pace:
         if news:
             self.quiet = 0.0
         steady = max(_SETTLED_PAUSE, self.quiet / 30, self.total / 50)
-        self.wish = min(FIRST_PAUSE + self.total, steady, LONGEST_PAUSE)
+        self.wish = min(FIRST_PAUSE + self.total / 2, steady, LONGEST_PAUSE)
         pause = self.budget.pause(self.wish)
         self.total += pause
         self.quiet += pause

@@ -86,6 +86,17 @@ def install(app_dir: Path, root: Path, cache: Path, executor: Executor, emit: Em
     return whole
 
 
+def installed(app_dir: Path, root: Path, cache: Path) -> Environment | None:
+    """Return what `install` would, where all is installed already; else None."""
+    whole = Environment()
+    for recipe in find_recipes(app_dir, root):
+        made = (cache / "environments" / _digest(recipe)).resolve()
+        if not (made / ("venv" if recipe.installer is not Installer.NPM else f"node_modules/{_WHOLE}")).exists():
+            return None
+        whole |= _node_environment(made) if recipe.installer is Installer.NPM else _python_environment(made, recipe)
+    return whole
+
+
 def install_packages(folder: Path, root: Path, cache: Path, executor: Executor, emit: Emit) -> Environment:
     """Return an environment with the packages of Node that code in `folder` of the repository asks for.
 

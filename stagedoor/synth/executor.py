@@ -23,6 +23,10 @@ from stagedoor.synth.processes import descendants, kill_descendants, private_byt
 LINE_LIMIT = 4_000
 """Characters of one line of the log; the rest of a longer line is left out."""
 
+NICENESS = 10
+"""By how much a command gives way to others on its machine: whoever waits for a webhook's answer goes before whoever
+waits for a synth."""
+
 _TICK = 0.1
 _CHUNK = 65_536
 
@@ -57,13 +61,17 @@ class _NotConfined(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a command may use. `memory` and `processes` are those of all its processes together, at any one time."""
+    """What a command may use. `memory` and `processes` are those of all its processes together, at any one time.
+
+    `niceness`: by how much it gives way to others; 0 for a person's own synth, which that person waits for.
+    """
 
     seconds: float = 300
     memory: int = 4 * 1024**3
     processes: int = 256
     output: int = 10 * 1024**2
     file_size: int = 2 * 1024**3
+    niceness: int = NICENESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +204,7 @@ class LocalProcessExecutor:
             file_bytes=self._limits.file_size,
             # The kernel counts threads and all that the user runs: a number only where the user is the command's own.
             tasks=None if self._user is None else self._limits.processes * 16,
+            niceness=self._limits.niceness,
         )
 
     def hand_over(self, path: Path) -> None:

@@ -29,7 +29,6 @@ from stagedoor.synth.processes import kill_descendants
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 16384, 1 << 18
-_NICENESS = 10  # whoever waits for a webhook's answer goes before whoever waits for a synth
 _CAPABILITY_VERSION_3 = 0x20080522
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount of the command's own
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
@@ -41,7 +40,8 @@ class Spec:
 
     `namespaces`: processes of its own (it sees and signals nobody else's); `network`: without it, and with
     `namespaces`, there is no network at all. `user` is a uid to become, None to stay. `landlock` limits files to
-    `readable` and `writable`. `parent` is the pid without which there is nothing to do.
+    `readable` and `writable`. `parent` is the pid without which there is nothing to do. `niceness` is by how much it
+    gives way to other processes.
     """
 
     argv: Sequence[str]
@@ -59,6 +59,7 @@ class Spec:
     data_bytes: int
     file_bytes: int
     tasks: int | None
+    niceness: int = 0
 
 
 def command_line() -> list[str]:
@@ -139,7 +140,7 @@ def _mount_own_view() -> None:
 
 def _confine(spec: Spec) -> None:
     os.umask(0o022)
-    os.nice(_NICENESS)
+    os.nice(spec.niceness)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _limit(resource.RLIMIT_FSIZE, spec.file_bytes)
     if sys.platform != "linux":

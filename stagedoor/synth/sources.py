@@ -66,14 +66,13 @@ class Sources:
 
 def read_sources(root: Path, folder: Path) -> Sources | None:
     """Return the tree below `root` as it is now; None when it is too large. `folder` keeps what is known of trees."""
-    index = folder / hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
+    index = _index(root, folder)
     looked = time.time_ns()
     try:
         found = _Walk().of(str(root))
     except _TooLarge:
         return None
-    # Version 2 is the last that writes equal values as equal bytes: later ones refer back to what is one object.
-    signature = hashlib.sha256(marshal.dumps(found, 2)).hexdigest()
+    signature = _signature(found)
     if digest := _known_digest(index, signature):
         return Sources(digest, index)
     known, settled = _known_files(index)
@@ -86,6 +85,25 @@ def read_sources(root: Path, folder: Path) -> Sources | None:
     digest = hashlib.sha256(json.dumps(sorted(contents.items())).encode()).hexdigest()
     _write_index(index, looked, signature, digest, found, contents)
     return Sources(digest, index, changed if known else None)
+
+
+def as_it_was(root: Path, folder: Path) -> bool:
+    """Say whether the tree looks as it did when it was read last. Nothing of it is read, so this is a guess."""
+    try:
+        found = _Walk().of(str(root.resolve()))
+        with _index(root.resolve(), folder).open() as lines:
+            return bool(json.loads(next(lines))["signature"] == _signature(found))
+    except (_TooLarge, OSError, ValueError, KeyError, TypeError, StopIteration):
+        return False
+
+
+def _index(root: Path, folder: Path) -> Path:
+    return folder / hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
+
+
+def _signature(found: list[tuple[str, Stat]]) -> str:
+    # Version 2 is the last that writes equal values as equal bytes: later ones refer back to what is one object.
+    return hashlib.sha256(marshal.dumps(found, 2)).hexdigest()
 
 
 def unchanged(before: Mapping[str, str], after: Mapping[str, str]) -> bool:

@@ -124,9 +124,12 @@ class Slot:
     @staticmethod
     def of(program: Program, environment: Environment) -> "Slot":
         """Return the slot of a program with its environment."""
-        root = program.root
-        above = settings_above(root)
-        return Slot(program.app_dir, root, root.stat().st_ino, above, environment, identity_of_node())
+        return Slot.at(program.app_dir, program.root, environment)
+
+    @staticmethod
+    def at(app_dir: Path, root: Path, environment: Environment) -> "Slot":
+        """Return the slot of the app in a folder; both are real paths."""
+        return Slot(app_dir, root, root.stat().st_ino, settings_above(root), environment, identity_of_node())
 
     def same_as(self, other: "Slot") -> bool:
         """Say whether a process for one serves the other."""
@@ -159,7 +162,8 @@ class WarmProcess:
     """One process that waits, and then is the app's program once. Made by a pool.
 
     `tree` is the repository that its program may read and write: the slot's own, or one that will be in its place.
-    `folder` is new, and its own. It waits for `wait` seconds; then its program has `seconds`.
+    `folder` is new, and its own. It waits for an hour at most; then its program has `seconds`. `soon`: it is wanted
+    as soon as it has loaded, and tries nothing out before.
     """
 
     def __init__(
@@ -170,8 +174,11 @@ class WarmProcess:
         tree: Path,
         executor_with: ExecutorWith,
         seconds: float = SECONDS,
+        *,
+        soon: bool = False,
     ) -> None:
         self.slot = slot
+        self._soon = soon
         self.tree = tree
         self.output = folder / "cdk.out"
         self._folder = folder
@@ -279,7 +286,14 @@ class WarmProcess:
         }
         command = Command(
             name="synth",
-            argv=(str(self.slot.python), "-P", str(START), str(self._passing), *modules),
+            argv=(
+                str(self.slot.python),
+                "-P",
+                str(START),
+                *(["--soon"] if self._soon else []),
+                str(self._passing),
+                *modules,
+            ),
             cwd=self._passing,
             env=env,
             readable=(*self.slot.environment.readable, *self.slot.above, START, _KERNEL),

@@ -1,6 +1,7 @@
 """The program of a warm process: it loads the CDK, waits, and becomes the app's program when it is told which.
 
     python -P warm_start.py PASSING MODULES…
+    python -P warm_start.py --soon PASSING MODULES…  the same, and it makes no small app
     python -P warm_start.py --now FILE.py …      waits for nothing; what this saves: `_begin_kernel` and `_end`
 
 Run by the Python of an app's environment; nothing of Stagedoor is imported. Loading takes most of a synth, and nothing
@@ -60,10 +61,13 @@ _SMALL = {
 def main() -> None:
     """Load, wait, and be the app's program."""
     gc.set_threshold(_MORE_OBJECTS)
-    passing, *modules = sys.argv[1:]
+    soon = sys.argv[1] == "--soon"
+    passing, *modules = sys.argv[2 if soon else 1 :]
     if passing == "--now":
         _become({"cwd": os.getcwd(), "env": {}, "argv": modules})
-    _load(modules, f"{passing}/out")
+    loaded = _load(modules)
+    if not soon:
+        _make_small(loaded, f"{passing}/out")
     _write(Path(passing, "ready"), sorted({name.partition(".")[0] for name in sys.modules}))
     order, began = Path(passing, "order"), time.monotonic()
     while not order.exists():
@@ -71,13 +75,18 @@ def main() -> None:
     _become(json.loads(order.read_bytes()))
 
 
-def _load(modules: list[str], output: str) -> None:
-    """Import the modules, and have the CDK make a small app of them, which is thrown away."""
+def _load(modules: list[str]) -> dict[str, Any]:
+    """Import the modules, and return those that are there."""
     _begin_kernel(())
     loaded: dict[str, Any] = {}
     for name in modules:
         with contextlib.suppress(ImportError):
             loaded[name] = importlib.import_module(name)
+    return loaded
+
+
+def _make_small(loaded: dict[str, Any], output: str) -> None:
+    """Have the CDK make a small app of what is loaded, which is thrown away."""
     cdk = loaded["aws_cdk"]
     app = cdk.App(outdir=output, analytics_reporting=False)
     stack = cdk.Stack(app, "Warm")

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_DEPLOY = "import stagedoor.cli.deploy, stagedoor.cli.work, sys; print(*sys.modules, sep='\\n')"
+_DEPLOY = "import stagedoor.cli.deploying, sys; print(*sys.modules, sep='\\n')"
 
 
 def _loaded_by(*words: str, folder: Path) -> set[str]:
@@ -18,6 +18,11 @@ def test_a_command_waits_for_no_library_that_it_may_not_need(tmp_path: Path):
     loaded = _loaded_by("-c", _DEPLOY, folder=tmp_path)
     assert {"botocore", "click"} <= loaded
     assert loaded.isdisjoint({"boto3", "s3transfer", "pydantic", "rich", "aiohttp", "watchfiles"})
+
+
+def test_a_deploy_begins_its_synth_before_it_waits_for_the_aws_sdk(tmp_path: Path):
+    loaded = _loaded_by("-c", "import stagedoor.cli.deploy, sys; print(*sys.modules, sep='\\n')", folder=tmp_path)
+    assert loaded.isdisjoint({"botocore", "boto3", "pydantic", "rich"})
 
 
 def test_help_and_version_wait_for_no_aws_sdk(tmp_path: Path):

@@ -17,7 +17,7 @@ from stagedoor.synth import seen as seen_module
 from stagedoor.synth.executor import Command, Completed, LocalProcessExecutor
 from stagedoor.synth.program import SynthRequest
 from stagedoor.synth.seen import SeenAssemblies
-from stagedoor.synth.sources import read_sources
+from stagedoor.synth.sources import as_it_was, read_sources
 from stagedoor.synth.synthesis import synthesize
 from stagedoor.target import Trust
 
@@ -292,3 +292,11 @@ def test_together_they_stay_below_a_size(tmp_path, assembly, monkeypatch):
     for key in "ab":
         seen.keep(key, assembly, [])
     assert os.listdir(tmp_path / "cache") == ["b"]
+
+
+def test_a_tree_looks_as_it_was_until_something_in_it_is_written(root: Path, tmp_path: Path):
+    assert not as_it_was(root, tmp_path / "trees")
+    read_sources(root, tmp_path / "trees")
+    assert as_it_was(root, tmp_path / "trees")
+    (root / "app" / "stack.py").write_text("size = 2\n")
+    assert not as_it_was(root, tmp_path / "trees")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stagedoor.events import Event, silent
+from stagedoor.synth.ahead import Ahead, slot_ahead
 from stagedoor.synth.dependencies import install
 from stagedoor.synth.executor import Command, Completed, Executor, Limits, LocalProcessExecutor
 from stagedoor.synth.program import SynthRequest, read_program
@@ -119,6 +120,23 @@ def test_a_warm_process_gives_the_same_assembly_and_the_same_errors(
         failures.append((failed.value.detail, failed.value.location))
     assert failures[0] == failures[1] == failures[2]
     assert "no such table" in failures[0][0]
+
+
+def test_a_process_that_was_begun_ahead_is_waited_for_and_gives_the_same(notes, expected, tmp_path):
+    synthesize(replace(notes, output=tmp_path / "installed"), LocalProcessExecutor(), silent)
+    slot = slot_ahead(notes.app_dir, notes.app_dir, notes.cache_dir / "preview")
+    assert slot is not None
+    ahead = Ahead(slot, tmp_path / "ahead")
+    try:
+        assert files(synthesize(notes, Nothing(), silent, warm=ahead)) == expected
+    finally:
+        ahead.close()
+    assert list((tmp_path / "ahead").iterdir()) == []
+
+
+def test_nothing_is_begun_ahead_for_what_is_not_installed_or_not_plain(notes, tmp_path):
+    assert slot_ahead(notes.app_dir, notes.app_dir, tmp_path / "empty") is None
+    assert slot_ahead(notes.app_dir, notes.app_dir, notes.cache_dir / "preview", "exec python app.py") is None
 
 
 KERNEL = """
