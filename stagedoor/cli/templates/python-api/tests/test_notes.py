@@ -27,11 +27,11 @@ def _table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notes, "table", lambda: table)
 
 
-def test_a_note_is_added_and_read():
+def test_a_note_is_added_and_read() -> None:
     added = notes.add({"body": '{"text": "hello"}'}, None)
     assert added["statusCode"] == 201
     assert json.loads(notes.read({}, None)["body"]) == [json.loads(added["body"])]
 
 
-def test_a_note_without_text_is_refused():
+def test_a_note_without_text_is_refused() -> None:
     assert notes.add({"body": "{}"}, None)["statusCode"] == 400
