@@ -29,6 +29,7 @@ MAX_RECEIVES = 5
 refuses messages that are not at fault."""
 
 _LAMBDA_DEFAULT_SECONDS = 3.0
+_BATCH_WITHOUT_WINDOW = 10
 _SQS_DEFAULT_SECONDS = 30.0
 
 
@@ -79,6 +80,7 @@ class Queue(Construct):
         if consumer is not None:
             from stagedoor.constructs.new_destination import called_function
 
+            self._check_batch(batch_size, batch_window, fifo=fifo)
             function = called_function(self, f"{construct_id}Consumer", consumer)
             visibility_timeout = self._visibility(function, visibility_timeout, batch_window)
         letters = queue_for(self, dead_letters, cdk, fifo=fifo)
@@ -122,6 +124,21 @@ class Queue(Construct):
     def receive(self) -> Binding:
         """Bind for receiving in code of one's own; a consumer needs no more than it has."""
         return self.binding.with_access("receive")
+
+    def _check_batch(self, size: int, window: float, *, fifo: bool) -> None:
+        """Refuse what Lambda would (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html)."""
+        if fifo and (size > _BATCH_WITHOUT_WINDOW or window):
+            raise ConstructError(
+                "A FIFO queue gives out at most ten messages at a time, and waits for none.",
+                f"Write batch_size={_BATCH_WITHOUT_WINDOW} or less, and no batch_window.",
+                self.node.path,
+            )
+        if size > _BATCH_WITHOUT_WINDOW and window < 1:
+            raise ConstructError(
+                f"A batch of {size} messages takes a while to come together.",
+                "Write batch_window=1 or more, in seconds.",
+                self.node.path,
+            )
 
     def _visibility(self, function: "lambda_.IFunction", said: float | None, window: float) -> float:
         timeout = _timeout_of(function)

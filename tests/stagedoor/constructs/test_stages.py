@@ -70,6 +70,7 @@ def test_a_stage_that_is_to_last_keeps_its_data(
             lambda stack: Queue(stack, "Q", consumer="functions/greet.handle", visibility_timeout=5),
             "Leave visibility_timeout out, which makes it 120.",
         ),
+        (lambda stack: Queue(stack, "Q", consumer="functions/greet.handle", batch_size=50), "Write batch_window=1"),
         (lambda stack: Queue(stack, "Q", dead_letters="letters"), "str is no queue for dead letters."),
         (lambda stack: Queue(stack, "Q", cdk={"bucket": {}}), "There are: queue, dead_letters, mapping."),
         (lambda stack: Queue(stack, "my-jobs"), "Use letters, digits and underscores"),
