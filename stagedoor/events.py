@@ -15,7 +15,7 @@ class EventKind(StrEnum):
     """What an event is about, and so what its `subject` names."""
 
     PHASE = "phase"  # subject: fetch, synth, inspect, plan, publish, apply, remove; status: started, done, failed
-    LOG = "log"  # subject: who printed the line (synth, install, git); status: hit (an earlier result is used), warm
+    LOG = "log"  # subject: who printed the line (synth, install, bundle, git); status: hit (used again), warm, done
     ASSET = "asset"  # subject: the asset's display name; status: uploading, uploaded, present, failed
     STACK = "stack"  # subject: the stack's name; status: CloudFormation's own, unchanged, or waiting (for blockers)
     RESOURCE = "resource"  # subject: stack/logical id; status: CloudFormation's own

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from stagedoor.bundling.errors import UnsupportedDependencies, WrongArchitecture
 from stagedoor.bundling.requirement_files import import_root
-from stagedoor.bundling.source import Source
+from stagedoor.bundling.source import PROJECT_FILES, Source
 
 LEFT_OUT = frozenset({"__pycache__", "node_modules", "cdk.out", "venv", "env"})
 """Folders that are in no bundle; nor is anything whose name begins with a dot."""
@@ -23,7 +23,7 @@ def files_of_source(source: Source) -> dict[str, Path]:
     beside_the_app = source.file.parent == source.root and source.project in (None, source.root)
     if beside_the_app and (source.root / "cdk.json").is_file():
         return {source.file.name: source.file}
-    return dict(_below(source.root, source.root))
+    return {name: file for name, file in _below(source.root, source.root) if name not in PROJECT_FILES}
 
 
 def files_of_local(place: Path, architecture: str) -> dict[str, Path | bytes]:
