@@ -12,7 +12,7 @@ RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-apps docs storm faults live-rie clean
+.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-library bench-apps docs storm faults live-rie clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -81,7 +81,7 @@ format: setup ## put the style right
 	@$(RUN)/ruff check --fix --quiet .
 	@$(RUN)/ruff format .
 
-bench: bench-webhooks bench-deploy bench-live ## every benchmark
+bench: bench-webhooks bench-deploy bench-live bench-library ## every benchmark
 
 bench-webhooks: setup ## what a webhook costs beside a bare INSERT
 	@$(RUN)/python -m bench.webhooks --while "$(RUN)/python -m bench.deploying"
@@ -91,6 +91,9 @@ bench-deploy: setup bench/peers/node_modules/.made ## our deploys beside those o
 
 bench-live: setup tests/node/node_modules/.made ## what the tunnel costs, and what it survives
 	@$(RUN)/python -m bench.live
+
+bench-library: setup ## what the library costs: cold starts, synth, a first deploy
+	@$(RUN)/python -m bench.library
 
 bench-apps: setup ## public CDK apps through deploy, again, change, diff and remove (APPS=folder of aws-cdk-examples)
 	@$(RUN)/python -m bench.apps $(if $(APPS),--from "$(APPS)")

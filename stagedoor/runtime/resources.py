@@ -39,9 +39,9 @@ class Resource:
             from stagedoor.runtime.stored_values import VALUES
 
             return VALUES.value(self._kind, self._name, properties)
-        raise AttributeError(
-            f"{self._kind}.{self._name} has no {name!r}; it has {', '.join(dir(self))}.{_meant(name, dir(self))}"
-        )
+        from stagedoor.runtime.messages import no_property
+
+        raise AttributeError(no_property(f"{self._kind}.{self._name}", name, dir(self)))
 
     def __dir__(self) -> "list[str]":
         own = ("value",) if self._kind in STORED else ()
@@ -63,7 +63,9 @@ class Resources:
             raise AttributeError(name)
         text = variable_of(self._kind, name)
         if text is None:
-            raise NotBound(_not_bound(self._kind, name))
+            from stagedoor.runtime.messages import not_bound
+
+            raise NotBound(not_bound(self._kind, name))
         known = self._known.get(name)
         if known is None or known[0] != text:
             known = self._known[name] = text, Resource(self._kind, name, json.loads(text))
@@ -79,30 +81,7 @@ class Resources:
 def kind_named(kind: str) -> Resources:
     """Return the resources of a kind. Raises `AttributeError` for one that there is not, as a module does."""
     if kind not in KINDS:
-        raise AttributeError(f"module 'stagedoor.runtime' has no attribute {kind!r}.{_meant(kind, KINDS)}")
+        from stagedoor.runtime.messages import no_kind
+
+        raise AttributeError(no_kind(kind, KINDS))
     return _found.setdefault(kind, Resources(kind))
-
-
-def _not_bound(kind: str, name: str) -> str:
-    names = [f"{one}.{other}" for one, other in bound()]
-    has = f"It is bound to {', '.join(names)}." if names else "It is bound to nothing."
-    function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-    remedy = (
-        f"Add {kind}.{name} where the function is made: bind=[…, {_as_variable(name)}]."
-        if function
-        else "Run it as `stagedoor shell --stage … -- COMMAND`, or a test within stagedoor.runtime.testing.bindings(…)."
-    )
-    who = f"The function {function}" if function else "This process"
-    return f"{who} is not bound to {kind}.{name}. {remedy} {has}{_meant(f'{kind}.{name}', names)}"
-
-
-def _as_variable(name: str) -> str:
-    """Return what an app calls the construct most likely: `StripeKey` is in `stripe_key`."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
-
-
-def _meant(word: str, words: "tuple[str, ...] | list[str]") -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, words, 1)
-    return f" Did you mean {close[0]}?" if close else ""
