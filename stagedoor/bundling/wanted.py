@@ -12,8 +12,8 @@ from stagedoor.bundling.errors import InvalidBundle
 BUNDLE_FILE = ".stagedoor-bundle.json"
 """In an asset's folder: what is still to be put into it. Whoever completes the bundle takes it away."""
 
-SIZE_LIMIT = 1024**2
-"""Characters of a bundle's file: two thousand packages with their hashes."""
+SIZE_LIMIT = 4 * 1024**2
+"""Characters of a bundle's file: a thousand packages with fifty hashes each."""
 
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 NODES = ("node18", "node20", "node22", "node24")
@@ -88,11 +88,12 @@ def read_wanted(text: str) -> Wanted:
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
-        raise _refused("is no JSON of at most 1 MiB")
+        raise _refused("is no JSON of at most 4 MiB")
     kind: type[Wanted] = NodeWanted if told.get("kind") == "node" else PythonWanted
     fields = _typed(told, kind)
     wanted = kind(**fields)
     _path(wanted.source)
+    _one_of("kind", wanted.kind, ("python", "node"))
     _one_of("architecture", wanted.architecture, ARCHITECTURES)
     if isinstance(wanted, PythonWanted):
         _check_python(wanted)
