@@ -5,7 +5,6 @@ value is JSON. A cold start waits for every import here, so what is seldom neede
 """
 
 import json
-import os
 
 from stagedoor.runtime.variables import STORED, bound, variable_of
 
