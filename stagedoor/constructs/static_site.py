@@ -93,12 +93,12 @@ class StaticSite(Construct):
         source = SiteSource((app_dir / path).resolve(), build, output, told, more)
         files = site_files(source, app_dir, where)
         page = _error_page(files, spa, not_found, where)
+        # Without `enforce_ssl`: CloudFront alone reads here, and the local AWS takes its requests for plain HTTP.
         bucket = s3.Bucket(
             self,
             "Bucket",
             **{
                 "block_public_access": s3.BlockPublicAccess.BLOCK_ALL,
-                "enforce_ssl": True,
                 "removal_policy": RemovalPolicy.DESTROY,
                 **keyed(cdk, "bucket"),
             },
