@@ -75,8 +75,8 @@ def local_place(text: str, base: Path, root: Path) -> Path:
 
 
 def is_project(file: Path, read: Read) -> bool:
-    """Say whether there is a `pyproject.toml` that names a project; many hold the settings of tools only."""
-    return file.is_file() and "project" in _toml(file, file.parent, read)
+    """Say whether a `pyproject.toml` names a project; many hold the settings of tools only."""
+    return "project" in _toml(file, file.parent, read)
 
 
 def dependencies_of(file: Path, read: Read) -> list[str]:

@@ -47,7 +47,8 @@ def needed_by(project: Path, root: Path, *, boto3: bool) -> Needed:
     Raises `UnsupportedDependencies` and `BundlingFailed`.
     """
     left_out = (*PROGRAM, *(() if boto3 else LAMBDAS))
-    uv_lock = _above(project, root, "uv.lock") if is_project(project / "pyproject.toml", _text) else None
+    told = project / "pyproject.toml"
+    uv_lock = _above(project, root, "uv.lock") if told.is_file() and is_project(told, _text) else None
     if uv_lock:
         return _from_uv(project, uv_lock.parent, root, left_out)
     if (project / "requirements.txt").is_file():
