@@ -76,6 +76,7 @@ def _python(
                 architecture,
                 needed.locked,
                 needed.left_out,
+                needed.indexes,
                 _from_root(source, root),
             )
     if with_runtime:

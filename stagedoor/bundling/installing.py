@@ -126,10 +126,13 @@ class Store:
         file.write_text(wanted.requirements)
         never.write_text("".join(f'{name} ; python_version < "0"\n' for name in wanted.left_out))
         packages = made / "packages"
+        indexes = [word for index in wanted.indexes for word in ("--index", index)]
+        if indexes:  # all are asked for each package: it is the lock's hashes that say which one is meant
+            indexes += ["--index-strategy", "unsafe-best-match", "--require-hashes"]
         resolving = ("--no-deps",) if wanted.locked else ("--overrides", str(never))
         self._do(
             made,
-            *(str(uv), "pip", "install", "--quiet", "--target", str(packages), "-r", str(file), *resolving),
+            *(str(uv), "pip", "install", "--quiet", "--target", str(packages), "-r", str(file), *resolving, *indexes),
             *("--python-version", wanted.python, "--python-platform", _platform(wanted), "--link-mode", "copy"),
             says=f"The packages of {wanted.source or 'a function'} could not be installed "
             f"for Python {wanted.python} on {wanted.architecture}.",

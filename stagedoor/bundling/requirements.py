@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,17 +28,23 @@ LAMBDAS = ("boto3", "botocore", "s3transfer")
 (https://docs.aws.amazon.com/lambda/latest/dg/lambda-python.html#python-sdk-included)."""
 
 
+_REGISTRY = re.compile(r'^source = \{ registry = "(https://[^"@]+)" \}$', re.MULTILINE)
+_USUAL = "https://pypi.org/simple"
+
+
 @dataclass(frozen=True, slots=True)
 class Needed:
     """Packages of registries as the text of a requirements file, and local ones: folders of projects, and wheels.
 
-    `locked`: the text names all that is needed in one version. `left_out` do not come in, whoever needs them.
+    `locked`: the text names all that is needed in one version. `left_out` do not come in, whoever needs them. `indexes`
+    are registries besides the usual one that the lock has packages from.
     """
 
     text: str
     locked: bool
     local: tuple[Path, ...]
     left_out: tuple[str, ...]
+    indexes: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -95,7 +102,8 @@ def _from_uv(project: Path, lock: Path, root: Path, left_out: tuple[str, ...]) -
             local.append(local_place(path, lock, root))
         elif line.strip():
             lines.append(" ".join(line.split()))
-    return Needed("".join(f"{line}\n" for line in lines), True, tuple(local), left_out)
+    registries = set(_REGISTRY.findall(_text(lock / "uv.lock"))) - {_USUAL}
+    return Needed("".join(f"{line}\n" for line in lines), True, tuple(local), left_out, tuple(sorted(registries)))
 
 
 def _places(local: Iterable[str], project: Path, root: Path) -> tuple[Path, ...]:

@@ -33,6 +33,8 @@ _REQUIREMENT = re.compile(
 """A line of requirements: a package of a registry, or an archive at an https address; no option, file or repository.
 Source: https://packaging.python.org/en/latest/specifications/dependency-specifiers/"""
 
+_INDEX = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?(?:/[A-Za-z0-9._~+%/-]*)?")
+
 _PACKAGE = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*"
 _EXTERNAL = re.compile(rf"(?:{_PACKAGE}|@[a-z0-9._~-]+/\*)(?:/[A-Za-z0-9._*/-]+)?|node:[a-z/_]+")
 _INSTALLED = re.compile(rf"{_PACKAGE}@[0-9A-Za-z.+-]+")
@@ -43,7 +45,8 @@ class PythonWanted:
     """Packages that a bundle lacks: for a version of Python (`3.12`) and an architecture (`x86_64`, `arm64`).
 
     `requirements` is the text of a requirements file. `locked`: it names all that is needed, and nothing is resolved.
-    `left_out` are packages that do not come in, whoever depends on them. `source` is the handler's file, for people.
+    `left_out` are packages that do not come in, whoever depends on them. `indexes` are further registries.
+    `source` is the handler's file, for people.
     """
 
     requirements: str
@@ -51,6 +54,7 @@ class PythonWanted:
     architecture: str
     locked: bool = True
     left_out: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
     source: str = ""
     kind: str = "python"
 
@@ -117,6 +121,9 @@ def check_requirements(text: str) -> None:
 def _check_python(wanted: PythonWanted) -> None:
     _one_of("Python", wanted.python, PYTHONS)
     check_requirements(wanted.requirements)
+    for index in wanted.indexes:
+        if not _INDEX.fullmatch(index):
+            raise _refused(f"names the registry {index[:100]!r}, which is no https address without a password")
     for name in wanted.left_out:
         if not re.fullmatch(_NAME, name):
             raise _refused(f"leaves out {name[:100]!r}, which is no package's name")

@@ -12,11 +12,12 @@ from stagedoor.synth.tree import UnsafeFile
 from tests.stagedoor.bundling.project import Project, names_in
 
 PYTHON = PythonWanted("publication==0.0.3\n", "3.11", "x86_64")
+PRIVATE = replace(PYTHON, indexes=("https://registry.example.com:8443/simple",))
 NODE = NodeWanted("functions/main.ts", "node22", "arm64", external=("@aws-sdk/*", "sharp"), install=("sharp@0.33.1",))
 
 
 def test_what_our_constructs_write_is_read_as_it_was():
-    assert [read_wanted(written(each)) for each in (PYTHON, NODE)] == [PYTHON, NODE]
+    assert [read_wanted(written(each)) for each in (PYTHON, PRIVATE, NODE)] == [PYTHON, PRIVATE, NODE]
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,10 @@ def test_nothing_else_is_installed(line):
         json.dumps({**json.loads(written(PYTHON)), "left_out": [1]}),
         written(replace(PYTHON, python="3.11 --index-url x")),
         written(replace(PYTHON, architecture="../x86_64")),
+        written(replace(PYTHON, indexes=("file:///etc",))),
+        written(replace(PYTHON, indexes=("https://user:password@example.com/simple",))),
+        written(replace(PYTHON, indexes=("http://169.254.169.254/",))),
+        written(replace(PYTHON, indexes=("--no-verify-hashes",))),
         written(replace(PYTHON, left_out=("boto3 @ file:///etc",))),
         written(replace(PYTHON, requirements="#" * 5_000_000)),
         written(replace(NODE, source="/etc/passwd")),

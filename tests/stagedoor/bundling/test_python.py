@@ -1,6 +1,7 @@
 """Real installations of small packages into the bundles of Python functions."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -126,6 +127,18 @@ def test_a_function_without_dependencies_is_whole_at_once(project: Project):
 def test_a_handler_may_import_its_projects_own_package(project: Project):
     project.write({"pyproject.toml": pyproject("shop"), "src/shop/__init__.py": "", "functions/main.py": HANDLER})
     assert names_in(project.bundled("functions/main.handle")) == {"main.py", "shop"}
+
+
+def test_registries_of_a_lock_are_asked_besides_the_usual_one(project: Project):
+    project.write({"pyproject.toml": pyproject("app", "publication==0.0.3", NATIVE), "functions/main.py": HANDLER})
+    lock(project.root)
+    text = (project.root / "uv.lock").read_text()
+    name = 'name = "publication"\nversion = "0.0.3"\nsource = { registry = "https://'
+    assert name in text
+    moved = text.replace(f"{name}pypi.org/simple", f"{name}registry.example.com/simple")
+    (project.root / "uv.lock").write_text(moved)
+    asset = project.bundled("functions/main.handle")
+    assert json.loads((asset / BUNDLE_FILE).read_text())["indexes"] == ["https://registry.example.com/simple"]
 
 
 def test_two_at_once_install_once(project: Project):
