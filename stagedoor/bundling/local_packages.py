@@ -1,6 +1,5 @@
 """The code that goes into a bundle by being copied: a function's own, and that of local packages."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -58,6 +57,8 @@ def _below(folder: Path, base: Path) -> Iterator[tuple[str, Path]]:
 
 def _of_wheel(wheel: Path, architecture: str) -> Iterator[tuple[str, bytes]]:
     """Source: https://packaging.python.org/en/latest/specifications/binary-distribution-format/."""
+    import zipfile
+
     platform = wheel.stem.rpartition("-")[2]
     if platform != "any" and not (platform.endswith(MACHINES[architecture]) and "linux" in platform):
         raise WrongArchitecture(
