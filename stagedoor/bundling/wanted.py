@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -94,8 +94,7 @@ def read_wanted(text: str) -> Wanted:
     if not isinstance(told, dict):
         raise _refused("is no JSON of at most 4 MiB")
     kind: type[Wanted] = NodeWanted if told.get("kind") == "node" else PythonWanted
-    fields = _typed(told, kind)
-    wanted = kind(**fields)
+    wanted = kind(**_typed(told, kind))
     _path(wanted.source)
     _one_of("kind", wanted.kind, ("python", "node"))
     _one_of("architecture", wanted.architecture, ARCHITECTURES)
@@ -141,22 +140,28 @@ def _check_node(wanted: NodeWanted) -> None:
 
 
 def _typed(told: Mapping[str, Any], kind: type[Wanted]) -> dict[str, Any]:
-    """Return the fields of a bundle's file, each of its type; raise `InvalidBundle` for any other."""
-    fields: dict[str, Any] = {}
-    for name, declared in kind.__annotations__.items():
-        value = told.get(name)
+    """Return the fields of a bundle's file, each of its type; raise `InvalidBundle` for any other.
+
+    The app's library may be older than this one: what it does not know is as by default.
+    """
+    found: dict[str, Any] = {}
+    for each in fields(kind):
+        declared, value = kind.__annotations__[each.name], told.get(each.name, each.default)
         if declared in (bool, str) and isinstance(value, declared):
-            fields[name] = value
-        elif declared not in (bool, str) and isinstance(value, list) and _are_texts(value):
-            fields[name] = tuple(value)
+            found[each.name] = value
+        elif declared not in (bool, str) and isinstance(value, list | tuple) and _are_texts(value):
+            found[each.name] = tuple(value)
         else:
-            raise _refused(f"has no {name} that could be read")
-    if set(told) != set(fields):
-        raise _refused("says more than a bundle's file may")
-    return fields
+            raise _refused(f"has no {each.name} that could be read")
+    if more := sorted(set(told) - set(found)):
+        raise InvalidBundle(
+            f"A function's bundle says {', '.join(more)[:100]!r}, which is not known here.",
+            "If the app's stagedoor is newer than the one that deploys it, bring that up to date.",
+        )
+    return found
 
 
-def _are_texts(values: list[Any]) -> bool:
+def _are_texts(values: Sequence[Any]) -> bool:
     return all(isinstance(value, str) for value in values)
 
 

@@ -20,6 +20,11 @@ def test_what_our_constructs_write_is_read_as_it_was():
     assert [read_wanted(written(each)) for each in (PYTHON, PRIVATE, NODE)] == [PYTHON, PRIVATE, NODE]
 
 
+def test_what_an_older_library_writes_is_read():
+    older = {name: value for name, value in json.loads(written(PYTHON)).items() if name not in ("indexes", "source")}
+    assert read_wanted(json.dumps(older)) == PYTHON
+
+
 @pytest.mark.parametrize(
     "line",
     [
