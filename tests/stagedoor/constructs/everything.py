@@ -19,6 +19,8 @@ SEEN = '''
 import json, boto3
 from stagedoor.runtime import Table
 
+seen = boto3.resource("dynamodb").Table(Table.Seen.table_name)
+
 def hear(event, context):
     """Write down where what was heard came from. A message that says "bad" is one that cannot be dealt with."""
     failed = []
@@ -29,7 +31,7 @@ def hear(event, context):
             failed.append({"itemIdentifier": record["messageId"]})
             continue
         item = {"source": source, "what": json.dumps(record)}
-        boto3.resource("dynamodb").Table(Table.Seen.table_name).put_item(Item=item)
+        seen.put_item(Item=item)
     return {"batchItemFailures": failed}
 '''
 
@@ -37,28 +39,30 @@ USE = '''
 import boto3
 from stagedoor.runtime import Bucket, EventBus, Function, Parameter, Queue, Secret, Table, Topic
 
+tables = boto3.resource("dynamodb")
+s3, sqs, sns, events, functions = map(boto3.client, ("s3", "sqs", "sns", "events", "lambda"))
+
 def all(event, context):
     """Do with each resource what binding it is for, and return what came of it."""
     return {**ours(), **others()}
 
 def ours():
-    table = boto3.resource("dynamodb").Table(Table.Notes.table_name)
+    table = tables.Table(Table.Notes.table_name)
     table.put_item(Item={"author": "ann", "created": 1, "topic": "tea", "title": "Tea"})
     tea = {"ExpressionAttributeValues": {":topic": "tea"}}
     by_topic = table.query(IndexName="ByTopic", KeyConditionExpression="topic = :topic", **tea)
-    s3 = boto3.client("s3")
     s3.put_object(Bucket=Bucket.Uploads.bucket_name, Key="in/a.txt", Body=b"text")
     s3.put_object(Bucket=Bucket.Uploads.bucket_name, Key="tmp", Body=b"text")
     s3.delete_object(Bucket=Bucket.Uploads.bucket_name, Key="tmp")
     entries = [{"Id": word, "MessageBody": word} for word in ("good", "bad")]
-    boto3.client("sqs").send_message_batch(QueueUrl=Queue.Jobs.queue_url, Entries=entries)
-    sns, kind = boto3.client("sns"), {"DataType": "String", "StringValue": "refund"}
+    sqs.send_message_batch(QueueUrl=Queue.Jobs.queue_url, Entries=entries)
+    kind = {"DataType": "String", "StringValue": "refund"}
     sns.publish(TopicArn=Topic.Sales.topic_arn, Message="sold")
     sns.publish(TopicArn=Topic.Sales.topic_arn, Message="refunded", MessageAttributes={"kind": kind})
     entry = {"EventBusName": EventBus.Orders.event_bus_name, "Source": "shop", "Detail": "{}"}
     entries = [{**entry, "DetailType": word} for word in ("order.paid", "order.lost")]
-    put = boto3.client("events").put_events(Entries=entries)
-    called = boto3.client("lambda").invoke(FunctionName=Function.Greet.function_name)
+    put = events.put_events(Entries=entries)
+    called = functions.invoke(FunctionName=Function.Greet.function_name)
     return {
         "table": [one["title"] for one in by_topic["Items"]],
         "bucket": [one["Key"] for one in s3.list_objects_v2(Bucket=Bucket.Uploads.bucket_name)["Contents"]],
@@ -69,19 +73,18 @@ def ours():
     }
 
 def others():
-    table = boto3.resource("dynamodb").Table(Table.PlainTable.table_name)
+    table = tables.Table(Table.PlainTable.table_name)
     table.put_item(Item={"id": "1"})
-    s3 = boto3.client("s3")
     s3.put_object(Bucket=Bucket.PlainBucket.bucket_name, Key="a", Body=b"text")
-    boto3.client("sqs").send_message(QueueUrl=Queue.PlainQueue.queue_url, MessageBody="plain")
-    published = boto3.client("sns").publish(TopicArn=Topic.PlainTopic.topic_arn, Message="plain")
+    sqs.send_message(QueueUrl=Queue.PlainQueue.queue_url, MessageBody="plain")
+    published = sns.publish(TopicArn=Topic.PlainTopic.topic_arn, Message="plain")
     entry = {"EventBusName": EventBus.PlainBus.event_bus_name, "Source": "shop", "DetailType": "plain", "Detail": "{}"}
-    called = boto3.client("lambda").invoke(FunctionName=Function.PlainFunction.function_name)
+    called = functions.invoke(FunctionName=Function.PlainFunction.function_name)
     return {
         "plain table": table.get_item(Key={"id": "1"})["Item"],
         "plain bucket": s3.get_object(Bucket=Bucket.PlainBucket.bucket_name, Key="a")["Body"].read().decode(),
         "plain topic": bool(published["MessageId"]),
-        "plain bus": boto3.client("events").put_events(Entries=[entry])["FailedEntryCount"],
+        "plain bus": events.put_events(Entries=[entry])["FailedEntryCount"],
         "plain function": called["Payload"].read().decode(),
         "plain parameter": Parameter.PlainParameter.value,
     }
@@ -105,7 +108,7 @@ def everything(app: App) -> tuple[Stack, Stack]:
     """Add the app's two stacks: the first has the data, the second the function that uses it."""
     data, code = Stack(app, "Data"), Stack(app, "Code")
     seen = Table(data, "Seen", partition_key="source")
-    hear = Function(data, "Hear", "functions/seen.hear", bind=[seen.write()], timeout=5)
+    hear = Function(data, "Hear", "functions/seen.hear", bind=[seen.write()], timeout=10)
     notes = Table(
         data,
         "Notes",
@@ -117,7 +120,7 @@ def everything(app: App) -> tuple[Stack, Stack]:
         consumers={"Index": {"to": hear, "from_start": True}},
     )
     uploads = Bucket(data, "Uploads", notifications={"Made": {"to": hear, "prefix": "in/"}}, expire={"tmp/": 7})
-    jobs = Queue(data, "Jobs", consumer=hear, visibility_timeout=5, max_receives=1)
+    jobs = Queue(data, "Jobs", consumer=hear, visibility_timeout=10, max_receives=1)
     audit = Queue(data, "Audit")
     refunds = {"to": audit, "filter": {"kind": ["refund"]}, "raw": True}
     sales = Topic(data, "Sales", subscribers={"Mail": hear, "Audit": refunds})
@@ -127,6 +130,7 @@ def everything(app: App) -> tuple[Stack, Stack]:
         code,
         "Use",
         "functions/use.all",
+        timeout=60,
         bind=[
             *(notes, uploads, uploads.delete(), jobs, sales, orders),
             Secret(data, "StripeKey"),

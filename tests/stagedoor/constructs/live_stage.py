@@ -72,7 +72,7 @@ class LiveStage:
         return result
 
 
-def eventually(found: Callable[[], Any], seconds: float = 30) -> Any:
+def eventually(found: Callable[[], Any], seconds: float = 60) -> Any:
     """Return what is found, as soon as there is something."""
     deadline = time.monotonic() + seconds
     while not (value := found()):
