@@ -93,7 +93,8 @@ def set_one(
       pass show stripe | stagedoor secrets set StripeKey --fallback
     """
     with at_work(options) as work, _where(work, stage, repository, fallback=fallback) as where:
-        value = _asked(name) if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
+        with work.interruption.anywhere():
+            value = _asked(name) if sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
         where.values.put(where.stage, name, value, secret=not plain)
         work.screen.end(Ending(f"{name} is set for {where.told}.", data={**where.data, "names": [name]}))
 
