@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from aws_cdk import Duration
@@ -12,13 +12,14 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stagedoor.constructs.bind_code import bind as bind_to
-from stagedoor.constructs.binding import Binding, statement, tell
+from stagedoor.constructs.binding import Binding, tell
 from stagedoor.constructs.defaults import defaults_of
 from stagedoor.constructs.errors import ConstructError
 from stagedoor.constructs.execution_role import allow_vpc, execution
 from stagedoor.constructs.function_code import SOURCE_METADATA, handler_code, image_code
 from stagedoor.constructs.function_failures import invocation_arguments
 from stagedoor.constructs.function_url import url_arguments
+from stagedoor.constructs.grants.function import function_binding
 from stagedoor.constructs.words import check_nodes, check_words, keyed
 
 ARCHITECTURES = {"x86_64": lambda_.Architecture.X86_64, "arm64": lambda_.Architecture.ARM_64}
@@ -165,14 +166,7 @@ class Function(Construct):
     @property
     def binding(self) -> Binding:
         """What code gets that is bound to it: to call it, by name or by its URL."""
-        function, url = self.invoked, self._nodes.url
-        invoke = [statement("lambda:InvokeFunction", function.function_arn)]
-        properties = {"function_name": _name(function)}
-        if url is not None:
-            properties["url"] = url.url
-            if url.auth_type == lambda_.FunctionUrlAuthType.AWS_IAM:
-                invoke.append(statement("lambda:InvokeFunctionUrl", function.function_arn))
-        return Binding("Function", self.node.id, self, properties, {"invoke": tuple(invoke)}, ("invoke",))
+        return replace(function_binding(self.invoked, self.node.id, self._nodes.url), owner=self)
 
     def _layer(self, number: int, layer: str | lambda_.ILayerVersion) -> lambda_.ILayerVersion:
         if isinstance(layer, str):
@@ -204,11 +198,6 @@ class Function(Construct):
         if streaming:
             raise ConstructError("It is by its URL that a function streams.", "Add url=True.", self.node.path)
         return None
-
-
-def _name(function: lambda_.IFunction) -> str:
-    """Return what Lambda's API takes as the function's name; an alias's, which is `function:alias`, is its ARN's."""
-    return function.function_arn if isinstance(function, lambda_.Alias) else function.function_name
 
 
 def function_from(scope: Construct, construct_id: str, value: object, **defaults: Any) -> lambda_.IFunction:
