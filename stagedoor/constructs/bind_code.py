@@ -29,7 +29,7 @@ def bind(target: object, *resources: object) -> None:
 
     `target` runs the code: a `Function` of ours, or anything of aws-cdk-lib with `add_environment` and
     `add_to_role_policy`. Each of `resources` is ours, ours with an access (`table.read()`), or one of aws-cdk-lib's
-    that `grants.py` knows; those are named by their construct's id.
+    that `grants/` knows; those are named by their construct's id.
 
     Raises `ConstructError` for what cannot be bound, or is bound twice under one name.
     """
@@ -52,8 +52,6 @@ def bind(target: object, *resources: object) -> None:
             runs.add_to_role_policy(
                 iam.PolicyStatement(actions=list(statement.actions), resources=list(statement.resources))
             )
-        if binding.reach is not None and isinstance(target, Construct):
-            binding.reach(target)
     object.__setattr__(target, "_stagedoor_bound", bound)
 
 

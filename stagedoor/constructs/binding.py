@@ -2,12 +2,11 @@
 
 Three things reach the function: what `stagedoor.runtime` needs to know, in one environment variable for each resource;
 the narrowest permissions that serve; and, by the assembly's metadata, the types that `stagedoor types` writes. What
-each resource gives is decided in `grants.py`.
+each resource gives is decided in `grants/`.
 """
 
-import json
 import keyword
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
@@ -49,7 +48,6 @@ class Binding:
     grants: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict)
     default: tuple[str, ...] = ()
     typed: tuple[str, ...] = ()
-    reach: Callable[[Construct], None] | None = None
 
     def with_access(self, *access: str) -> "Binding":
         """Return it with these accesses in place of the default ones."""
@@ -84,7 +82,8 @@ class Bindable(Protocol):
 
 def tell(binding: Binding) -> None:
     """Write into the assembly that a resource can be bound: for `stagedoor types`, and with its values, once deployed,
-    for `stagedoor shell`. To be called by each construct of ours when it is made; says it once.
+    for `stagedoor shell`. To be called by each construct of ours when it is made, and when something is bound; says it
+    once. CloudFormation allows a stack 200 outputs, so functions are told of when something is bound to them.
     """
     check_name(binding)
     stack = Stack.of(binding.owner)
@@ -111,11 +110,6 @@ def check_name(binding: Binding) -> None:
             "Use letters, digits and underscores, beginning with a letter.",
             binding.owner.node.path,
         )
-
-
-def statements_json(bindings: Iterable[Binding]) -> str:
-    """Return what bindings allow as JSON, in the order in which they are given; for tests and for people."""
-    return json.dumps([[list(one.actions), list(one.resources)] for each in bindings for one in each.statements])
 
 
 def statement(actions: str | Sequence[str], *resources: str) -> Statement:

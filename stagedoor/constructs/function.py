@@ -12,7 +12,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from stagedoor.constructs.bind_code import bind as bind_to
-from stagedoor.constructs.binding import Binding, tell
+from stagedoor.constructs.binding import Binding
 from stagedoor.constructs.defaults import defaults_of
 from stagedoor.constructs.errors import ConstructError
 from stagedoor.constructs.execution_role import allow_vpc, execution
@@ -129,8 +129,7 @@ class Function(Construct):
         alias = self._kept_warm(function, provisioned, {**failures, **keyed(cdk, "alias")}) if provisioned else None
         called_by = self._url(alias or function, url, streaming, keyed(cdk, "url"))
         self._nodes = FunctionNodes(function, self._execution.role, self._execution.log_group, called_by, alias)
-        tell(self.binding)
-        self.bind(*bind)
+        self.bind(*bind)  # told of when something is bound to it: a stack has at most 200 outputs
 
     @property
     def nodes(self) -> FunctionNodes:
