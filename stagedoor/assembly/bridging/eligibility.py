@@ -35,6 +35,9 @@ _FRAMEWORK_VARIABLES = ("USER_ON_EVENT_FUNCTION_ARN", "USER_IS_COMPLETE_FUNCTION
 """Where CDK's framework for custom resources finds the app's functions
 (aws-cdk-lib, `custom-resources/lib/provider-framework/runtime/consts.ts`)."""
 
+_ANSWERING = {"Custom::StagedoorScript": ("ServiceToken", "Functions")}
+"""Properties by which resources name functions that CloudFormation waits for; of all others it is `ServiceToken`."""
+
 
 @dataclass(frozen=True)
 class Around:
@@ -48,7 +51,8 @@ class Around:
         called = {
             place
             for at, resource in self.places.of_type()
-            for place in self.places.functions_behind(properties_of(resource).get("ServiceToken"), at.where)
+            for name in _ANSWERING.get(resource.get("Type", ""), ("ServiceToken",))
+            for place in self.places.functions_behind(properties_of(resource).get(name), at.where)
         }
         for place, resource in self.places.of_type(FUNCTION):
             variables = variables_of(resource)

@@ -115,6 +115,11 @@ IN_SUBNET = function(VpcConfig={"SubnetIds": [{"Ref": "Subnet"}]})
         (function(), {"Made": other("X::Y", ServiceToken={"Fn::GetAtt": ["Work", "Arn"]})}, "CloudFormation"),
         (
             function(),
+            {"Seed": other("Custom::StagedoorScript", Functions={"create": {"Fn::GetAtt": ["Work", "Arn"]}})},
+            "CloudFormation",
+        ),
+        (
+            function(),
             {"Wraps": function(Environment={"Variables": {"USER_ON_EVENT_FUNCTION_ARN": {"Fn::GetAtt": "Work.Arn"}}})},
             "CloudFormation",
         ),
