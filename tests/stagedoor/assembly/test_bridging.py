@@ -115,7 +115,7 @@ IN_SUBNET = function(VpcConfig={"SubnetIds": [{"Ref": "Subnet"}]})
         (function(), {"Made": other("X::Y", ServiceToken={"Fn::GetAtt": ["Work", "Arn"]})}, "CloudFormation"),
         (
             function(),
-            {"Seed": other("Custom::StagedoorScript", Functions={"create": {"Fn::GetAtt": ["Work", "Arn"]}})},
+            {"Seed": {"Type": "Custom::StagedoorScript", "Properties": {"Functions": {"update": {"Ref": "Work"}}}}},
             "CloudFormation",
         ),
         (
