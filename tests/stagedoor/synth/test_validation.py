@@ -1,7 +1,7 @@
 """What validation finds, and what it stops. The engine is a small one of the test's own but in the last test."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -148,17 +148,22 @@ def test_templates_that_differ_in_the_hash_of_an_asset_alone_are_not_validated_a
 
 
 def test_the_engine_is_not_got_ready_where_only_what_is_in_assets_has_changed(request_, tmp_path):
-    app, started = request_.app_dir, []
+    app = request_.app_dir
+    started: list[LocalProcessExecutor] = []
     give_engine(app)
     give_assembly(app, {})
     (app / "code").mkdir()
     stage = 'cp -r assembly/. "$CDK_OUTDIR"; cp -r code "$CDK_OUTDIR/asset.code"'
     (app / "cdk.json").write_text(json.dumps({"app": stage}))
 
+    def executor(check: Callable[[], None]) -> LocalProcessExecutor:
+        started.append(LocalProcessExecutor(check=check))
+        return started[-1]
+
     def synthesized(name: str, file: str, text: str) -> int:
         started.clear()
         (app / file).write_text(text)
-        with Validation(lambda go_on: started.append(go_on) or LocalProcessExecutor(check=go_on), tmp_path) as one:
+        with Validation(executor, tmp_path) as one:
             synthesize(replace(request_, output=tmp_path / name), LocalProcessExecutor(), silent, one)
         return len(started)
 
