@@ -28,12 +28,12 @@ def running_postgres() -> Iterator[DatabaseUrl]:
 
 
 @contextmanager
-def fresh_database(url_of: DatabaseUrl) -> Iterator[str]:
-    """Make an empty database and drop it after, whoever is still connected to it."""
+def fresh_database(url_of: DatabaseUrl, template: str = "template1") -> Iterator[str]:
+    """Make a database like a `template`, or an empty one; drop it after, whoever is still connected to it."""
     name = f"t{uuid4().hex[:12]}"
     admin = create_engine(url_of("postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
         yield url_of(name)
     finally:

@@ -22,7 +22,7 @@ from tests.chaos.record import Call, Overtaken
 from tests.chaos.storm import Developers, PostOffice, Pull
 from tests.chaos.test_storm import app_at
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.xdist_group("whole service"), pytest.mark.timeout(200)]
 
 
 class Freezer:

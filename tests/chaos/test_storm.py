@@ -25,7 +25,7 @@ from tests.chaos.place import Place, running_place
 from tests.chaos.record import Overtaken
 from tests.chaos.storm import Developers, PostOffice, Pull
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("whole service"), pytest.mark.timeout(900)]
 
 DELIVERIES = 500
 STORM_SECONDS = 45.0

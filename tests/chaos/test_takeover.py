@@ -17,7 +17,7 @@ from tests.chaos.place import Place, running_place
 from tests.chaos.storm import Developers, PostOffice, Pull
 from tests.chaos.test_storm import app_at
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.xdist_group("whole service"), pytest.mark.timeout(200)]
 
 UPDATE_SECONDS = 6.0
 """How long an update takes: longer than a lease, so that the next one comes while it is still going on."""

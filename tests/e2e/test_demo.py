@@ -16,7 +16,7 @@ from stagedoor.synth.processes import descendants
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("whole service"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)

@@ -166,9 +166,9 @@ def test_a_claim_is_kept_while_one_call_takes_longer_than_it_lasts(
 ) -> None:
     story = story_on_each
     story.deploy(story.add_stage())
-    monkeypatch.setattr(tell_module, "CLAIM_SECONDS", 0.6)
+    monkeypatch.setattr(tell_module, "CLAIM_SECONDS", 2.0)
     monkeypatch.setattr(tell_module, "RENEW_SECONDS", 0.1)
-    monkeypatch.setattr(tell_module, "WAIT_SECONDS", 1.2)
+    monkeypatch.setattr(tell_module, "WAIT_SECONDS", 3.0)
     with tell_module._claim(story.sessions, story.source_id), pytest.raises(AnotherTells):
         story.tell()
     story.tell()

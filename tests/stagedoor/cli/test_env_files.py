@@ -38,7 +38,10 @@ def test_what_is_no_line_and_what_is_no_file_of_the_repository(tmp_path: Path):
 
 
 def test_told_to_the_program_whose_assembly_changes_with_them(tmp_path: Path):
-    stagedoor = Command(bound_app(tmp_path / "tiny"), {"AWS_EC2_METADATA_DISABLED": "true"})
+    cache = str(tmp_path / "cache")  # in which no earlier run of this test has left its assembly
+    stagedoor = Command(
+        bound_app(tmp_path / "tiny"), {"AWS_EC2_METADATA_DISABLED": "true", "STAGEDOOR_CACHE_DIR": cache}
+    )
     (stagedoor.folder / ".env").write_text("GREETING=hello\nPATH=/nowhere\nSTAGEDOOR_STAGE=prod\n")
     assert greeting(stagedoor("types", "--verbose")) == "hello"
     assert greeting(stagedoor("types", "--verbose")) == ""  # nothing has changed: it is not run again

@@ -66,10 +66,11 @@ def test_the_example_app(stagedoor: Command, tmp_path: Path, cli_aws: LocalAws):
     shutil.copytree(
         ROOT / "examples" / "notes", notes, ignore=shutil.ignore_patterns(".venv", "cdk.out", "__pycache__")
     )
-    # The local AWS looks for the API of a request without credentials in this account alone.
-    stagedoor = stagedoor.at(notes, **cli_aws.environment(DEFAULT_ACCOUNT))
     assert "is prepared for deploys" in stagedoor("bootstrap").stderr
     assert "was prepared already" in stagedoor("bootstrap").stderr
+    # The local AWS looks for the API of a request without credentials in this account alone.
+    stagedoor = stagedoor.at(notes, **cli_aws.environment(DEFAULT_ACCOUNT))
+    assert stagedoor("bootstrap").returncode == 0
     deployed = stagedoor.result("deploy", "--stage", "dev")
     assert deployed["ok"], deployed
     url = deployed["outputs"]["Notes"]["Url"]

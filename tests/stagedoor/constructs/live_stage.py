@@ -60,9 +60,21 @@ class LiveStage:
         return {f"{each['kind']}.{each['name']}": each for each in told}
 
     def call(self, function: str, event: object) -> Any:
-        """Call a function of ours by its name, and return its result; what it raises fails the test."""
-        name = self.bindings()[f"Function.{function}"]["function_name"]
-        return self.invoke(name, event)
+        """Call a function of ours by its id, and return its result; what it raises fails the test."""
+        return self.invoke(self.function(function), event)
+
+    def function(self, construct_id: str) -> str:
+        """Return what AWS calls a function of ours that stands in its stack by itself."""
+        cloudformation = self.client("cloudformation")
+        names: list[str] = [
+            resource["PhysicalResourceId"]
+            for stack in cloudformation.describe_stacks()["Stacks"]
+            for resource in cloudformation.describe_stack_resources(StackName=stack["StackName"])["StackResources"]
+            if resource["ResourceType"] == "AWS::Lambda::Function"
+            and resource["LogicalResourceId"].startswith(f"{construct_id}Function")
+        ]
+        (name,) = names
+        return name
 
     def invoke(self, name: str, event: object) -> Any:
         """Call a function by its name in AWS."""

@@ -170,12 +170,13 @@ def test_an_api_a_site_and_a_script(web: LiveStage, elsewhere: str, app_folder: 
     deploy("<p>API</p>", rows=1)
     told = web.bindings()
     api, site = told["Api.Api"]["url"], told["StaticSite.Site"]["url"]
+    url = web.client("lambda").get_function_url_config(FunctionName=web.function("Hello"))["FunctionUrl"]
 
     assert ask(web, api, "/notes/1", "PUT", "tea")[:2] == (201, "added")
     assert ask(web, api, "/notes/1")[:2] == (200, "tea")
     assert ask(web, api, "/else")[:2] == (200, "elsewhere")
     assert ask(web, api, "/nowhere")[:2] == (200, "hello from /nowhere")
-    assert ask(web, told["Function.Hello"]["url"], "/door")[:2] == (200, "hello from /door")
+    assert ask(web, url, "/door")[:2] == (200, "hello from /door")
     assert ask(web, api, "/users")[0] == 401
     assert ask(web, api, "/users", Authorization="Bearer a.b.c")[0] == 401
     assert ask(web, api, "/checked", Authorization="shut")[0] == 403
