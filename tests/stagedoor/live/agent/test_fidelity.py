@@ -104,14 +104,16 @@ def test_logs_in_the_form_that_the_function_asks_for(live: Connect, commands_cac
 def test_a_function_that_cannot_be_loaded(live: Connect, commands_cache, tmp_path, handler) -> None:
     """The caller gets the error of the init phase."""
     syntax = HANDLERS / "broken_syntax.py"
-    syntax.write_text("def handler(event, context)\n    return 1\n")
+    if handler == "broken_syntax.handler":
+        syntax.write_text("def handler(event, context)\n    return 1\n")
     try:
         with _sandbox(handler, commands_cache, {}) as sandbox:
             assert sandbox.init() == "init error"
             error, log = sandbox.init_errors[0], _log(_lines(sandbox.output))
         outcomes, lines = asyncio.run(_through_the_tunnel(live, [({}, {})], handler))
     finally:
-        syntax.unlink()
+        if handler == "broken_syntax.handler":
+            syntax.unlink()
     assert outcomes[0] == _what_came(error)
     assert lines == log
 
