@@ -6,9 +6,14 @@ from collections.abc import Awaitable, Mapping
 
 from stagedoor.errors import UserError
 from stagedoor.live.agent_events import OnEvent
-from stagedoor.live.functions import Commands, LiveFunction, Sandbox
+from stagedoor.live.functions import Commands, LiveFunction, Sandbox, WorkerCommand
 from stagedoor.live.workers.environment import sort_of
 from stagedoor.live.workers.worker import Worker
+
+_NODE_SPARES = 2
+"""Spares of a function of Node: an event that arrives between a save and its being noticed takes one for the old code,
+and Node takes two tenths of a second to start another. Python is quicker; of it one is kept.
+"""
 
 _SANDBOXES = 1000
 """How many sandboxes of a function are remembered: AWS has one for each concurrent invocation."""
@@ -43,7 +48,7 @@ class FunctionWorkers:
         self._newest = Sandbox("", function.name)
         self._sorts: dict[str, tuple[tuple[str, str], ...]] = {}
         self._preload: tuple[str, ...] = ()
-        self._spare: Worker | None = None
+        self._spares: list[Worker] = []
         self._building: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -104,23 +109,24 @@ class FunctionWorkers:
         self._end(self.idle[0], "idle")
         return True
 
-    def keep_spare(self) -> None:
-        """Have a spare, if there is none."""
-        if self._spare is None and not self.single:
-            worker = self._spare = self._worker(self._newest)
+    def keep_spares(self) -> None:
+        """Have as many spares as there should be."""
+        wanted = _NODE_SPARES if self.function.runtime.startswith("nodejs") else 1
+        while len(self._spares) < wanted and not self.single:
+            worker = self._worker(self._newest)
+            self._spares.append(worker)
             self._task(self._start_spare(worker))
 
-    def drop_spare(self) -> None:
+    def drop_spares(self) -> None:
         """Have no spare."""
-        if self._spare:
-            self._end(self._spare, "idle")
-            self._spare = None
+        while self._spares:
+            self._end(self._spares.pop(), "idle")
 
     async def close(self) -> None:
         """End every worker, whatever it is doing."""
         if self._building:
             self._building.cancel()
-        self.drop_spare()
+        self.drop_spares()
         await asyncio.gather(*(worker.end("stopped") for worker in list(self.alive)))
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -128,10 +134,7 @@ class FunctionWorkers:
         command = await self._commands(self.function)
         if self.single:
             await asyncio.gather(*(worker.end("reloaded") for worker in list(self.alive)))
-        worker, self._spare = self._spare, None
-        if worker and not (worker.usable and worker.command == command and worker.sort == sort_of(sandbox)):
-            self._end(worker, "idle")
-            worker = None
+        worker = self._taken_spare(command, sandbox)
         if worker is None:
             worker = self._worker(sandbox)
             await worker.start(command, self._machine, self._preload)
@@ -139,6 +142,15 @@ class FunctionWorkers:
         self.alive.add(worker)
         worker.go()
         return worker
+
+    def _taken_spare(self, command: WorkerCommand, sandbox: Sandbox) -> Worker | None:
+        """Return a spare that would do for a sandbox; those before it that would not, end."""
+        while self._spares:
+            worker = self._spares.pop(0)
+            if worker.usable and worker.command == command and worker.sort == sort_of(sandbox):
+                return worker
+            self._end(worker, "idle")
+        return None
 
     async def _build(
         self, before: asyncio.Task[None] | None, after: Awaitable[None] | None, generation: int, *, eager: bool
@@ -155,8 +167,8 @@ class FunctionWorkers:
         try:
             await worker.start(await self._commands(self.function), self._machine, self._preload)
         except (UserError, OSError):
-            if self._spare is worker:
-                self._spare = None
+            if worker in self._spares:
+                self._spares.remove(worker)
 
     def _worker(self, sandbox: Sandbox) -> Worker:
         return Worker(self.function, sandbox, lambda: self._newest.credentials, self._on_event)

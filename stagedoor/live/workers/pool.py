@@ -13,7 +13,7 @@ from stagedoor.live.workers.outcome import error_of
 from stagedoor.live.workers.worker import NotStarted
 
 _SPARES = 4
-"""How many functions have a spare: those that were invoked last."""
+"""How many functions have spares: those that were invoked last."""
 
 
 class WorkerPool:
@@ -101,8 +101,8 @@ class WorkerPool:
         self._invoked[function] = None
         for older in list(self._invoked)[:-_SPARES]:
             del self._invoked[older]
-            self._functions[older].drop_spare()
-        self._functions[function].keep_spare()
+            self._functions[older].drop_spares()
+        self._functions[function].keep_spares()
 
     def _begun(self, invocation: Invocation) -> None:
         self._waiting.pop(invocation.attempt, None)
