@@ -18,7 +18,28 @@ from stagedoor.constructs.defaults import FunctionDefaults, set_defaults
 from stagedoor.constructs.stage import StageInfo, stage_of
 
 
-class App(aws_cdk.App):
+class _KnowsItsStage:
+    """What an app and its stacks say of their stage."""
+
+    _info: StageInfo
+
+    @property
+    def stage(self) -> str:
+        """The stage's name: `prod`, `dev`, `pr-123`; `dev` when nobody says."""
+        return self._info.name
+
+    @property
+    def is_preview(self) -> bool:
+        """Whether this stage was born from a pull request."""
+        return self._info.is_preview
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether this stage keeps its data, as `prod` does."""
+        return self._info.lasting
+
+
+class App(_KnowsItsStage, aws_cdk.App):
     """A CDK app that knows its stage.
 
     `name` is for people. `defaults` are those of its functions. In stages that are to last, the data of our constructs
@@ -37,27 +58,12 @@ class App(aws_cdk.App):
         set_defaults(self, defaults or FunctionDefaults())
 
     @property
-    def stage(self) -> str:
-        """The stage's name: `prod`, `dev`, `pr-123`; `dev` when nobody says."""
-        return self._info.name
-
-    @property
-    def is_preview(self) -> bool:
-        """Whether this stage was born from a pull request."""
-        return self._info.is_preview
-
-    @property
-    def is_lasting(self) -> bool:
-        """Whether this stage keeps its data, as `prod` does."""
-        return self._info.lasting
-
-    @property
     def info(self) -> StageInfo:
         """All that is known of the stage."""
         return self._info
 
 
-class Stack(aws_cdk.Stack):
+class Stack(_KnowsItsStage, aws_cdk.Stack):
     """A stack that knows its stage.
 
         stack = Stack(app, "Api")
@@ -67,24 +73,8 @@ class Stack(aws_cdk.Stack):
     """
 
     def __init__(self, scope: Construct, construct_id: str, **cdk: Any) -> None:
-        lasting = stage_of(scope).lasting
-        super().__init__(scope, construct_id, **{"termination_protection": lasting, **cdk})
-        self._info = stage_of(self)
-
-    @property
-    def stage(self) -> str:
-        """The stage's name."""
-        return self._info.name
-
-    @property
-    def is_preview(self) -> bool:
-        """Whether this stage was born from a pull request."""
-        return self._info.is_preview
-
-    @property
-    def is_lasting(self) -> bool:
-        """Whether this stage keeps its data."""
-        return self._info.lasting
+        self._info = stage_of(scope)
+        super().__init__(scope, construct_id, **{"termination_protection": self._info.lasting, **cdk})
 
     def output(self, name: str, value: str, *, description: str | None = None) -> None:
         """Tell a value of the deployed stack under a name: it is shown after a deploy and in the pull request."""
