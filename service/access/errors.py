@@ -19,7 +19,23 @@ class NotLoggedIn(AccessError):
     status = 401
 
     def __init__(self) -> None:
-        super().__init__("You are not logged in at this service, or your login is over.", "Run `stagedoor login`.")
+        super().__init__(
+            "You are not logged in at this service, or your login is over.",
+            "Run `stagedoor login`; a machine needs a token that is good, a workflow one that was just made for here.",
+        )
+
+
+class Forbidden(AccessError):
+    """A caller who may not do this, or what is not there: which of the two is nobody's business."""
+
+    id = "forbidden"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You may not do this here, or what you name is not there.",
+            "It takes write access to the repository (for its tokens: admin), or a token that reaches this stage.",
+        )
 
 
 class NoWritePermission(AccessError):

@@ -1,4 +1,4 @@
-"""Whether somebody may write to a repository, as GitHub says it, remembered for five minutes.
+"""Whether somebody may write to a repository, as GitHub says it, remembered for a minute.
 
 Source: https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user
 """
@@ -18,12 +18,14 @@ from service.github.errors import GitHubRefused, GitHubUnavailable, Installation
 from service.models import App, Repository, Stage
 from service.settings import Settings
 
-REMEMBERED_SECONDS = 300.0
+REMEMBERED_SECONDS = 60.0
 LOCAL_HOST = "local"
 """The host of repositories that no GitHub knows; only a service on loopback has any."""
 
 _MOST = 10_000
-_WRITING = frozenset({"admin", "maintain", "write"})
+_NONE = "none"
+WRITING = frozenset({"admin", "maintain", "write"})
+ADMINISTERING = frozenset({"admin"})
 
 
 class Permissions:
@@ -40,7 +42,7 @@ class Permissions:
         self._sessions = sessions
         self._github = github
         self._clock = clock
-        self._known: dict[tuple[int, int, str], tuple[bool, float]] = {}
+        self._known: dict[tuple[int, int, str], tuple[str, float]] = {}
         self._lock = Lock()
 
     def check(self, who: LoginToken, repository_id: int) -> None:
@@ -48,17 +50,15 @@ class Permissions:
         `GitHubAway`.
         """
         repository = self._repository(repository_id)
-        key = (repository_id, who.user_id, who.login)
-        with self._lock:
-            known = self._known.get(key)
-        if known is None or known[1] <= self._clock():
-            may = self._ask(who, repository)
-            with self._lock:
-                if len(self._known) >= _MOST:
-                    self._known.clear()
-                known = self._known[key] = (may, self._clock() + REMEMBERED_SECONDS)
-        if not known[0]:
+        if self._permission(who, repository) not in WRITING:
             raise NoWritePermission(who.login, repository.full_name)
+
+    def of(self, who: LoginToken, repository_id: int) -> str:
+        """Return what this person may do: `admin`, `write`, `read` or `none`.
+
+        Raises `UnknownRepository` and `GitHubAway`.
+        """
+        return self._permission(who, self._repository(repository_id))
 
     def may_use(self, claims: StageToken) -> bool:
         """Tell whether whoever holds a stage's token still may use the stage. While GitHub is away, they may."""
@@ -76,6 +76,18 @@ class Permissions:
             return False
         return True
 
+    def _permission(self, who: LoginToken, repository: Repository) -> str:
+        key = (repository.id, who.user_id, who.login)
+        with self._lock:
+            known = self._known.get(key)
+        if known is None or known[1] <= self._clock():
+            said = self._ask(who, repository)
+            with self._lock:
+                if len(self._known) >= _MOST:
+                    self._known.clear()
+                known = self._known[key] = (said, self._clock() + REMEMBERED_SECONDS)
+        return known[0]
+
     def _repository(self, repository_id: int) -> Repository:
         with self._sessions() as session:
             found = session.get(
@@ -87,12 +99,12 @@ class Permissions:
             raise UnknownRepository(str(repository_id))
         return found
 
-    def _ask(self, who: LoginToken, repository: Repository) -> bool:
+    def _ask(self, who: LoginToken, repository: Repository) -> str:
         if repository.host.name == LOCAL_HOST:
             # Its stages are of this machine, and so is everybody who can reach a service on loopback.
-            return self._settings.on_loopback
+            return "admin" if self._settings.on_loopback else _NONE
         if who.host != repository.host.name:
-            return False
+            return _NONE
         try:
             said = self._github.for_repository(repository).permission(who.login)
         except InstallationGone:
@@ -100,4 +112,4 @@ class Permissions:
         except (GitHubUnavailable, GitHubRefused):
             raise GitHubAway from None
         # A login that was given up may be somebody else's by now; the number stays.
-        return said is not None and said.user_id == who.user_id and said.permission in _WRITING
+        return said.permission if said is not None and said.user_id == who.user_id else _NONE
