@@ -136,35 +136,40 @@ class _Walk:
 
     def _folder(self, folder: str, path: str) -> None:
         try:
-            with os.scandir(folder) as entries:
-                listed = {entry.name: entry for entry in entries}
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:  # the program cannot read it either
             return
-        if "pyvenv.cfg" in listed:
-            self._environment(folder, path)
-        elif "CACHEDIR.TAG" not in listed or not _is_cache(f"{folder}/CACHEDIR.TAG"):
-            folders = [entry for entry in listed.values() if entry.is_dir(follow_symlinks=False)]
-            files = [entry for entry in listed.values() if not entry.is_dir(follow_symlinks=False)]
-            files = [entry for entry in files if entry.name not in _MADE]
+        try:
+            with os.scandir(descriptor) as entries:
+                listed = {entry.name: entry.is_dir(follow_symlinks=False) for entry in entries}
+            if "pyvenv.cfg" in listed:
+                self._environment(folder, path)
+                return
+            if "CACHEDIR.TAG" in listed and _is_cache(f"{folder}/CACHEDIR.TAG"):
+                return
+            files = [name for name, is_folder in listed.items() if not is_folder and name not in _MADE]
             if len(self._found) + len(files) > FILES_LIMIT:
                 raise _TooLarge
-            self._take((f"{path}{entry.name}", _stat_of(entry.stat(follow_symlinks=False))) for entry in files)
-            for entry in folders:
-                self._subfolder(entry, f"{path}{entry.name}")
+            self._take(_as_they_are(descriptor, path, files))
+        finally:
+            os.close(descriptor)
+        for name, is_folder in listed.items():
+            if is_folder:
+                self._subfolder(f"{folder}/{name}", name, f"{path}{name}")
 
-    def _subfolder(self, entry: os.DirEntry[str], path: str) -> None:
-        if entry.name in _LEFT_OUT:
+    def _subfolder(self, folder: str, name: str, path: str) -> None:
+        if name in _LEFT_OUT:
             return
-        if entry.name == "node_modules":
-            locks = [lock for lock in _NODE_LOCKS if os.path.lexists(f"{entry.path}/{lock}")]
+        if name == "node_modules":
+            locks = [lock for lock in _NODE_LOCKS if os.path.lexists(f"{folder}/{lock}")]
             if locks:
-                self._only(entry.path, path, locks)
+                self._only(folder, path, locks)
                 return
-        if entry.name == ".git":
-            self._only(entry.path, path, _GIT)
+        if name == ".git":
+            self._only(folder, path, _GIT)
             return
         self._found.append((f"{path}/", (stat.S_IFDIR, 0, 0, 0, 0)))
-        self._folder(entry.path, f"{path}/")
+        self._folder(folder, f"{path}/")
 
     def _environment(self, folder: str, path: str) -> None:
         self._only(folder, path.rstrip("/"), ["pyvenv.cfg"])
@@ -184,12 +189,33 @@ class _Walk:
                 else:
                     self._take([(f"{path}/{name}", _stat_of(status))])
 
-    def _take(self, files: Iterable[tuple[str, Stat]]) -> None:
-        before = len(self._found)
+    def _take(self, files: list[tuple[str, Stat]]) -> None:
         self._found += files
-        self._bytes += sum(as_it_is[1] for _, as_it_is in self._found[before:])
+        self._bytes += sum([as_it_is[1] for _, as_it_is in files])
         if len(self._found) > FILES_LIMIT or self._bytes > BYTES_LIMIT:
             raise _TooLarge
+
+
+def _as_they_are(folder: int, path: str, names: Iterable[str]) -> list[tuple[str, Stat]]:
+    """Return the files of an open folder with what tells that they are as they were. `path` is put before the names.
+
+    Asked from the open folder, as by path the system would walk there once more for each file: this is the most of what
+    a tree that was seen before costs.
+    """
+    try:
+        return [
+            (f"{path}{name}", _stat_of(os.stat(name, dir_fd=folder, follow_symlinks=False))) for name in sorted(names)
+        ]
+    except FileNotFoundError:  # one has gone since the folder was listed
+        return _as_they_are(folder, path, [name for name in names if _is_there(folder, name)])
+
+
+def _is_there(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_cache(tag: str) -> bool:

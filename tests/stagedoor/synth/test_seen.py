@@ -190,6 +190,19 @@ def test_files_that_changed_just_before_they_were_read_are_read_again(tmp_path, 
     assert reading.call_count == 3
 
 
+def test_a_file_that_goes_while_its_folder_is_looked_at_is_not_of_the_tree(tmp_path, root, monkeypatch):
+    first = read_sources(root, tmp_path / "trees")
+    look = os.stat
+
+    def gone(name, **how):
+        (root / "app" / "passing").unlink(missing_ok=True)
+        return look(name, **how)
+
+    (root / "app" / "passing").touch()
+    monkeypatch.setattr("os.stat", gone)
+    assert read_sources(root, tmp_path / "trees").digest == first.digest
+
+
 def test_a_pipe_in_the_tree_keeps_nobody_waiting(tmp_path, root):
     os.mkfifo(root / "CACHEDIR.TAG")
     assert read_sources(root, tmp_path / "trees")
