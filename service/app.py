@@ -43,14 +43,19 @@ def _add_health(app: Flask, parts: Parts) -> None:
     @app.get("/readyz")
     def readyz() -> tuple[dict[str, str], int]:
         """Answer 200 when a webhook could be committed now."""
-        try:
-            with parts.engine.connect() as connection:
-                connection.execute(text("SELECT 1 FROM alembic_version"))
-        except Exception as error:
-            return {"status": "unready", "database": type(error).__name__}, 503
-        return {"status": "ready"}, 200
+        return readiness(parts)
 
     @app.get("/metrics")
     def metrics() -> Response:
         """Give Prometheus its numbers."""
         return Response(render_metrics(parts), content_type=CONTENT_TYPE_LATEST)
+
+
+def readiness(parts: Parts) -> tuple[dict[str, str], int]:
+    """Return whether this process could commit something now: what is said of it, and the status."""
+    try:
+        with parts.engine.connect() as connection:
+            connection.execute(text("SELECT 1 FROM alembic_version"))
+    except Exception as error:
+        return {"status": "unready", "database": type(error).__name__}, 503
+    return {"status": "ready"}, 200

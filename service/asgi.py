@@ -4,33 +4,65 @@ An open event stream costs a coroutine here; on a thread each it would starve we
 (40 of them on 32 threads made a health check take 5 s).
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 
 from service.api.views import still_permitted
-from service.app import MAX_BODY_BYTES, create_app
+from service.app import MAX_BODY_BYTES, create_app, readiness
 from service.console.stream import event_stream
 from service.flask_threads import FlaskThreads
-from service.parts import make_parts
+from service.parts import Parts, make_parts
+from service.pulse import relay_pulse
 from service.relay.relay import Relay
 from service.relay.routes import relay_routes, running
+from service.roles import Role
 from service.settings import Settings
 
 FLASK_THREADS = 8  # more of them do not answer faster: they wait for one interpreter (bench/results/webhooks.md)
 
 
-def make_front_door(settings: Settings | None = None) -> Starlette:
-    """Return the ASGI application of a web process; its `state.relay` is to be drained before it stops."""
+def make_front_door(settings: Settings | None = None, role: Role = Role.ALL) -> Starlette:
+    """Return the ASGI application of a web process. `state.relay`, None in the role `WEB`, is to be drained before it
+    stops. What needs the relay has a path under /live: those go to the role `RELAY`, all others to `WEB`.
+    """
     parts = make_parts(settings or Settings())
-    flask = create_app(parts=parts)
-    relay = Relay(parts, still_permitted(parts))
-    front_door = Starlette(
-        routes=[
-            *relay_routes(relay),
-            event_stream(parts),
-            Mount("/", FlaskThreads(flask, MAX_BODY_BYTES, FLASK_THREADS)),
-        ],
-        lifespan=lambda _app: running(relay),
-    )
+    parts.settings.check()
+    relay = Relay(parts, still_permitted(parts)) if role.has_relay else None
+    routes = [*(relay_routes(relay) if relay else []), *(_web_routes(parts) if role.has_web else _health_routes(parts))]
+
+    @asynccontextmanager
+    async def living(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as life:
+            if relay is not None:
+                await life.enter_async_context(running(relay))
+                pulse = asyncio.create_task(relay_pulse(relay))
+                life.callback(pulse.cancel)
+            yield
+
+    front_door = Starlette(routes=routes, lifespan=living)
     front_door.state.relay = relay
     return front_door
+
+
+def _web_routes(parts: Parts) -> list[BaseRoute]:
+    flask = create_app(parts=parts)
+    return [event_stream(parts), Mount("/", FlaskThreads(flask, MAX_BODY_BYTES, FLASK_THREADS))]
+
+
+def _health_routes(parts: Parts) -> list[BaseRoute]:
+    """Return what a load balancer asks of a relay, which has no Flask."""
+
+    async def healthz(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        said, status = await asyncio.to_thread(readiness, parts)
+        return JSONResponse(said, status)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz)]

@@ -1,4 +1,7 @@
-"""`stagedoor serve` and `stagedoor worker`: the service's two commands, found by the CLI through entry points."""
+"""`stagedoor serve`, `web`, `relay` and `worker`: the service's commands, found by the CLI through entry points.
+
+`serve` is all of it on one machine; `web` and `relay` are the two halves of its front door, in processes of their own.
+"""
 
 import os
 import signal
@@ -15,10 +18,12 @@ import structlog
 import uvicorn
 
 from service.blobs import check_is_ours, mark_as_ours
-from service.database import migrate
+from service.database import SchemaState, migrate, refuse_newer, schema_state
+from service.health import answers_at
 from service.logs import configure_logs
 from service.parts import make_parts
 from service.relay.draining import DrainingServer
+from service.roles import Role
 from service.settings import Settings
 from service.targets import prepare, service_id
 from service.worker.parent import end_with_parent
@@ -27,7 +32,7 @@ from stagedoor.live.frames import LARGEST_HELLO
 from stagedoor.synth.confinement import shield_this_process
 
 log = structlog.get_logger(__name__)
-STOP_SECONDS = 30
+STOP_SECONDS = 30  # longer than its workers take to end (service/worker/processes.py)
 # Longer than a load balancer keeps an idle connection (AWS: 60), or it sends a webhook on one that we just closed.
 KEEP_ALIVE_SECONDS = 75
 # An agent whose machine is gone says nothing. Not shorter: an answer stands in line behind megabytes of results.
@@ -51,38 +56,74 @@ def serve(workers: int, host: str | None, port: int | None) -> None:
 
     Example: stagedoor serve --port 8000
     """
+    _serve(Role.ALL, workers, host, port)
+
+
+def _address(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where it listens."""
+    port = click.option("--port", type=int, help="Port to listen on, instead of STAGEDOOR_PORT.")
+    return click.option("--host", help="Address to listen on, instead of STAGEDOOR_HOST.")(port(command))
+
+
+@click.command()
+@_address
+def web(host: str | None, port: int | None) -> None:
+    """Run the front door without tunnels: webhooks, pages, the API. Any number of these may run.
+
+    Example: stagedoor web --port 8000
+    """
+    _serve(Role.WEB, 0, host, port)
+
+
+@click.command()
+@_address
+def relay(host: str | None, port: int | None) -> None:
+    """Run the front door's tunnels alone, which is all under /live. Any number may run; they need a queue server.
+
+    Example: stagedoor relay --port 8001
+    """
+    _serve(Role.RELAY, 0, host, port)
+
+
+def _serve(role: Role, workers: int, host: str | None, port: int | None) -> None:
+    """Answer as `role` until told to stop; a relay drains first."""
     configure_logs()
     shield_this_process()
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = Settings().model_copy(update=chosen)
     settings.check()
-    _prepare(settings)
     # Raised where the signal finds us, so that what was started is ended; uvicorn raises it again when it is done.
     _on_signal(sys.exit)
+    if role.has_web:
+        _prepare(settings)
+    else:
+        _await_service(settings)
     with _worker_process(settings, workers):
         # Imported here: the application is made when it is imported by the server, too.
         from service.asgi import make_front_door
 
-        front_door = make_front_door(settings)
-        server = DrainingServer(
-            uvicorn.Config(
-                front_door,
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                proxy_headers=False,
-                ws_per_message_deflate=False,
-                ws_max_size=LARGEST_HELLO,
-                ws_ping_interval=PING_SECONDS,
-                ws_ping_timeout=PONG_SECONDS,
-            ),
-            lambda: front_door.state.relay.drain(settings.drain_seconds),
+        front_door = make_front_door(settings, role)
+        tunnels = front_door.state.relay
+        config = uvicorn.Config(
+            front_door,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            proxy_headers=False,
+            ws_per_message_deflate=False,
+            ws_max_size=LARGEST_HELLO,
+            ws_ping_interval=PING_SECONDS,
+            ws_ping_timeout=PONG_SECONDS,
         )
-        log.info("serving", url=settings.url)
+        server = (
+            DrainingServer(config, lambda: tunnels.drain(settings.drain_seconds)) if tunnels else uvicorn.Server(config)
+        )
+        answers_at(settings.health_dir, role.value, settings.port)
+        log.info("serving", url=settings.url, role=role.value)
         sys.setswitchinterval(SWITCH_SECONDS)
         server.run()
 
@@ -121,18 +162,25 @@ def _on_signal(stop: Callable[[], None]) -> None:
 def _prepare(settings: Settings) -> None:
     """Bring the database up to date, and write down in it the operator's targets and in the blob store whose it is."""
     parts = make_parts(settings)
+    refuse_newer(parts.engine)
     migrate(parts.engine)
     mark_as_ours(parts.blobs, prepare(parts.sessions, settings))
     parts.engine.dispose()
 
 
 def _await_service(settings: Settings) -> None:
-    """Wait until `stagedoor serve` has prepared the database; see that its blob store is ours."""
+    """Wait until a front door has prepared the database as this version needs it; see that its blob store is ours."""
     parts = make_parts(settings)
     waits = 0
-    while (service := service_id(parts.sessions)) is None:
+    while (state := schema_state(parts.engine)) is not SchemaState.CURRENT or not (
+        service := service_id(parts.sessions)
+    ):
+        if state is SchemaState.NEWER:
+            refuse_newer(parts.engine)
         if waits % 30 == 0:
-            log.warning("the database is out of reach, or no `stagedoor serve` has prepared it yet; waiting")
+            log.warning(
+                "waiting: no `stagedoor serve` or `web` of this version has prepared the database", schema=state
+            )
         waits += 1
         time.sleep(1)
     check_is_ours(parts.blobs, service)

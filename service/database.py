@@ -5,18 +5,23 @@ transactions that begin by writing, or by taking the lock that a writer will nee
 """
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from select import POLLERR, POLLHUP, POLLIN, poll
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from stagedoor.errors import UserError
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 MIGRATION_LOCK = 0x57A6ED00  # any number that no other program locks in this database
@@ -138,3 +143,41 @@ def migrate(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
             connection.commit()
+
+
+class SchemaState(StrEnum):
+    """What this version's code makes of the database that it finds."""
+
+    OUT_OF_REACH = "out of reach"
+    OLDER = "older, or empty"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+class SchemaNewer(UserError):
+    """The database was migrated by a version of Stagedoor that this one does not know."""
+
+    id = "schema-newer"
+
+
+def schema_state(engine: Engine) -> SchemaState:
+    """Return how the database's revision stands to the newest that this code has a migration for."""
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except OperationalError:
+        return SchemaState.OUT_OF_REACH
+    script = ScriptDirectory.from_config(alembic_config(engine))
+    if found == script.get_current_head():
+        return SchemaState.CURRENT
+    known = {revision.revision for revision in script.walk_revisions()}
+    return SchemaState.OLDER if found is None or found in known else SchemaState.NEWER
+
+
+def refuse_newer(engine: Engine) -> None:
+    """Raise `SchemaNewer` when this code is older than the database: it would not know what it reads."""
+    if schema_state(engine) is SchemaState.NEWER:
+        raise SchemaNewer(
+            "The database was brought up to date by a newer version of Stagedoor than this one.",
+            "Run that version, or go back as docs/upgrade.md says.",
+        )

@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     github_api_url: str = "https://api.github.com"
     github_web_url: str = "https://github.com"
 
+    oidc_issuers: Annotated[tuple[str, ...], NoDecode] = ()  # of workflows' tokens; empty: GitHub's own
+
     targets_file: Path | None = None
     synth_user: str = ""  # an account of the machine that repository code runs as; needs root
     synth_seconds: float = 600
@@ -67,10 +69,19 @@ class Settings(BaseSettings):
     retry_seconds: float = 5  # before the first retry of an error of ours; doubles up to ten minutes
     verify_seconds: float = 900  # how often what GitHub last said is read again, as webhooks get lost
 
+    assembly_bytes: int = 1024**3  # an assembly whose files are larger is not kept, and cannot be deployed again
+    assemblies_kept: int = Field(default=10, ge=1)  # of each stage, beside what is live or wanted
+    workflow_seconds: float = 3600  # how long a run waits for a workflow's assembly
+    workflow_look_seconds: float = 60  # how often GitHub is asked for it when no webhook comes
+    fork_synth: bool = False  # whether the code of a fork that a maintainer approved may be run by the service itself
+
     delivery_days: float = 30  # how long webhooks are kept that were acted on
+    log_days: float = 90  # how long runs' logs are kept; the newest run of a stage keeps its own
+    source_days: float = 90  # after which branches and pull requests that left nothing behind are forgotten
     invocation_days: float = 7  # how long it is kept what went through tunnels
     payload_days: float = 1  # and events and results, of stages that keep them at all
     drain_seconds: float = 5  # how long a web process that stops lets invocations end before they move on
+    health_dir: Path | None = None  # where each role leaves its sign of life, for `python -m service.health`
     internal_url: str = ""  # where other web processes reach this one; needed where there are several and a Redis
 
     def __init__(self, **values: Any) -> None:
@@ -86,7 +97,7 @@ class Settings(BaseSettings):
                 f"Put {variable} right; docs/operating.md lists what can be set.",
             ) from None
 
-    @field_validator("github_webhook_secrets", mode="before")
+    @field_validator("github_webhook_secrets", "oidc_issuers", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

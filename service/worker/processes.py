@@ -16,11 +16,14 @@ import structlog
 from rq import Worker
 from rq.serializers import JSONSerializer
 
+from service.health import Beat
 from service.logs import configure_logs
 from service.parts import make_parts
+from service.pulse import say_behind
 from service.settings import Settings
 from service.stages.doorbell import Ringer, queue_on
 from service.stages.idle_bridges import take_out_idle_bridges
+from service.stages.lease import hand_on
 from service.stages.leftovers import prune_deliveries, sweep_work_folders
 from service.worker.parent import end_with_parent
 from service.worker.ring_job import RingJob
@@ -32,7 +35,8 @@ from stagedoor.synth.warm_keeper import WarmKeeper
 log = structlog.get_logger(__name__)
 
 WORKER_TTL_SECONDS = 30  # RQ notices a dead worker only after this, less 15 s
-STOP_SECONDS = 20  # how long a worker may finish what it is at before it is killed; the next one takes over
+STOP_SECONDS = 20  # how long a worker may finish what it is at; then its job is killed and the next one takes over
+FORCE_SECONDS = 5  # how long a worker then has to give back what its job held, before it is killed as well
 QUEUE_VARIABLE = "STAGEDOOR_REDIS_URL"
 NICENESS = 10
 """How much a worker, and all that it starts, gives way to others on its machine: GitHub waits ten seconds for a web
@@ -42,7 +46,8 @@ UPKEEP_EVERY_SECONDS = 60  # or as often as the settings say, where that is ofte
 
 
 def work() -> None:
-    """Be one RQ worker until told to stop. The first signal lets the job at hand finish.
+    """Be one RQ worker until told to stop. The first signal lets the job at hand finish; a second kills it, and gives
+    the stage that it held to whoever comes next, who would else wait for the lease to end.
 
     The queue's URL comes in the environment: a command line, and a password in it, is there for all to read.
     """
@@ -63,7 +68,15 @@ def work() -> None:
         worker_ttl=WORKER_TTL_SECONDS,
         job_class=RingJob,
     )
-    worker.work(logging_level="WARNING", with_scheduler=False)
+    try:
+        worker.work(logging_level="WARNING", with_scheduler=False)
+    except SystemExit:
+        if job := worker.horse_pid:  # RQ has killed it and waited for it
+            parts = make_parts(Settings())
+            log.warning(
+                "told to stop in the middle of a run; another worker goes on", stages=hand_on(parts.sessions, job)
+            )
+        raise
 
 
 class WorkerGroup:
@@ -75,6 +88,7 @@ class WorkerGroup:
         self._children: list[subprocess.Popen[bytes]] = []
         self._stop = threading.Event()
         self._settings = settings
+        self._beat = Beat(settings.health_dir, "worker")
         parts = make_parts(settings)
         self._ringer = Ringer(parts, queue_on(redis_url))
 
@@ -87,8 +101,11 @@ class WorkerGroup:
         def take_out() -> int:
             return take_out_idle_bridges(parts)
 
+        def pulse() -> int:
+            return say_behind(parts.sessions)
+
         every = min(UPKEEP_EVERY_SECONDS, settings.verify_seconds)
-        self._upkeep = Upkeep([self._ringer.verify, self._ringer.search, sweep, prune, take_out], every)
+        self._upkeep = Upkeep([self._ringer.verify, self._ringer.search, sweep, prune, take_out, pulse], every)
 
     def run(self) -> None:
         """Mind the workers until `stop`; then let them finish, and kill those that take too long."""
@@ -115,6 +132,7 @@ class WorkerGroup:
         try:
             while not self._stop.is_set():
                 self._mind(keeper)
+                self._beat.beat()
                 if keeper is not None:
                     keeper.mind()
                 self._stop.wait(0.5)
@@ -137,15 +155,24 @@ class WorkerGroup:
             )
 
     def _end_children(self) -> None:
+        """Let the jobs at hand end, then kill them and have what they held given back, then kill the workers, too."""
+        for seconds in (STOP_SECONDS, FORCE_SECONDS):
+            for child in self._children:
+                child.send_signal(signal.SIGTERM)
+            if self._have_ended(seconds):
+                return
         for child in self._children:
-            child.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+            child.kill()
+            child.wait()
+
+    def _have_ended(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
         for child in self._children:
             try:
                 child.wait(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+                return False
+        return True
 
 
 if __name__ == "__main__":

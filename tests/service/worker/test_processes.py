@@ -1,13 +1,17 @@
 """Workers do what the doorbell rings for and nothing else, and keep what they know to themselves."""
 
 import os
+import signal
 import sqlite3
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from service.database import make_engine, make_sessions
 from service.stages.doorbell import queue_on
+from service.stages.lease import acquire, holder_name
+from tests.service.rows import add_stage
 from tests.service.worker.conftest import working
 
 
@@ -92,3 +96,28 @@ def is_over(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def test_a_worker_that_is_told_to_stop_in_the_middle_of_a_run_hands_its_stage_on(settings, queue_url, monkeypatch):
+    monkeypatch.setattr("service.worker.processes.STOP_SECONDS", 1.5)
+    sessions = make_sessions(make_engine(settings.database))
+    with working(settings, queue_url) as group:
+        until(lambda: group._children)
+        (worker,) = group._children
+        with sqlite3.connect(settings.data_dir / "stagedoor.sqlite") as other:
+            other.execute("BEGIN IMMEDIATE")  # the job waits for this
+            queue_on(queue_url).enqueue("service.worker.jobs.resolve_source", 4711)
+            until(lambda: children_of(worker.pid))
+            (job,) = children_of(worker.pid)
+            os.kill(int(job), signal.SIGSTOP)  # one that takes too long
+            other.rollback()
+        with sessions.begin() as session:
+            stage_id = add_stage(session).id
+        lease = acquire(sessions, stage_id, holder_name().replace(f":{os.getpid()}:", f":{job}:"), 600)
+        assert lease
+        began = time.monotonic()
+        group.stop()
+        until(lambda: worker.poll() is not None)
+        assert time.monotonic() - began < 6
+        assert is_over(int(job))
+        assert acquire(sessions, stage_id, "the next one", 600)
