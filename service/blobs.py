@@ -4,7 +4,9 @@ A folder on a laptop; a bucket where web and worker are different machines. Keys
 """
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -24,11 +26,17 @@ class BlobStore(Protocol):
     def get(self, key: str) -> bytes:
         """Return the bytes under `key`; `KeyError` when there are none."""
 
+    def put_file(self, key: str, file: Path) -> None:
+        """Write what a file holds under `key`; at no time is all of it in memory."""
+
+    def get_file(self, key: str, file: Path) -> None:
+        """Write what is under `key` into a file; `KeyError` when there is nothing."""
+
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """Yield the keys that begin with `prefix` and sort after `after`, in order."""
 
     def delete(self, prefix: str) -> None:
-        """Delete every key that begins with `prefix`."""
+        """Delete every key that begins with `prefix`: a folder's name, or a whole key."""
 
 
 class FolderBlobs:
@@ -39,11 +47,31 @@ class FolderBlobs:
 
     def put(self, key: str, data: bytes) -> None:
         """Write to a file beside the final one and rename it, so that a reader never sees half of it."""
+        with self._written(key) as beside:
+            beside.write_bytes(data)
+
+    def put_file(self, key: str, file: Path) -> None:
+        """Copy the file, in the same way."""
+        with self._written(key) as beside:
+            shutil.copyfile(file, beside)
+
+    def get_file(self, key: str, file: Path) -> None:
+        """Copy the file out."""
+        try:
+            shutil.copyfile(self._path(key), file)
+        except (FileNotFoundError, IsADirectoryError):
+            raise KeyError(key) from None
+
+    @contextmanager
+    def _written(self, key: str) -> Iterator[Path]:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-        beside.write_bytes(data)
-        os.replace(beside, path)
+        try:
+            yield beside
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)
 
     def get(self, key: str) -> bytes:
         """Read the file."""
@@ -64,6 +92,8 @@ class FolderBlobs:
 
     def delete(self, prefix: str) -> None:
         """Delete the files one by one; empty folders stay."""
+        if self._path(prefix).is_file():
+            self._path(prefix).unlink(missing_ok=True)
         for key in list(self.keys(prefix)):
             self._path(key).unlink(missing_ok=True)
 
@@ -94,6 +124,19 @@ class S3Blobs:
             return self._s3.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"].read()
         except self._s3.exceptions.NoSuchKey:
             raise KeyError(key) from None
+
+    def put_file(self, key: str, file: Path) -> None:
+        """Send the file in parts."""
+        self._s3.upload_file(str(file), self._bucket, self._prefix + key)
+
+    def get_file(self, key: str, file: Path) -> None:
+        """Get the object in parts."""
+        try:
+            self._s3.download_file(self._bucket, self._prefix + key, str(file))
+        except self._s3.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] in {"404", "NoSuchKey"}:
+                raise KeyError(key) from None
+            raise
 
     def keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """List the objects, page by page."""

@@ -15,7 +15,7 @@ from aws_cdk import CfnOutput
 from constructs import Construct
 
 from stagedoor.constructs.defaults import FunctionDefaults, set_defaults
-from stagedoor.constructs.stage import StageInfo, stage_of
+from stagedoor.constructs.stage import METADATA, StageInfo, stage_of
 
 
 class _KnowsItsStage:
@@ -75,6 +75,7 @@ class Stack(_KnowsItsStage, aws_cdk.Stack):
     def __init__(self, scope: Construct, construct_id: str, **cdk: Any) -> None:
         self._info = stage_of(scope)
         super().__init__(scope, construct_id, **{"termination_protection": self._info.lasting, **cdk})
+        self.node.add_metadata(METADATA, self._info.name)  # its protection is the stage's
 
     def output(self, name: str, value: str, *, description: str | None = None) -> None:
         """Tell a value of the deployed stack under a name: it is shown after a deploy and in the pull request."""

@@ -6,15 +6,18 @@ docs/data-model.md has the picture.
 """
 
 from service.models.base import Base, Id, Json, UtcDateTime, by_value
+from service.models.callers import MachineToken, UsedJti
 from service.models.done import AssemblyRow, ContextValue, Outcome, Run, RunKind, RunStep, StageStack, Told
 from service.models.github import Delivery, GitHubHost, Installation, Repository
 from service.models.later import Secret
 from service.models.live import Invocation, LiveFunction, Session
 from service.models.operators import Audit, Grant, Limit, ServiceIdentity, TargetRow
-from service.models.wanted import App, Intent, Source, SourceKind, Stage, StageKind, Want
+from service.models.wanted import App, Approval, ApprovalState, Intent, Source, SourceKind, Stage, StageKind, Want
 
 __all__ = [
     "App",
+    "Approval",
+    "ApprovalState",
     "AssemblyRow",
     "Audit",
     "Base",
@@ -29,6 +32,7 @@ __all__ = [
     "Json",
     "Limit",
     "LiveFunction",
+    "MachineToken",
     "Outcome",
     "Repository",
     "Run",
@@ -44,6 +48,7 @@ __all__ = [
     "StageStack",
     "TargetRow",
     "Told",
+    "UsedJti",
     "UtcDateTime",
     "Want",
     "by_value",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, String, UniqueConstraint, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.models.base import Base, Id, Json, by_value
@@ -32,10 +32,14 @@ class Outcome(StrEnum):
 
 
 class Run(Base):
-    """One attempt to deploy or remove a stage. `error` holds id, what, remedy, detail and where of what went wrong."""
+    """One attempt to deploy or remove a stage. `error` holds id, what, remedy, detail and where of what went wrong.
+
+    A run with a `blocked_reason` and no outcome waits for something (a workflow) and is held by nobody; whoever takes
+    the stage next goes on with it. `assembly_id` is the assembly that it deployed, as the app wrote it.
+    """
 
     __tablename__ = "runs"
-    __table_args__ = (Index(None, "stage_id", "id"),)
+    __table_args__ = (Index(None, "stage_id", "id"), Index(None, "assembly_id"))
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     stage_id: Mapped[int] = mapped_column(ForeignKey("stages.id"))
@@ -48,6 +52,7 @@ class Run(Base):
     not_before: Mapped[datetime | None]
     blocked_reason: Mapped[str | None]
     cancel_requested: Mapped[bool] = mapped_column(Boolean, default=False)
+    cancelled_by: Mapped[str] = mapped_column(String(255), default="", server_default="")
     phase: Mapped[str] = mapped_column(String(32), default="")
     outcome: Mapped[Outcome | None] = mapped_column(by_value(Outcome))
     error: Mapped[Json | None]
@@ -55,6 +60,8 @@ class Run(Base):
     seconds: Mapped[Json] = mapped_column(default=dict)  # by phase
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    assembly_id: Mapped[int | None] = mapped_column(ForeignKey("assemblies.id"))
+    log_kept: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
 
     stage: Mapped[Stage] = relationship()
     intent: Mapped[Intent] = relationship()
@@ -114,7 +121,11 @@ class ContextValue(Base):
 
 
 class AssemblyRow(Base):
-    """An assembly in the blob store. Never shared across trust levels."""
+    """An assembly as its app wrote it, before it was made a stage's own. Never shared across trust levels.
+
+    `digest` is of its files, `size` their bytes. `blob` is where it is in the store; empty: it is not kept, as it is too
+    large or its time was over. `stage` is the stage that it was made for, where it would be wrong for another.
+    """
 
     __tablename__ = "assemblies"
     __table_args__ = (UniqueConstraint("app_id", "trust", "digest"),)
@@ -125,6 +136,7 @@ class AssemblyRow(Base):
     digest: Mapped[str] = mapped_column(String(64))
     commit: Mapped[str | None] = mapped_column(String(64))
     blob: Mapped[str] = mapped_column(String(255))
+    stage: Mapped[str] = mapped_column(String(40), default="", server_default="")
     size: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[datetime]
 

@@ -39,7 +39,7 @@ class Source(Base):
 
     A webhook only raises `generation`: something changed over there. A worker then asks GitHub what is true now and
     says so in the stages' intents. `rerun_generation` is the newest generation at which somebody asked for the same
-    again. `reads_begun` numbers those questions and `read_written` is the newest whose answer
+    again, `workflow_generation` the newest at which a workflow had ended. `reads_begun` numbers those questions and `read_written` is the newest whose answer
     was written, so that a slow answer never overwrites a newer one. The other columns are what was last seen.
     """
 
@@ -57,6 +57,7 @@ class Source(Base):
     generation: Mapped[int] = mapped_column(BigInteger, default=0)
     done_generation: Mapped[int] = mapped_column(BigInteger, default=0)
     rerun_generation: Mapped[int] = mapped_column(BigInteger, default=0)
+    workflow_generation: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     reads_begun: Mapped[int] = mapped_column(BigInteger, default=0)
     read_written: Mapped[int] = mapped_column(BigInteger, default=0)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
@@ -67,6 +68,32 @@ class Source(Base):
     updated_at: Mapped[datetime]
 
     repository: Mapped[Repository] = relationship()
+
+
+class ApprovalState(StrEnum):
+    """What became of a maintainer's word on a pull request from a fork."""
+
+    ASKED = "asked"  # GitHub has not been asked yet what its author may do
+    GRANTED = "granted"
+    REFUSED = "refused"
+
+
+class Approval(Base):
+    """A comment `/deploy <sha>`, as its webhook told it: bound to that commit, whatever is pushed or edited later."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (UniqueConstraint("source_id", "comment_id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    source_id: Mapped[int] = mapped_column(ForeignKey("sources.id"))
+    comment_id: Mapped[int] = mapped_column(BigInteger)
+    login: Mapped[str] = mapped_column(String(255))
+    user_id: Mapped[int] = mapped_column(BigInteger)
+    sha: Mapped[str] = mapped_column(String(64))
+    state: Mapped[ApprovalState] = mapped_column(by_value(ApprovalState), default=ApprovalState.ASKED)
+    reason: Mapped[str] = mapped_column(String(255), default="")
+    created_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
 
 
 class StageKind(StrEnum):
@@ -83,6 +110,8 @@ class Stage(Base):
     `wanted_generation` is that of the newest intent, `done_generation` that of the last one brought to its end, good or
     bad. Target, prefix and identity are frozen at birth: what removal needs is in this row, whatever becomes of the
     repository. `fence` goes up with each lease; a holder whose fence is no longer this one may write nothing.
+    `wished_digest` says what its source wished last: what a person asked for since (a roll-back, say) holds until the
+    source wishes something else. None: nothing is known of that; empty: that it be gone.
     """
 
     __tablename__ = "stages"
@@ -112,6 +141,7 @@ class Stage(Base):
     live_commit: Mapped[str | None] = mapped_column(String(64))  # None: nothing of it is in AWS
     assembly_id: Mapped[int | None] = mapped_column(ForeignKey("assemblies.id"))
     config_digest: Mapped[str] = mapped_column(String(64), default="")
+    wished_digest: Mapped[str | None] = mapped_column(String(64))
     wanted_generation: Mapped[int] = mapped_column(BigInteger, default=0)
     done_generation: Mapped[int] = mapped_column(BigInteger, default=0)
     holder: Mapped[str | None] = mapped_column(String(128))

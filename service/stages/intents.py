@@ -145,11 +145,11 @@ def append_live(session: Session, stage: Stage, newest: Intent, functions: list[
     _repeat(session, stage, newest, "live" if functions is not None else "not-live", actor, settings)
 
 
-def repeat_intent(session: Session, stage: Stage, cause: str) -> None:
+def repeat_intent(session: Session, stage: Stage, cause: str, actor: str | None = None) -> None:
     """Append what is wanted already once more, so that somebody makes sure of it; the stage's row is locked."""
     newest = newest_intent(session, stage)
     if newest is not None:
-        _repeat(session, stage, newest, cause, newest.actor, dict(newest.settings))
+        _repeat(session, stage, newest, cause, newest.actor if actor is None else actor, dict(newest.settings))
 
 
 def _repeat(session: Session, stage: Stage, newest: Intent, cause: str, actor: str, settings: dict[str, Any]) -> None:

@@ -23,6 +23,11 @@ def work_folder(settings: Settings, run_id: int) -> Path:
     return settings.data_dir.absolute() / "work" / f"run-{run_id}"
 
 
+def keeping_folder(settings: Settings) -> Path:
+    """Return the folder in which assemblies are got ready to be kept."""
+    return settings.data_dir.absolute() / "keeping"
+
+
 def remove_folder(folder: Path) -> None:
     """Remove a folder, also where an app took the right to write from what is in it. What cannot be removed stays."""
     shutil.rmtree(folder, ignore_errors=True)

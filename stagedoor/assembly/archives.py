@@ -43,7 +43,7 @@ def check_archive(path: Path, name: str) -> None:
     if path.suffix.lower() not in _ARCHIVE_SUFFIXES:
         return
     try:
-        with _Sparing(path) as file, zipfile.ZipFile(file) as archive:
+        with SparingFile(path) as file, zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, UnicodeError, ValueError, EOFError, struct.error) as error:
         raise _unsafe(name, f"it cannot be read as an archive ({error})") from None
@@ -64,7 +64,7 @@ def _check_entry(entry: zipfile.ZipInfo, name: str) -> None:
         raise _unsafe(name, f"{entry.filename[:200]!a} in it is neither a file nor a directory")
 
 
-class _Sparing(io.FileIO):
+class SparingFile(io.FileIO):
     """A file that is never read in large pieces: `zipfile` reads as much as the archive's end says."""
 
     def __init__(self, path: Path) -> None:

@@ -115,6 +115,7 @@ class Assembly:
     """All stacks of a cloud assembly, in an order in which each comes after those it depends on.
 
     `bindable` is what its constructs told, in their order; `resources.bindable_resources` puts it together.
+    `made_for` are the stages that its constructs were told to be of: it would be wrong in another one.
     """
 
     directory: Path
@@ -122,6 +123,7 @@ class Assembly:
     missing_context: tuple[Mapping[str, Any], ...] = ()
     annotations: tuple[Annotation, ...] = ()
     bindable: tuple[BindableResource, ...] = ()
+    made_for: frozenset[str] = frozenset()
 
     def stack(self, stack_id: str) -> Stack:
         """Return the stack with this id; `KeyError` when there is none."""

@@ -28,7 +28,7 @@ from stagedoor.assembly.model import (
     Level,
     Stack,
 )
-from stagedoor.assembly.resources import told_resources
+from stagedoor.assembly.resources import told_resources, told_stages
 from stagedoor.assembly.schema import (
     ArtifactType,
     MetadataEntry,
@@ -69,14 +69,15 @@ class DependencyCycle(UserError):
 
 @dataclass(slots=True)
 class _Found:
-    """What has been read so far: context that is missing, annotations, what can be bound, and how much there was;
-    `sources` is the repository.
+    """What has been read so far: context that is missing, annotations, what can be bound, for which stages it was made,
+    and how much there was; `sources` is the repository.
     """
 
     sources: Path | None
     missing: list[Mapping[str, Any]] = field(default_factory=list)
     annotations: list[Annotation] = field(default_factory=list)
     bindable: list[BindableResource] = field(default_factory=list)
+    made_for: set[str] = field(default_factory=set)
     manifests: int = 0
     artifacts: int = 0
     assets: int = 0
@@ -139,7 +140,12 @@ def read_assembly(directory: Path, sources: Path | None = None) -> Assembly:
     found = _Found(sources.resolve() if sources else None)
     stacks = _read_manifest(_Place(root, root), found)
     return Assembly(
-        root, tuple(_ordered(stacks)), tuple(found.missing), tuple(found.annotations), tuple(found.bindable)
+        root,
+        tuple(_ordered(stacks)),
+        tuple(found.missing),
+        tuple(found.annotations),
+        tuple(found.bindable),
+        frozenset(found.made_for),
     )
 
 
@@ -239,6 +245,7 @@ def _read_stack(
     metadata = _metadata(place, artifact, found)
     found.annotations.extend(_annotations(metadata))
     found.bindable.extend(told_resources(metadata))
+    found.made_for.update(told_stages(metadata))
     account, region = _environment(artifact.environment, f"{place.name}: {artifact_id}")
     handed_over = list(legacy_assets(place.root, place.directory, f"{place.name}: {artifact_id}", metadata))
     own_assets = [assets[name] for name in dict.fromkeys(artifact.dependencies) if name in assets]

@@ -1,7 +1,8 @@
-"""What code of an app can be bound to, as the app's constructs tell it by metadata of their own.
+"""What an app's constructs tell by metadata of their own: what code can be bound to, and which stage they are of.
 
 `stagedoor.constructs.binding` writes an entry of the type `stagedoor:resource` for each construct, with
-`{kind, name, properties}`. What is no such entry is passed over: the assembly may be a stranger's, and what is read
+`{kind, name, properties}`; `stagedoor.constructs.stage` one of the type `stagedoor:stage` with the name of the stage
+that a construct asked for. What is no such entry is passed over: the assembly may be a stranger's, and what is read
 here becomes source code (`stagedoor types`).
 """
 
@@ -10,8 +11,10 @@ from typing import Any
 
 from stagedoor.assembly.model import Assembly, BindableResource
 from stagedoor.assembly.schema import MetadataEntry
+from stagedoor.naming import STAGE_NAME
 
 METADATA = "stagedoor:resource"
+STAGE_METADATA = "stagedoor:stage"
 MOST = 1_000
 """Entries of one stack that are read; CloudFormation lets a stack have 500 resources."""
 
@@ -27,6 +30,14 @@ def told_resources(metadata: Mapping[str, Sequence[MetadataEntry]]) -> Iterator[
                 map(_is_name, (kind, name, *properties))
             ):
                 yield BindableResource(kind, name, tuple(properties))
+
+
+def told_stages(metadata: Mapping[str, Sequence[MetadataEntry]]) -> Iterator[str]:
+    """Yield the names of the stages that the constructs of one stack asked for: one, if the app is right."""
+    for entries in metadata.values():
+        for entry in entries:
+            if entry.type == STAGE_METADATA and isinstance(entry.data, str) and STAGE_NAME.match(entry.data):
+                yield entry.data
 
 
 def bindable_resources(assembly: Assembly) -> tuple[BindableResource, ...]:

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from aws_cdk import RemovalPolicy
 from constructs import Construct
 
+METADATA = "stagedoor:stage"
+"""What a construct that asked for its stage says in the assembly (`stagedoor.assembly.resources` reads it): what it
+made of the answer would be wrong in another stage."""
+
 DEFAULT_STAGE = "dev"
 """The stage of an app that is run by `cdk synth`, which knows of none."""
 
@@ -41,6 +45,7 @@ def stage_of(scope: Construct) -> StageInfo:
     """
     told = scope.node.try_get_context("stagedoor:stage") or os.environ.get("STAGEDOOR_STAGE")
     name = str(told or DEFAULT_STAGE)
+    scope.node.add_metadata(METADATA, name)
     return StageInfo(
         name,
         lasting=os.environ.get("STAGEDOOR_LASTING") == "1",
