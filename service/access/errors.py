@@ -5,6 +5,15 @@ from typing import ClassVar
 from stagedoor.errors import UserError
 
 
+class Refused(Exception):
+    """Why a caller is not let in, for the log alone; `facts` are what the log says of the caller."""
+
+    def __init__(self, reason: str, **facts: object) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.facts = facts
+
+
 class AccessError(UserError):
     """A request that is refused; `status` is HTTP's."""
 
@@ -75,6 +84,16 @@ class UnknownStage(AccessError):
             f"There is no stage {stage} of this app at the service.",
             "Leave --stage out for a stage of your own, or name one that the service has deployed.",
         )
+
+
+class UnknownRun(AccessError):
+    """There is no such run."""
+
+    id = "unknown-run"
+    status = 404
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__(f"There is no run {run_id} at the service.", "`stagedoor runs` lists those that there are.")
 
 
 class StageTaken(AccessError):

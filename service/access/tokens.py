@@ -21,6 +21,7 @@ LOGIN_SECONDS = 30 * 24 * 3600
 STAGE_SECONDS = 3600
 FUNCTION_SECONDS = 3600
 RESUME_SECONDS = 24 * 3600
+RUN_SECONDS = 15 * 60
 _REMEMBERED = 10_000
 
 
@@ -87,8 +88,31 @@ class ForwardToken:
     seconds: ClassVar[int] = 60
 
 
-Claims = LoginToken | StageToken | FunctionToken | ResumeToken | ForwardToken
-C = TypeVar("C", LoginToken, StageToken, FunctionToken, ResumeToken, ForwardToken)
+@dataclass(frozen=True, slots=True)
+class RunToken:
+    """A run of a workflow of GitHub Actions that has proven which one it is; `repository_id` is of the row.
+
+    `environment` is the one that GitHub let the job into, or "". `stage` is a pattern, or "" where the environment
+    alone counts; `rights` are words, parted by spaces (`service.access.callers.Right`).
+    """
+
+    repository_id: int
+    run_id: int
+    run_attempt: int
+    event: str
+    ref: str
+    sha: str
+    environment: str
+    actor: str
+    rights: str
+    stage: str
+
+    audience: ClassVar[str] = "stagedoor:run"
+    seconds: ClassVar[int] = RUN_SECONDS
+
+
+Claims = LoginToken | StageToken | FunctionToken | ResumeToken | ForwardToken | RunToken
+C = TypeVar("C", LoginToken, StageToken, FunctionToken, ResumeToken, ForwardToken, RunToken)
 
 
 class Tokens:
@@ -140,7 +164,7 @@ class Tokens:
             )
             fields = {name: said[name] for name in kind.__slots__}
             return kind(**fields), float(said["exp"])
-        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError):
+        except (jwt.InvalidTokenError, KeyError, TypeError, ValueError, RecursionError):
             raise TokenInvalid from None
 
 

@@ -150,6 +150,10 @@ class RepositoryClient:
 
         return self._ask(question)
 
+    def owner_id(self) -> int | None:
+        """Return GitHub's number of whoever the repository belongs to now; None when it is not there."""
+        return self._ask(lambda: self._repository.owner.id)
+
     def fetch_token(self) -> str:
         """Return a token that can read the contents of this one repository and nothing else."""
         return self._tokens.token(self._fetch_scope)
