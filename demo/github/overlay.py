@@ -50,7 +50,7 @@ class Overlay:
         try:
             if found := re.fullmatch(r"/([^/]+/[^/]+?)\.git(/.*)", request.path):
                 return self._git(request, found[1], found[2])
-            if found := re.fullmatch(r"/repos/([^/]+/[^/]+)(/.*)", request.path):
+            if found := re.fullmatch(r"/repos/([^/]+/[^/]+)(/.*|)", request.path):
                 return self._repository(request, found[1], found[2])
             if re.fullmatch(r"/app/installations/\d+/access_tokens", request.path):
                 return self._token(request)
@@ -102,7 +102,9 @@ class Overlay:
         return access
 
     def _signed(self, answer: Answer, repository: LocalRepository) -> Answer:
-        """Say which App wrote a comment or a check run, which the emulator does not."""
+        """Say which App wrote a comment or a check run, which the emulator does not, and give the repository's owner the
+        number that webhooks tell.
+        """
         if answer.status >= 300 or not answer.body.startswith((b"{", b"[")):
             return answer
         value = json.loads(answer.body)
@@ -110,6 +112,8 @@ class Overlay:
         for each in value if isinstance(value, list) else [value]:
             if "issue_url" in each and str((each.get("user") or {}).get("login", "")).endswith("[bot]"):
                 each["performed_via_github_app"] = app
+            if each.get("full_name") == repository.full_name:
+                each["owner"] = repository.shape["owner"]
             if "external_id" in each and "head_sha" in each:
                 each["app"] = app
                 runs = repository.check_runs.setdefault(each["head_sha"], [])

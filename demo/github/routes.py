@@ -234,4 +234,5 @@ def _collaborator_permission(
 ) -> Answer:
     if parts["login"].lower() != DEVELOPER:
         raise Refused(404, "Not Found")
-    return json_answer(200, {"permission": "write", "role_name": "write", "user": overlay.world.developer})
+    may = overlay.world.developer_permission
+    return json_answer(200, {"permission": may, "role_name": may, "user": overlay.world.developer})

@@ -107,6 +107,15 @@ class LocalGitHub:
     def webhook_url(self, url: str) -> None:
         self._deliveries.url = url
 
+    @property
+    def developer_permission(self) -> str:
+        """What the developer may do with every repository: `admin`, `write`, `read` or `none`."""
+        return self._world.developer_permission
+
+    @developer_permission.setter
+    def developer_permission(self, permission: str) -> None:
+        self._world.developer_permission = permission
+
     # --- What a developer does ---
 
     def create_repository(self, full_name: str, from_folder: Path | None = None) -> LocalRepository:

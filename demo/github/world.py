@@ -93,6 +93,7 @@ class World:
     tokens: dict[str, Access] = field(default_factory=dict)
     suspended: bool = False
     removed: bool = False
+    developer_permission: str = "admin"  # or write, read, none
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(9001))
 
     @property
