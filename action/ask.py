@@ -1,0 +1,221 @@
+"""Mode 1: the service deploys the commit, and the step follows the run and ends as it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from action.event_log import EventLog
+from action.http_calls import Http, backoff
+from action.inputs import Inputs
+from action.oidc import id_token
+from action.refusal import Cancelled, Refused
+from action.runner import Runner
+from action.service import API, Service, Token, checked
+from action.stream import follow
+from action.summary import Result, shown_outputs, url_of
+from action.workflow import Workflow
+
+RACE_SECONDS = 60.0
+"""How long a stage may not be there yet: the workflow and the webhook that makes the stage begin at the same moment."""
+
+_NOT_YET = frozenset({"unknown-stage", "unknown-repository", "unknown-app", "not-found"})
+
+
+def ask(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner: Runner) -> Result:
+    """Do what the step's command says, by the service. Raises `Refused`, `Cancelled`."""
+    if inputs.command == "diff":
+        raise Refused(
+            "no-diff-by-service",
+            "The service shows what a deploy would change only as it deploys.",
+            "Leave `server` out: then the engine runs in this job, and compares.",
+        )
+    stage = workflow.stage(inputs.stage)
+    service = _service(inputs, environ, runner, stage)
+    until = time.monotonic() + inputs.timeout
+    found = _stage(service, inputs, workflow, stage, until)
+    if inputs.command == "outputs":
+        return _outputs(service, found, inputs, workflow)
+    if inputs.command == "deploy" and workflow.closed:
+        runner.line("The pull request is closed: the service removes its stage by itself.")
+        return Result(str(found.get("app") or inputs.app), stage, "unchanged", workflow.commit, workflow.web_url)
+    asked = _asked(service, found, inputs, workflow, until)
+    began = time.monotonic()
+    runner.line(f"Stage {stage}, commit {workflow.commit[:7]}: {_said(asked)}.")
+    return _followed(service, found, asked, inputs, workflow, runner, began, until)
+
+
+def _service(inputs: Inputs, environ: Mapping[str, str], runner: Runner, stage: str) -> Service:
+    http = Http()
+
+    def exchange() -> Mapping[str, Any]:
+        identity = id_token(environ, inputs.server, http)
+        runner.mask(identity)
+        body = {"token": identity, "app": inputs.app, "command": inputs.command, "stage": stage}
+        wanted = {name: value for name, value in body.items() if value}
+        # Each identity is good for one exchange, so an answer that was lost is not asked for again with the same one.
+        return checked(http.call("POST", f"{inputs.server}{API}/actions/token", wanted, attempts=1), inputs.server)
+
+    def patient() -> Mapping[str, Any]:
+        for attempt in range(5):
+            try:
+                return exchange()
+            except Refused as refused:
+                if refused.id not in ("no-service", "service-refused") or attempt == 4:
+                    raise
+                time.sleep(backoff(attempt))
+        raise AssertionError("unreachable")
+
+    return Service(inputs.server, Token(patient, runner.mask), http)
+
+
+def _stage(service: Service, inputs: Inputs, workflow: Workflow, stage: str, until: float) -> Mapping[str, Any]:
+    """Return the stage as the service has it; it may be on its way."""
+    query = {"repository": f"{workflow.host}/{workflow.repository}"}
+    if inputs.app:
+        query["app"] = inputs.app
+    patience = min(until, time.monotonic() + RACE_SECONDS)
+    attempt = 0
+    while True:
+        refused = Refused(
+            "unknown-stage",
+            f"The service knows no stage {stage} of {workflow.repository}.",
+            "See that its GitHub App is installed here, and what the pull request's comment says of it.",
+        )
+        try:
+            listed = service.get("/stages", **query).get("stages")
+            named = [one for one in listed or [] if isinstance(one, dict) and one.get("name") == stage]
+            if len(named) > 1:
+                apps = ", ".join(sorted(str(one.get("app")) for one in named))
+                raise Refused("several-apps", f"This repository has several apps: {apps}.", "Name one with `app`.")
+            if named:
+                return named[0]
+        except Refused as said:
+            if said.id not in _NOT_YET:
+                raise
+            refused = said
+        if time.monotonic() >= patience:
+            raise refused
+        time.sleep(min(4.0, 0.25 * 2**attempt))
+        attempt = min(attempt + 1, 8)
+
+
+def _asked(
+    service: Service, found: Mapping[str, Any], inputs: Inputs, workflow: Workflow, until: float
+) -> Mapping[str, Any]:
+    """Ask for the deploy or the removal."""
+    path = f"/stages/{quote(str(found.get('id')), safe='')}"
+    if inputs.command == "remove":
+        return service.post(f"{path}/removals")
+    patience = min(until, time.monotonic() + RACE_SECONDS)
+    while True:
+        try:
+            return service.post(f"{path}/deploys", {"commit": workflow.commit})
+        except Refused as refused:
+            if refused.id not in _NOT_YET or time.monotonic() >= patience:
+                raise
+        time.sleep(2)
+
+
+def _followed(
+    service: Service,
+    found: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    inputs: Inputs,
+    workflow: Workflow,
+    runner: Runner,
+    began: float,
+    until: float,
+) -> Result:
+    log = EventLog(runner)
+    number, generation = (quote(str(each), safe="") for each in (found.get("id"), asked.get("generation")))
+    try:
+        for sent in follow(service, f"/stages/{number}/stream?generation={generation}", until):
+            if sent.kind == "end":
+                log.close()
+                return _result(sent.data, found, inputs, workflow, service, time.monotonic() - began)
+            log.write(sent.kind, sent.data)
+    except Cancelled:
+        log.close()
+        _cancel(service, number, runner)
+        raise
+    raise AssertionError("a stream ends with its end")
+
+
+def _cancel(service: Service, number: str, runner: Runner) -> None:
+    """Have the run that goes on cancelled. There are a few seconds for it, so nothing is tried twice."""
+    try:
+        stage = checked(service.answer("GET", f"/stages/{number}", attempts=1), service.url)
+        run = stage.get("run")
+        run_id = run.get("id") if isinstance(run, dict) else run
+        if run_id is None:
+            runner.line("No run of the stage has begun: there is nothing to cancel.")
+            return
+        service.post(f"/runs/{quote(str(run_id), safe='')}/cancel", attempts=1)
+        runner.line("The service was told to cancel the run; CloudFormation is not left half-way.")
+    except Refused as refused:
+        runner.line(f"The run could not be cancelled: {refused}")
+
+
+def _result(
+    end: Mapping[str, Any],
+    found: Mapping[str, Any],
+    inputs: Inputs,
+    workflow: Workflow,
+    service: Service,
+    took: float,
+) -> Result:
+    """Return what the end of a stream says. A deploy that a newer wish has overtaken is none of this commit."""
+    status = str(end.get("outcome") or end.get("status") or "errored")
+    if inputs.command == "remove" and status in ("succeeded", "unchanged"):
+        status = "removed"
+    outputs = end.get("outputs") if isinstance(end.get("outputs"), dict) else {}
+    said = end.get("error")
+    run = end.get("run")
+    run_id = run.get("id") if isinstance(run, dict) else run
+    url = str(end.get("url") or "") or url_of(shown_outputs(outputs or {}, inputs.outputs))
+    return Result(
+        app=str(found.get("app") or inputs.app),
+        stage=str(found.get("name")),
+        status=status,
+        commit=workflow.commit,
+        web_url=workflow.web_url,
+        run_url=f"{service.url}/runs/{run_id}" if run_id is not None else "",
+        url=url if status in ("succeeded", "unchanged") else "",
+        outputs=outputs,
+        seconds=took,
+        changed=bool(end.get("changed")),
+        refused=Refused.of(said) if isinstance(said, dict) else _ended(status),
+    )
+
+
+def _ended(status: str) -> Refused | None:
+    words = {
+        "superseded": ("superseded", "A newer commit took this one's place.", "Its own run has the result."),
+        "cancelled": ("cancelled", "The run was cancelled.", "Ask for it again with `/deploy`, or run this job again."),
+        "failed": ("failed", "The run failed.", "Its log says why."),
+        "errored": ("errored", "The service itself failed.", "Its operator finds more in its log."),
+        "lost": ("errored", "The run was lost.", "Run this job again."),
+    }
+    return Refused(*words[status]) if status in words else None
+
+
+def _outputs(service: Service, found: Mapping[str, Any], inputs: Inputs, workflow: Workflow) -> Result:
+    said = service.get(f"/stages/{quote(str(found.get('id')), safe='')}/outputs").get("outputs")
+    outputs = said if isinstance(said, dict) else {}
+    return Result(
+        app=str(found.get("app") or inputs.app),
+        stage=str(found.get("name")),
+        status="unchanged",
+        commit=str(found.get("commit") or workflow.commit),
+        web_url=workflow.web_url,
+        run_url="",
+        url=str(found.get("url") or "") or url_of(shown_outputs(outputs, inputs.outputs)),
+        outputs=outputs,
+    )
+
+
+def _said(asked: Mapping[str, Any]) -> str:
+    return "the service begins" if asked.get("new") else "the service is at it already"

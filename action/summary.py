@@ -1,0 +1,141 @@
+"""What became of a stage, as the job's summary: the table of the pull request's comment, in the same words.
+
+The service's own are in `service/github/report.py` and `messages.py`; a test holds the two to each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
+
+from action.refusal import Refused
+from action.runner import plain_lines
+
+STATES = {
+    "succeeded": "✅ Live",
+    "unchanged": "✅ Live",
+    "failed": "❌ Failed",
+    "errored": "❌ Failed",
+    "timed-out": "🚧 Deploying",
+    "superseded": "⏹️ Cancelled",
+    "cancelled": "⏹️ Cancelled",
+    "removed": "🗑️ Removed",
+}
+TABLE_HEAD = "| Stage | State | URL | Commit | Took | Run |\n|---|---|---|---|---|---|"
+OUTPUTS_HEAD = "| Output | Value |\n|---|---|"
+VALUE_LIMIT = 1_000
+_SHORT = 120
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~&@$\"']")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a stage. `outputs` are by stack and name; `seconds` is how long it took, where that is known."""
+
+    app: str
+    stage: str
+    status: str
+    commit: str
+    web_url: str
+    run_url: str = ""
+    url: str = ""
+    outputs: Mapping[str, Mapping[str, str]] | None = None
+    seconds: float | None = None
+    changed: bool = False
+    refused: Refused | None = None
+
+
+def shown_outputs(outputs: Mapping[str, Mapping[str, str]], patterns: Sequence[str]) -> list[tuple[str, str]]:
+    """Return names and values of the outputs that a pattern shows; a name in two stacks gets its stack's."""
+    import fnmatch
+
+    flat = [(stack, name, str(value)) for stack, values in outputs.items() for name, value in values.items()]
+    names = [name for _, name, _ in flat]
+    return [
+        (name if names.count(name) == 1 else f"{stack}.{name}", value)
+        for stack, name, value in flat
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+
+
+def url_of(shown: Sequence[tuple[str, str]]) -> str:
+    """Return the stage's address: the first output that is a web address, those called a URL before others."""
+    found = sorted((one for one in shown if is_web_address(one[1])), key=lambda output: "url" not in output[0].lower())
+    return found[0][1] if found else ""
+
+
+def markdown(result: Result, patterns: Sequence[str]) -> str:
+    """Return the summary."""
+    cells = [
+        code(result.stage),
+        STATES.get(result.status, code(result.status)),
+        link(_shortened(result.url), result.url) if result.url else "-",
+        link(result.commit[:7], f"{result.web_url}/commit/{result.commit}"),
+        seconds(result.seconds) if result.seconds is not None else "-",
+        link("log", result.run_url) if result.run_url else "-",
+    ]
+    parts = [f"#### {inline(result.app)}", f"{TABLE_HEAD}\n| {' | '.join(cells)} |"]
+    if result.refused is not None:
+        parts.append(_words(result.refused))
+    shown = shown_outputs(result.outputs or {}, patterns)
+    if shown:
+        rows = [f"| {code(name)} | {code(_shortened(value, VALUE_LIMIT))} |" for name, value in shown[:50]]
+        parts.append("\n".join([OUTPUTS_HEAD, *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def refusal(refused: Refused) -> str:
+    """Return the summary of a step that came to no stage at all."""
+    return f"### Stagedoor\n\n{_words(refused)}\n"
+
+
+def _words(refused: Refused) -> str:
+    at = refused.place
+    where = f" ({code(f'{at.path}:{at.line}')})" if at else ""
+    return f"{inline(refused.what)}{where} {inline(refused.remedy)}"
+
+
+def inline(text: str) -> str:
+    """Return text that means nothing to Markdown and links nothing."""
+    text = _entities(" ".join(" ".join(plain_lines(text)).split())).replace("://", ":\u200b//")
+    return re.sub(r"(&#64;|&#35;|\bwww(?=\.)|\bGH(?=-\d))", "\\1\u200b", text, flags=re.IGNORECASE)
+
+
+def code(text: str) -> str:
+    """Return text in a code span."""
+    return f"<code>{_entities(' '.join(' '.join(plain_lines(text)).split()))}</code>"
+
+
+def link(label: str, url: str) -> str:
+    """Return a link, or only the label as code where `url` is no web address."""
+    if not is_web_address(url):
+        return code(label)
+    safe = quote(" ".join(plain_lines(url)), safe=":/?#@!$&'*+,;=%~-._")
+    return f"[{_entities(' '.join(' '.join(plain_lines(label)).split()))}]({safe})"
+
+
+def is_web_address(url: str) -> bool:
+    """Whether `url` is an http or https address with a host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"[\s\\<>\"`]", url)
+
+
+def seconds(duration: float) -> str:
+    """Write a duration for people."""
+    if duration < 60:
+        return f"{duration:.0f} s" if duration >= 10 else f"{duration:.1f} s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes} min {rest} s"
+
+
+def _entities(text: str) -> str:
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", text)
+
+
+def _shortened(text: str, limit: int = _SHORT) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
