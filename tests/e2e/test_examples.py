@@ -4,6 +4,7 @@ import http.client
 import json
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,6 +95,18 @@ def left(aws: LocalAws) -> list[str]:
     return [name for name in (*stacks, *groups) if not name.startswith("stagedoor-bootstrap-")]
 
 
+def strictly(example: Path) -> list[str]:
+    """Return the errors that a strict mypy finds in an example, with the types that its deploy has written."""
+    words = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", "../mypy", "."]
+    return subprocess.run(words, cwd=example, capture_output=True, text=True, check=False).stdout.splitlines()
+
+
+def misspell(file: Path, right: str, wrong: str) -> None:
+    text = file.read_text()
+    assert right in text
+    file.write_text(text.replace(right, wrong))
+
+
 def test_the_shortener(checkout: Path, aws: LocalAws):
     stagedoor = command(checkout, "shortener", aws)
     deployed = stagedoor.result("deploy", "--stage", "dev")
@@ -109,6 +122,7 @@ def test_the_shortener(checkout: Path, aws: LocalAws):
     assert site("GET", f"/stats/{code}").json == {"url": "https://docs.python.org", "clicks": 2}
     assert site("GET", "/nothing").status == 404
     assert site("POST", "/shorten", {"url": "javascript:alert(1)"}).status == 400
+    assert strictly(stagedoor.folder) == []
 
     assert stagedoor.result("deploy", "--stage", "dev")["unchanged"]
     assert stagedoor.result("remove", "--stage", "dev", "--yes")["ok"]
@@ -149,3 +163,11 @@ def test_the_ledger(checkout: Path, aws: LocalAws):
 
     assert stagedoor.result("remove", "--stage", "dev", "--yes")["ok"]
     assert left(aws) == []
+    assert strictly(stagedoor.folder) == []
+    misspell(stagedoor.folder / "functions" / "transfers.py", "Secret.SigningKey.value", "Secret.SigningKey.valeu")
+    misspell(stagedoor.folder / "functions" / "statements.py", "Table.Accounts", "Table.Account")
+    wrong = [line.split(": error: ") for line in strictly(stagedoor.folder)]
+    assert [(where.split(":")[0], said.split(";")[0]) for where, said in wrong] == [
+        ("functions/transfers.py", '"_Secret_SigningKey" has no attribute "valeu"'),
+        ("functions/statements.py", '"_Table" has no attribute "Account"'),
+    ]

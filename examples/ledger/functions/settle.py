@@ -1,6 +1,7 @@
 """Transfers are settled: both accounts and both entries change together, once, or nothing does."""
 
 import json
+from typing import Any
 
 import boto3
 from answers import Json
@@ -24,15 +25,14 @@ def handle(event: Json, context: object) -> Json:
 
 def settle(transfer: Json) -> None:
     cents = transfer["cents"]
+    changes: list[Any] = [
+        entry(transfer["from"], transfer, -cents),
+        entry(transfer["to"], transfer, cents),
+        balance(transfer["from"], -cents, "balance >= :least", {":least": {"N": str(cents)}}),
+        balance(transfer["to"], cents, "attribute_exists(id)", {}),
+    ]
     try:
-        dynamodb.transact_write_items(
-            TransactItems=[
-                entry(transfer["from"], transfer, -cents),
-                entry(transfer["to"], transfer, cents),
-                balance(transfer["from"], -cents, "balance >= :least", {":least": {"N": str(cents)}}),
-                balance(transfer["to"], cents, "attribute_exists(id)", {}),
-            ]
-        )
+        dynamodb.transact_write_items(TransactItems=changes)
     except dynamodb.exceptions.TransactionCanceledException as error:
         codes = [reason["Code"] for reason in error.response["CancellationReasons"]]
         if "ConditionalCheckFailed" not in codes:

@@ -35,8 +35,9 @@ def follow(event: Json, context: object) -> Json:
 
 def stats(event: Json, context: object) -> Json:
     link = links.get_item(Key={"code": event["pathParameters"]["code"]}).get("Item")
-    return answer(200, url=link["url"], clicks=int(link["clicks"])) if link else answer(404, error="No such link.")
+    return answer(200, url=link["url"], clicks=link["clicks"]) if link else answer(404, error="No such link.")
 
 
 def answer(status: int, **body: object) -> Json:
-    return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": json.dumps(body)}
+    text = json.dumps(body, default=int)  # DynamoDB's numbers are Decimals
+    return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": text}
