@@ -5,9 +5,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service.api.views import EXTENSION as API
-from service.api.views import Access
-from service.api.views import blueprint as api
+from service.api.routes import EXTENSION as API
+from service.api.routes import Access, answer_in_problems, api_blueprint
 from service.console.views import blueprint as console
 from service.metrics import render_metrics
 from service.parts import EXTENSION, Parts, make_parts
@@ -28,7 +27,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)  # type: ignore[method-assign]
     app.register_blueprint(webhooks)
     app.register_blueprint(console)
-    app.register_blueprint(api)
+    app.register_blueprint(api_blueprint())
+    answer_in_problems(app)
     app.extensions[API] = Access.of(parts)
     _add_health(app, parts)
     return app

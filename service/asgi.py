@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from service.api.views import still_permitted
+from service.api.access import still_permitted
+from service.api.routes import api_routes
 from service.app import MAX_BODY_BYTES, create_app, readiness
 from service.console.stream import event_stream
 from service.flask_threads import FlaskThreads
@@ -52,7 +53,7 @@ def make_front_door(settings: Settings | None = None, role: Role = Role.ALL) -> 
 
 def _web_routes(parts: Parts) -> list[BaseRoute]:
     flask = create_app(parts=parts)
-    return [event_stream(parts), Mount("/", FlaskThreads(flask, MAX_BODY_BYTES, FLASK_THREADS))]
+    return [event_stream(parts), *api_routes(flask), Mount("/", FlaskThreads(flask, MAX_BODY_BYTES, FLASK_THREADS))]
 
 
 def _health_routes(parts: Parts) -> list[BaseRoute]:

@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     verify_seconds: float = 900  # how often what GitHub last said is read again, as webhooks get lost
 
     assembly_bytes: int = 1024**3  # an assembly whose files are larger is not kept, and cannot be deployed again
+    upload_bytes: int = 512 * 1024**2  # of an assembly's zip archive that comes by the API
     assemblies_kept: int = Field(default=10, ge=1)  # of each stage, beside what is live or wanted
     workflow_seconds: float = 3600  # how long a run waits for a workflow's assembly
     workflow_look_seconds: float = 60  # how often GitHub is asked for it when no webhook comes

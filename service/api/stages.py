@@ -1,173 +1,214 @@
-"""What a developer does with stages: finds one, registers their own, has bridges put into one that the service deploys.
+"""Stages: what they are, and what is wanted of them."""
 
-A stage of a developer's own is deployed by the command line with the developer's credentials; its row is there for the
-relay, and nothing is ever wanted of it here, so that no reconciler takes it.
-"""
+from collections.abc import Callable
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
-from urllib.parse import urlsplit
-
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.access.errors import NotDeployed, StageTaken, UnknownRepository, UnknownStage
-from service.access.permission import LOCAL_HOST
-from service.database import now
-from service.models import App, GitHubHost, Outcome, Repository, Run, Stage, StageKind, TargetRow, Want
-from service.relay.registry import registered
-from service.stages.intents import append_live, newest_intent, target_of
-from stagedoor.target import Trust
+from service.access.audit import audit
+from service.access.callers import Caller, Right
+from service.access.errors import AccessError, Forbidden, GitHubAway, StageTaken, UnknownRun, UnknownStage
+from service.api.access import current_access
+from service.api.answers import OutputsAnswer, RequestedAnswer, RunsAnswer, StageAnswer, StagesAnswer
+from service.api.bodies import DeployBody, Page, RunBody, StageQuery
+from service.api.operation import declare
+from service.api.rows import run_answer, runs_of, stage_answer, stage_answers, stages_of
+from service.models import AssemblyRow, Run, Stage, StageKind
+from service.parts import current_parts
+from service.stages.errors import (
+    CommitNotApproved,
+    InvalidCommit,
+    NoAssembly,
+    PromotionRefused,
+    RunOfOtherStage,
+    StageProtected,
+)
+from service.stages.requests import (
+    Requested,
+    promote,
+    request_assembly,
+    request_deploy,
+    request_removal,
+    roll_back,
+)
+
+_READING = (Forbidden, GitHubAway, UnknownStage)
+_ASKING = (*_READING, StageTaken)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Which stage is meant: the repository's address (`github.com/acme/notes`), the app's name, the stage's."""
+class UnknownAssembly(AccessError):
+    """There is no such assembly of this app."""
 
-    repository: str
-    app: str
-    stage: str
+    id = "unknown-assembly"
+    status = 404
 
-
-@dataclass(frozen=True, slots=True)
-class OwnStage:
-    """Where a developer deploys a stage of their own."""
-
-    path: str
-    account: str
-    region: str
-    partition: str
-    prefix: str
+    def __init__(self) -> None:
+        super().__init__("There is no such assembly of this stage's app.", "Upload one with POST /api/v1/assemblies.")
 
 
-def repository_at(session: Session, address: str, *, on_loopback: bool) -> Repository:
-    """Return the repository with this address. One that no GitHub told of is taken in where the service is on loopback.
+@declare("GET", "/stages", tag="stages", problems=_READING)
+def list_stages(caller: Caller, query: StageQuery) -> StagesAnswer:
+    """List a repository's stages, newest first.
 
-    Raises `UnknownRepository`.
+    With a `stage` that is not there the answer is 404: a stage is born a moment after its pull request was opened.
     """
-    host, _, name = address.partition("/")
-    rows = session.scalars(
-        select(Repository).where(func.lower(Repository.full_name) == name.lower(), Repository.removed_at.is_(None))
+    access, parts = current_access(), current_parts()
+    repository_id = access.let_into_repository(caller, query.repository, query.stage, Right.READ)
+    with parts.sessions() as session:
+        found = stages_of(session, repository_id, query.app, query.stage, query.before, query.limit)
+        answers = stage_answers(session, found, parts.settings.url)
+    if query.stage is not None and not found:
+        raise UnknownStage(query.stage)
+    shown = [one for one in answers if access.callers.may(caller, repository_id, one.name, Right.READ)]
+    following = str(found[-1].id) if len(found) == query.limit else None
+    return StagesAnswer(stages=shown, next=following)
+
+
+@declare("GET", "/stages/{stage_id}", tag="stages", problems=_READING)
+def get_stage(caller: Caller, stage_id: int) -> StageAnswer:
+    """Return a stage."""
+    return _stage(caller, stage_id)
+
+
+@declare("GET", "/stages/{stage_id}/outputs", tag="stages", problems=_READING)
+def get_outputs(caller: Caller, stage_id: int) -> OutputsAnswer:
+    """Return what a deployed stage tells."""
+    stage = _stage(caller, stage_id)
+    return OutputsAnswer(outputs=stage.outputs, url=stage.url)
+
+
+@declare("GET", "/stages/{stage_id}/runs", tag="runs", problems=_READING)
+def list_stage_runs(caller: Caller, stage_id: int, query: Page) -> RunsAnswer:
+    """List a stage's runs, newest first."""
+    current_access().let_into_stage(caller, stage_id, Right.READ)
+    parts = current_parts()
+    with parts.sessions() as session:
+        found = runs_of(session, [Run.stage_id == stage_id], query.before, query.limit)
+        runs = [run_answer(run, parts.settings.url) for run in found]
+    return RunsAnswer(runs=runs, next=str(runs[-1].id) if len(runs) == query.limit else None)
+
+
+@declare(
+    "POST",
+    "/stages/{stage_id}/deploys",
+    tag="stages",
+    status=202,
+    problems=(*_ASKING, UnknownAssembly, InvalidCommit, CommitNotApproved, NoAssembly, PromotionRefused),
+)
+def request_stage_deploy(caller: Caller, stage_id: int, body: DeployBody) -> RequestedAnswer:
+    """Have a stage brought to a commit, or to an assembly that was uploaded.
+
+    What is wanted already is not done twice, unless `again` says so. Follow it with GET /stages/{stage_id}/stream.
+    """
+
+    commit = body.commit or _commit_of(AssemblyRow, body.assembly)
+
+    def ask(session: Session, stage: Stage) -> Requested:
+        if body.commit:
+            return request_deploy(session, stage, body.commit, actor=caller.name, again=body.again)
+        assembly = session.get(AssemblyRow, body.assembly)
+        if assembly is None or assembly.app_id != stage.app_id:
+            raise UnknownAssembly
+        return request_assembly(session, stage, assembly, actor=caller.name, cause="requested")
+
+    said = body.model_dump(exclude_unset=True)
+    return _requested(caller, stage_id, Right.DEPLOY, "deploy", said, ask, commit)
+
+
+@declare("POST", "/stages/{stage_id}/removals", tag="stages", status=202, problems=(*_ASKING, StageProtected))
+def request_stage_removal(caller: Caller, stage_id: int) -> RequestedAnswer:
+    """Have a stage taken away, with its data."""
+    return _requested(
+        caller,
+        stage_id,
+        Right.REMOVE,
+        "remove",
+        {},
+        lambda session, stage: request_removal(session, stage, actor=caller.name),
     )
-    for row in rows:
-        # A remote's address has no port: whoever clones over SSH names another than the pages'.
-        if urlsplit(row.host.web_url).hostname == host.lower():
-            return row
-    if not on_loopback:
-        raise UnknownRepository(address)
-    return _local(session, address)
 
 
-def find_stage(session: Session, repository_id: int, address: Address) -> Stage:
-    """Return a stage. Raises `UnknownStage`."""
-    stage = session.scalars(
-        select(Stage)
-        .join(App, Stage.app_id == App.id)
-        .where(App.repository_id == repository_id, App.name == address.app, Stage.name == address.stage)
-    ).one_or_none()
-    if stage is None:
-        raise UnknownStage(address.stage)
-    return stage
+@declare(
+    "POST",
+    "/stages/{stage_id}/rollbacks",
+    tag="stages",
+    status=202,
+    problems=(*_ASKING, UnknownRun, NoAssembly, PromotionRefused, RunOfOtherStage),
+)
+def request_rollback(caller: Caller, stage_id: int, body: RunBody) -> RequestedAnswer:
+    """Bring a stage back to what one of its earlier runs deployed: that assembly once more, without a synth."""
+
+    def ask(session: Session, stage: Stage) -> Requested:
+        return roll_back(session, stage, _run(session, body.run), actor=caller.name)
+
+    commit = _commit_of(Run, body.run)
+    return _requested(caller, stage_id, Right.DEPLOY, "roll-back", {"run": body.run}, ask, commit)
 
 
-def register_own(session: Session, repository_id: int, address: Address, own: OwnStage, developer: str) -> Stage:
-    """Return the row of a developer's own stage, made when it is not there. Raises `StageTaken`."""
-    app = session.scalars(select(App).where(App.repository_id == repository_id, App.name == address.app)).one_or_none()
-    moment = now(session)
-    if app is None:
-        app = App(repository_id=repository_id, name=address.app, path=own.path, created_at=moment)
-        session.add(app)
-        session.flush()
-    stage = session.scalars(
-        select(Stage).where(Stage.app_id == app.id, Stage.name == address.stage).with_for_update()
-    ).one_or_none()
-    if stage is not None and (stage.kind is not StageKind.PERSONAL or stage.owner != developer):
-        whose = f"{stage.owner}'s" if stage.kind is StageKind.PERSONAL else "deployed by the service"
-        raise StageTaken(f"The stage {address.stage} is {whose}.", "Name your own stage with --stage dev-….")
-    target = _target(session, own)
-    if stage is None:
-        stage = Stage(app_id=app.id, name=address.stage, kind=StageKind.PERSONAL, owner=developer, created_at=moment)
-        session.add(stage)
-    stage.target_id = target.id
-    stage.trust = Trust.PREVIEW
-    stage.frozen_target = asdict(target_of(target))
-    stage.prefix = own.prefix or _unprefixed(app, address.stage)
-    stage.last_activity_at = moment
-    session.flush()
-    return stage
+@declare(
+    "POST",
+    "/stages/{stage_id}/promotions",
+    tag="stages",
+    status=202,
+    problems=(*_ASKING, UnknownRun, NoAssembly, PromotionRefused),
+)
+def request_promotion(caller: Caller, stage_id: int, body: RunBody) -> RequestedAnswer:
+    """Bring this stage to what a run of another stage of the same app deployed, without a synth.
 
-
-def ask_for_bridges(session: Session, stage: Stage, patterns: Iterable[str] | None, developer: str) -> int:
-    """Have a stage that the service deploys deployed again, with bridges in the functions that `patterns` name, or
-    without any (None). Return the generation to wait for. Raises `StageTaken` and `NotDeployed`.
+    Trust is never crossed: what was made for a preview does not reach production.
     """
-    stage = session.scalars(select(Stage).where(Stage.id == stage.id).with_for_update()).one()
-    if stage.kind is StageKind.PERSONAL:
-        raise StageTaken(f"The stage {stage.name} is {stage.owner}'s own.", "Whoever has it runs `stagedoor dev`.")
-    newest = newest_intent(session, stage)
-    if newest is None or newest.want is Want.GONE:
-        raise NotDeployed(f"The stage {stage.name} is not there any more.", "Open its pull request again.")
-    wanted = None if patterns is None else sorted(patterns)
-    if newest.settings.get("live") != wanted:
-        append_live(session, stage, newest, wanted, developer)
-    return stage.wanted_generation
+    current_access().let_into_run(caller, body.run, Right.READ)
+
+    def ask(session: Session, stage: Stage) -> Requested:
+        return promote(session, _run(session, body.run), stage, actor=caller.name)
+
+    commit = _commit_of(Run, body.run)
+    return _requested(caller, stage_id, Right.DEPLOY, "promote", {"run": body.run}, ask, commit)
 
 
-def as_json(session: Session, stage: Stage) -> dict[str, Any]:
-    """Return what the command line is told of a stage."""
-    newest = newest_intent(session, stage)
-    run = session.scalars(select(Run).where(Run.stage_id == stage.id).order_by(Run.id.desc()).limit(1)).one_or_none()
-    failed = run is not None and run.outcome in {Outcome.FAILED, Outcome.ERRORED}
-    return {
-        "id": stage.id,
-        "name": stage.name,
-        "app": stage.app.name,
-        "kind": stage.kind.value,
-        "owner": stage.owner,
-        "account": stage.target.account,
-        "region": stage.target.region,
-        "commit": stage.live_commit,
-        "wanted_generation": stage.wanted_generation,
-        "done_generation": stage.done_generation,
-        "live": newest.settings.get("live") if newest else None,
-        "error": run.error if run is not None and failed else None,
-        "outputs": stage.outputs,
-        "functions": [asdict(function) for function in registered(session, stage.id)],
-    }
+def _stage(caller: Caller, stage_id: int) -> StageAnswer:
+    current_access().let_into_stage(caller, stage_id, Right.READ)
+    parts = current_parts()
+    with parts.sessions() as session:
+        found = stage_answer(session, stage_id, parts.settings.url)
+    if found is None:
+        raise UnknownStage(str(stage_id))
+    return found
 
 
-def _target(session: Session, own: OwnStage) -> TargetRow:
-    """Return the target of a developer's own account: granted to nobody, so the service deploys nothing there."""
-    name = f"personal:{own.account}:{own.region}"
-    target = session.scalars(select(TargetRow).where(TargetRow.name == name)).one_or_none()
-    if target is None:
-        place: Mapping[str, str] = {"account": own.account, "region": own.region, "partition": own.partition}
-        target = TargetRow(name=name, trust=Trust.PREVIEW, created_at=now(session), **place)
-        session.add(target)
-        session.flush()
-    return target
+def _commit_of(table: type[Run] | type[AssemblyRow], row_id: int) -> str:
+    """Return the commit of a run or an assembly, or "": a branch's workflow deploys its own commit only."""
+    with current_parts().sessions() as session:
+        return session.scalar(select(table.commit).where(table.id == row_id)) or ""
 
 
-def _unprefixed(app: App, stage: str) -> str:
-    """Return what stands for the prefix of a stage that was adopted; it only has to be one of a kind."""
-    return f"adopted-{app.id}-{stage}"[:64]
+def _run(session: Session, run_id: int) -> Run:
+    run = session.get(Run, run_id)
+    if run is None:
+        raise UnknownRun(run_id)
+    return run
 
 
-def _local(session: Session, address: str) -> Repository:
-    host = session.scalars(select(GitHubHost).where(GitHubHost.name == LOCAL_HOST)).one_or_none()
-    if host is None:
-        host = GitHubHost(name=LOCAL_HOST, api_url="", web_url="")
-        session.add(host)
-        session.flush()
-    number = int.from_bytes(hashlib.sha256(address.encode()).digest()[:6])
-    known = select(Repository).where(Repository.host_id == host.id, Repository.github_id == number)
-    repository = session.scalars(known).one_or_none()
-    if repository is None:
-        repository = Repository(
-            host_id=host.id, github_id=number, full_name=address[:255], clone_url="", created_at=now(session)
-        )
-        session.add(repository)
-        session.flush()
-    return repository
+def _requested(
+    caller: Caller,
+    stage_id: int,
+    right: Right,
+    action: str,
+    data: dict[str, object],
+    ask: Callable[[Session, Stage], Requested],
+    commit: str | None = None,
+) -> RequestedAnswer:
+    """Have something wanted of a stage that the service deploys, and write down who did. `commit` as in
+    `Callers.check`.
+    """
+    current_access().let_into_stage(caller, stage_id, right, commit)
+    with current_parts().sessions.begin() as session:
+        stage = session.get_one(Stage, stage_id)
+        if stage.kind is StageKind.PERSONAL:
+            raise StageTaken(
+                f"The stage {stage.name} is {stage.owner}'s own: the service does not deploy it.",
+                "Its developer deploys it with `stagedoor deploy` or `stagedoor dev`.",
+            )
+        requested = ask(session, stage)
+        audit(session, caller, action, stage_id=stage_id, data={**data, "generation": requested.generation})
+    return RequestedAnswer(stage=stage_id, generation=requested.generation, new=requested.new)

@@ -1,6 +1,6 @@
 """What GitHub should show: a pure decision on a picture of the database."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from service.github import messages
 from service.github.escape import code, is_web_address
@@ -102,7 +102,7 @@ def stage_report(stage: StageFacts, public_url: str) -> StageReport:
         state=state_of(stage),
         commit=stage.commit,
         live_commit=stage.live_commit,
-        url=_url(stage) if stage.live_commit else "",
+        url=url_of(stage.outputs) if stage.live_commit else "",
         outputs=stage.outputs if stage.live_commit else (),
         seconds=run.seconds if run else None,
         run_url=f"{public_url}/runs/{run.id}" if run else "",
@@ -165,7 +165,7 @@ def _check(picture: Picture, stage: StageFacts, public_url: str) -> Check | None
 def _check_summary(picture: Picture, stage: StageFacts, state: StageState, problem: Problem | None) -> str:
     live = commit_link(picture.web_url, stage.live_commit)
     if state is StageState.LIVE:
-        url = _url(stage)
+        url = url_of(stage.outputs)
         return messages.live_on(code(stage.name), live) + (f"\n\n{url}" if url else "")
     if problem is None:
         return CHECK_TITLES[state] + "."
@@ -236,7 +236,7 @@ def _deployments(picture: Picture, stage: StageFacts, public_url: str) -> Iterat
         known = picture.told.get(deployment_key(stage.app, run.generation))
         if state is DeploymentState.INACTIVE and (known is None or known.state in {state, "refused"}):
             continue
-        url = _url(stage) if state is DeploymentState.SUCCESS else ""
+        url = url_of(stage.outputs) if state is DeploymentState.SUCCESS else ""
         yield (
             run.generation,
             Deployment(
@@ -274,14 +274,12 @@ def _deployment_state(stage: StageFacts, run: RunFacts, newest: RunFacts) -> Dep
 # --- Addresses --------------------------------------------------------------------------------------------------------
 
 
-def _url(stage: StageFacts) -> str:
+def url_of(outputs: Iterable[tuple[str, str]]) -> str:
     """Return the stage's address: of the outputs shown, the first web address, those called a URL before others.
 
     Never one on GitHub itself: a link to somebody's issue would be noted there, in our name.
     """
-    found = [
-        (name, value) for name, value in stage.outputs if is_web_address(value) and _NEVER_LINKED not in value.lower()
-    ]
+    found = [(name, value) for name, value in outputs if is_web_address(value) and _NEVER_LINKED not in value.lower()]
     found.sort(key=lambda output: "url" not in output[0].lower())
     return found[0][1] if found else ""
 

@@ -152,7 +152,7 @@ def _stage(session: Session, stage: Stage, app: str, intent: Intent, told: Any) 
     generations = {stage.wanted_generation, *(run.generation for run in (live, newest) if run), *shown}
     swapped = _hotswapped(session, newest)
     runs = {
-        run.generation: _run(run, hotswapped=newest is not None and run.id == newest.id and swapped)
+        run.generation: run_facts(run, hotswapped=newest is not None and run.id == newest.id and swapped)
         for run in session.scalars(_runs(stage, Run.generation.in_(generations)).order_by(Run.id))
     }
     return StageFacts(
@@ -167,7 +167,7 @@ def _stage(session: Session, stage: Stage, app: str, intent: Intent, told: Any) 
         want=intent.want,
         commit=intent.commit or "",
         runs=tuple(runs[generation] for generation in sorted(runs)),
-        live_run=_run(live) if live and stage.live_commit else None,
+        live_run=run_facts(live) if live and stage.live_commit else None,
     )
 
 
@@ -189,7 +189,8 @@ def _hotswapped(session: Session, run: Run | None) -> bool:
     return any(subject.partition("/")[0] not in changed for operation, subject in steps if operation == HOTSWAP)
 
 
-def _run(run: Run, *, hotswapped: bool = False) -> RunFacts:
+def run_facts(run: Run, *, hotswapped: bool = False) -> RunFacts:
+    """Return a run, as far as GitHub is told of it."""
     return RunFacts(
         id=run.id,
         kind=run.kind,

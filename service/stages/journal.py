@@ -35,16 +35,32 @@ def read_events(blobs: BlobStore, run_id: int, after: str = "") -> Iterator[tupl
         yield key, [json.loads(line) for line in blobs.get(key).splitlines()]
 
 
+def read_chunk(blobs: BlobStore, run_id: int, number: int) -> list[dict[str, Any]] | None:
+    """Return the events of a run's chunk, numbered from 1; None as long as it is not written."""
+    try:
+        text = blobs.get(_chunk_key(run_id, number))
+    except KeyError:
+        return None
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _chunk_key(run_id: int, number: int) -> str:
+    return f"{events_prefix(run_id)}{number:08d}"
+
+
 class Journal:
     """Takes a run's events and writes them down in the background."""
 
-    def __init__(self, blobs: BlobStore, run_id: int, on_phase: Callable[[Event], None]) -> None:
+    def __init__(
+        self, blobs: BlobStore, run_id: int, on_phase: Callable[[Event], None], *, goes_on: bool = False
+    ) -> None:
+        """`goes_on`: the run has said something before, and waited since."""
         self._blobs = blobs
         self._prefix = events_prefix(run_id)
         self._on_phase = on_phase
         self._waiting: list[str] = []
         self._said = 0
-        self._chunk = 0
+        self._chunk = sum(1 for _ in blobs.keys(self._prefix)) if goes_on else 0
         self._lock = threading.Lock()  # of what is waiting
         self._writing = threading.Lock()  # held while the store is spoken to
         self._stop = threading.Event()

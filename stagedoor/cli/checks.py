@@ -119,9 +119,9 @@ def service_check(app: AppFolder | None, server: str | None) -> Check | None:
 
     def look() -> Check:
         service = Service.logged_in(find_server(server, None, logins), logins)
-        asked = address(app, "doctor") if app else {"repository": "none", "app": "none", "stage": "none"}
+        asked = address(app, "doctor") if app else {"repository": "none/none", "app": "none", "stage": "none"}
         with suppress(ServiceRefused):  # whoever is refused a stage is known there
-            service.get("/api/stages", **asked)
+            service.stage(**asked)
         return good("service", f"{service.url} as {logins.read()[service.url]['login']}")
 
     return told("service", look)

@@ -92,7 +92,7 @@ def _service_pages(app: AppFolder, looking: Looking, server: str | None) -> Iter
     try:
         logins = Logins.of_user()
         service = Service.logged_in(find_server(server, None, logins), logins)
-        said = service.get("/api/stages", **address(app, looking.stage.name))
+        said = service.stage(**address(app, looking.stage.name))
     except (NoService, NotLoggedIn, ServiceRefused):
         return
     yield "service", looking.stage.name, f"{service.url}/stages/{said['id']}"

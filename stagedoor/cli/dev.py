@@ -71,7 +71,7 @@ def dev(
 def _ready(work: Work, app: AppFolder, name: str, service: Service, folder: Path, *, own: bool, on: bool) -> LiveStage:
     """Return the stage with bridges, or without; whose it is decides who deploys it."""
     try:
-        said = service.get("/api/stages", **address(app, name))
+        said = service.stage(**address(app, name))
     except ServiceRefused:
         if not own and not name.startswith("dev-"):
             raise

@@ -161,7 +161,7 @@ class Developing:
         return ports
 
     async def _token(self, _renew: bool) -> str:
-        said = await asyncio.to_thread(self._service.post, f"/api/stages/{self._stage.key}/token")
+        said = await asyncio.to_thread(self._service.post, f"/stages/{self._stage.key}/token")
         return str(said["token"])
 
     def _install(self, folder: Path) -> Environment:

@@ -87,7 +87,7 @@ def deploy_own(work: Work, app: AppFolder, stage: str, service: Service, folder:
     )
     functions: tuple[StageFunction, ...] = read_functions(told, assembly, deployed.stacks, found.clients)
     listed = [function.as_json() for function in functions]
-    service.put(f"/api/stages/{key}/functions", {"functions": listed})
+    service.put(f"/stages/{key}/functions", {"functions": listed})
     return LiveStage(key, stage, listed, own, found.target, deployed.outputs)
 
 
@@ -99,12 +99,13 @@ def walk_in(
     """
     key, name = int(said["id"]), str(said["name"])
     with work.interruption.anywhere():
-        generation = int(service.post(f"/api/stages/{key}/live", {"functions": ["*"] if on else []})["generation"])
+        generation = int(service.post(f"/stages/{key}/live", {"functions": ["*"] if on else []})["generation"])
         with work.phase("bridges"):
             said = _awaited(service, address(app, name), generation)
         target = Target("service", str(said["account"]), str(said["region"]))
         assembly = _synthesized(work, app, name, target, folder) if on else Assembly(folder, ())
-    return LiveStage(key, name, said["functions"], assembly, target, said["outputs"])
+    functions = service.get(f"/stages/{key}/functions")["functions"]
+    return LiveStage(key, name, functions, assembly, target, said["outputs"])
 
 
 def _registered(app: AppFolder, found: FoundStage, service: Service) -> tuple[int, str]:
@@ -113,14 +114,14 @@ def _registered(app: AppFolder, found: FoundStage, service: Service) -> tuple[in
     path = app.path.relative_to(app.repository.root).as_posix() if app.path != app.repository.root else "."
     place = {"account": target.account, "region": target.region, "partition": target.partition}
     said = service.put(
-        "/api/stages", {**address(app, found.identity.stage), "path": path, "prefix": found.identity.prefix, **place}
+        "/stages", {**address(app, found.identity.stage), "path": path, "prefix": found.identity.prefix, **place}
     )
     return int(said["id"]), str(said["server"])
 
 
 def _awaited(service: Service, stage: Mapping[str, str], generation: int) -> Mapping[str, Any]:
     while True:
-        said = service.get("/api/stages", **stage)
+        said = service.stage(**stage)
         if said["done_generation"] >= generation:
             break
         time.sleep(_LOOK_SECONDS)

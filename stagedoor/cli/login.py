@@ -32,7 +32,7 @@ def login(server: str | None, as_json: bool) -> None:
     """
     logins = Logins.of_user()
     service = Service(find_server(server, None, logins))
-    begun = service.post("/api/login")
+    begun = service.post("/login")
     if as_json:
         click.echo(json.dumps({"event": "code", "user_code": begun["user_code"], "at": begun["verification_uri"]}))
     else:
@@ -49,7 +49,7 @@ def _wait(service: Service, device_code: str, pause: int, patience: int) -> dict
     until = time.monotonic() + patience
     while time.monotonic() < until:
         time.sleep(pause)
-        status, said = service.call("POST", "/api/login/token", {"device_code": device_code})
+        status, said = service.call("POST", "/login/poll", {"device_code": device_code})
         if status != _ACCEPTED:
             return said
         pause = max(pause, int(said.get("wait", pause)))

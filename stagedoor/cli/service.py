@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from stagedoor import __version__
 from stagedoor.errors import UserError
 
+BASE = "/api/v1"
 USUAL = "http://127.0.0.1:8000"
 """Where a service on this machine is, unless its operator says otherwise."""
 
@@ -104,6 +105,11 @@ class Service:
         """Ask; raises what `call` raises."""
         return self.call("GET", f"{path}?{urlencode(query)}" if query else path)[1]
 
+    def stage(self, repository: str, app: str, stage: str) -> dict[str, Any]:
+        """Return a stage by its address; raises what `call` raises, also where there is none."""
+        found: list[dict[str, Any]] = self.get("/stages", repository=repository, app=app, stage=stage)["stages"]
+        return found[0]
+
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Ask for something to be done; raises what `call` raises."""
         return self.call("POST", path, body)[1]
@@ -112,30 +118,36 @@ class Service:
         """Write something down; raises what `call` raises."""
         return self.call("PUT", path, body)[1]
 
+    def headers(self, accept: str) -> dict[str, str]:
+        """Return the headers of a request: who asks, and for what."""
+        headers = {"Accept": accept, "User-Agent": f"stagedoor-cli/{__version__}"}
+        return {**headers, "Authorization": f"Bearer {self._token}"} if self._token else headers
+
     def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-        """Return status and JSON of an answer. Raises `NoService` and `ServiceRefused`."""
-        headers = {"Accept": "application/json", "User-Agent": f"stagedoor-cli/{__version__}"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        """Return status and JSON of an answer; `path` is one of the API's (docs/api.md). Raises `NoService`,
+        `NotLoggedIn` and `ServiceRefused`.
+        """
+        headers = self.headers("application/json")
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
             headers["Content-Type"] = "application/json"
-        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 - see _checked
+        url = self.url + BASE + path
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - see _checked
         try:
             with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
                 return answer.status, _document(answer.read())
         except urllib.error.HTTPError as error:
-            raise _refusal(error.code, _document(error.read()), self.url) from None
+            raise refusal(error.code, _document(error.read()), self.url) from None
         except (OSError, http.client.HTTPException) as error:
             raise _away(self.url, error) from None
 
 
-def _refusal(status: int, said: Mapping[str, Any], url: str) -> UserError:
-    error = said.get("error")
-    if isinstance(error, dict) and "what" in error:
-        kind = NotLoggedIn if error.get("id") == NotLoggedIn.id else ServiceRefused
-        remedy = f"Run `stagedoor login --server {url}`." if kind is NotLoggedIn else str(error.get("remedy", ""))
-        return kind(str(error["what"]), remedy)
+def refusal(status: int, said: Mapping[str, Any], url: str) -> UserError:
+    """Return what the service's problem document says as an error; without one, that it answered like no service."""
+    if "what" in said:
+        kind = NotLoggedIn if said.get("id") == NotLoggedIn.id else ServiceRefused
+        remedy = f"Run `stagedoor login --server {url}`." if kind is NotLoggedIn else str(said.get("remedy", ""))
+        return kind(str(said["what"]), remedy)
     return ServiceRefused(f"The service at {url} answered {status}.", "See that it is a Stagedoor of this version.")
 
 

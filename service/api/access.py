@@ -1,0 +1,131 @@
+"""What views need beyond the service's parts, made once a process; and whether a caller may."""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from flask import current_app
+
+from service.access.callers import Caller, Callers, Right
+from service.access.errors import Forbidden, TooMany, UnknownRepository, UnknownRun, UnknownStage
+from service.access.login import DeviceFlow
+from service.access.permission import Permissions
+from service.access.tokens import StageToken, Tokens
+from service.api.own_stages import repository_at
+from service.github.client import GitHubClients
+from service.models import Run, Stage
+from service.parts import Parts
+
+EXTENSION = "stagedoor.api"
+_LOGINS_A_MINUTE = 30
+_POLLS_A_MINUTE = 600
+_EXCHANGES_A_MINUTE = 600
+
+
+class Rate:
+    """At most so many a minute, whoever asks: each step of a login is a call to GitHub in the App's name."""
+
+    def __init__(self, most: int) -> None:
+        self._times: deque[float] = deque(maxlen=most)
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Raise `TooMany` when there is no room for one more now."""
+        moment = time.monotonic()
+        with self._lock:
+            if len(self._times) == self._times.maxlen and self._times[0] > moment - 60:
+                raise TooMany
+            self._times.append(moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may what, and how often. Safe to share between threads."""
+
+    parts: Parts
+    tokens: Tokens
+    flow: DeviceFlow
+    callers: Callers
+    logins: Rate
+    polls: Rate
+    exchanges: Rate
+
+    @classmethod
+    def of(cls, parts: Parts) -> "Access":
+        """Return it for a service with these parts."""
+        return cls(
+            parts,
+            Tokens.of(parts.settings),
+            DeviceFlow(parts.settings),
+            Callers.of(parts),
+            Rate(_LOGINS_A_MINUTE),
+            Rate(_POLLS_A_MINUTE),
+            Rate(_EXCHANGES_A_MINUTE),
+        )
+
+    def let_into_stage(self, caller: Caller, stage_id: int, right: Right, commit: str | None = None) -> None:
+        """Return if there is such a stage and the caller has this right to it; `commit` as in `Callers.check`.
+
+        Raises `UnknownStage` and what `Callers.check` raises. Not to be called in a transaction: GitHub may take its
+        time.
+        """
+        with self.parts.sessions() as session:
+            stage = session.get(Stage, stage_id)
+            found = None if stage is None else (stage.app.repository_id, stage.name)
+        if found is None:
+            raise UnknownStage(str(stage_id))
+        self.callers.check(caller, found[0], found[1], right, commit=commit)
+
+    def let_into_run(self, caller: Caller, run_id: int, right: Right) -> int:
+        """Return the stage of a run if the caller has this right to it. Raises `UnknownRun` and what `Callers.check`
+        raises.
+        """
+        with self.parts.sessions() as session:
+            run = session.get(Run, run_id)
+            found = None if run is None else (run.stage.app.repository_id, run.stage.name, run.stage_id)
+        if found is None:
+            raise UnknownRun(run_id)
+        self.callers.check(caller, found[0], found[1], right)
+        return found[2]
+
+    def let_into_repository(
+        self,
+        caller: Caller,
+        address: str,
+        stage: str | None,
+        right: Right,
+        commit: str | None = None,
+        *,
+        take_in: bool = False,
+    ) -> int:
+        """Return the id of the repository at an address if the caller has this right to its stage, or to it (None).
+        With `take_in` one that no GitHub told of is taken in, where the service is on loopback.
+
+        Raises what `Callers.check` raises: who is not let in learns of no repository whether it is there.
+        """
+        try:
+            with self.parts.sessions.begin() as session:
+                found = repository_at(session, address, on_loopback=self.parts.settings.on_loopback, take_in=take_in).id
+        except UnknownRepository:
+            raise Forbidden from None
+        self.callers.check(caller, found, stage, right, commit=commit)
+        return found
+
+
+def current_access() -> Access:
+    """Return that of the Flask application that is answering now."""
+    access: Access = current_app.extensions[EXTENSION]
+    return access
+
+
+def still_permitted(parts: Parts) -> Callable[[StageToken], Awaitable[bool]]:
+    """Return what the relay asks before it renews an agent's token."""
+    permissions = Permissions(parts.settings, parts.sessions, GitHubClients(parts.settings))
+
+    async def may(claims: StageToken) -> bool:
+        return await asyncio.to_thread(permissions.may_use, claims)
+
+    return may

@@ -1,0 +1,192 @@
+"""What runs say, as a stream of server-sent events, answered by asyncio: an open stream is a coroutine, no thread.
+
+Each event's id is its place (`cursor.py`), so that whoever was cut off goes on from there with `Last-Event-ID`
+(https://html.spec.whatwg.org/multipage/server-sent-events.html). The last event is `end`; a stream that stops without
+it is to be asked for again, which is also how it is seen, now and then, that its reader still may read.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from service.access.callers import Caller, Right
+from service.access.errors import Forbidden, GitHubAway, UnknownRun, UnknownStage
+from service.api.bodies import StreamQuery
+from service.api.cursor import Cursor
+from service.api.door import Door
+from service.api.glances import RunGlance
+from service.api.operation import EVENT_STREAM, declare
+from service.api.rows import error_answer, run_answer, runs_of, stage_answer
+from service.models import Outcome, Run
+from service.parts import Parts
+from service.stages.rows import FINAL
+
+KEEP_ALIVE_SECONDS = 15.0
+LONGEST_SECONDS = 900.0
+_RETRY = "retry: 1000\n\n"  # milliseconds, for a browser
+_READY = {Outcome.SUCCEEDED, Outcome.UNCHANGED}
+
+
+@declare("GET", "/runs/{run_id}/stream", tag="runs", answer=EVENT_STREAM, problems=(Forbidden, GitHubAway, UnknownRun))
+async def stream_run(door: Door, request: Request, caller: Caller, run_id: int) -> Response:
+    """Follow a run.
+
+    First an event `run` with the run; then what it says, each event named after its kind and with the data of GET
+    /runs/{run_id}/events; last an event `end`: outcome, run, status, outputs, url, changed, error.
+    """
+    await asyncio.to_thread(door.access.let_into_run, caller, run_id, Right.READ)
+    cursor = Cursor.of(request.headers.get("last-event-id"), run_id)
+
+    async def said() -> AsyncIterator[str]:
+        run = await door.glances.run(run_id)
+        if run is not None:
+            async for message in _run(door, run, cursor):
+                yield message
+            yield await asyncio.to_thread(_end, door.parts, run.stage_id, run_id)
+
+    return _stream(request, said())
+
+
+@declare(
+    "GET",
+    "/stages/{stage_id}/stream",
+    tag="stages",
+    answer=EVENT_STREAM,
+    problems=(Forbidden, GitHubAway, UnknownStage),
+)
+async def stream_stage(door: Door, request: Request, caller: Caller, stage_id: int, query: StreamQuery) -> Response:
+    """Follow the runs that bring a stage to a generation.
+
+    As GET /runs/{run_id}/stream, for one run after the other until the stage is done with the generation: runs that
+    were lost, superseded or failed by a fault that is not the app's are followed by another. `outcome` is `refused`,
+    with no run, where there was nothing to run.
+    """
+    await asyncio.to_thread(door.access.let_into_stage, caller, stage_id, Right.READ)
+    generation = query.generation
+    if generation is None:
+        stage = await door.glances.stage(stage_id)
+        generation = stage.wanted_generation if stage else 0
+    cursor = Cursor.read(request.headers.get("last-event-id"))
+    return _stream(request, _stage(door, stage_id, generation, cursor))
+
+
+@dataclass(slots=True)
+class _Quiet:
+    """Since when a stream has said nothing."""
+
+    since: float
+
+    def word(self) -> str:
+        """Return a comment when it is time for one: proxies close what is silent."""
+        if time.monotonic() - self.since < KEEP_ALIVE_SECONDS:
+            return ""
+        self.since = time.monotonic()
+        return ": still here\n\n"
+
+
+async def _stage(door: Door, stage_id: int, generation: int, cursor: Cursor | None) -> AsyncIterator[str]:
+    quiet = _Quiet(time.monotonic())
+    resumed = await door.glances.run(cursor.run) if cursor else None
+    if resumed is not None and (resumed.stage_id != stage_id or resumed.generation < generation):
+        resumed = None
+    after = 0
+    while True:
+        # Asked before looking for a run: what was begun before the stage was done is then surely found.
+        stage = await door.glances.stage(stage_id)
+        done = stage is None or stage.done_generation >= generation
+        run = resumed or await door.glances.next_run(stage_id, generation, after)
+        if run is None:
+            if done:
+                yield await asyncio.to_thread(_end, door.parts, stage_id, after or None)
+                return
+            yield quiet.word()
+            await door.glances.pause()
+            continue
+        beginning = cursor if resumed is not None and cursor is not None else Cursor(run.id)
+        after, resumed = run.id, None
+        async for message in _run(door, run, beginning):
+            yield message
+        quiet.since = time.monotonic()
+        ended, stage = await door.glances.run(run.id), await door.glances.stage(stage_id)
+        if ended and ended.outcome in FINAL and stage and stage.done_generation >= generation:
+            yield await asyncio.to_thread(_end, door.parts, stage_id, run.id)
+            return
+
+
+async def _run(door: Door, run: RunGlance, cursor: Cursor) -> AsyncIterator[str]:
+    """Yield what a run says from a place on, until its end."""
+    quiet = _Quiet(time.monotonic())
+    if cursor == Cursor(run.id):
+        yield _message("run", await asyncio.to_thread(_run_data, door.parts, run.id), cursor)
+    while True:
+        # Asked before reading: what was written before the run ended is then surely read.
+        now = await door.glances.run(run.id)
+        over = now is None or now.outcome is not None
+        while (events := await door.glances.chunk(run.id, cursor.chunk)) is not None:
+            for event in events[cursor.index :]:
+                cursor = cursor.after_event()
+                yield _message(str(event["kind"]), event, cursor)
+            cursor = cursor.next_chunk()
+            quiet.since = time.monotonic()
+        if over:
+            return
+        yield quiet.word()
+        await door.glances.pause()
+
+
+def _stream(request: Request, said: AsyncIterator[str]) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if request.method == "HEAD":
+        return Response(media_type=EVENT_STREAM.type, headers=headers)
+    return StreamingResponse(_bounded(said), media_type=EVENT_STREAM.type, headers=headers)
+
+
+async def _bounded(said: AsyncIterator[str]) -> AsyncIterator[str]:
+    until = time.monotonic() + LONGEST_SECONDS
+    yield _RETRY
+    async for message in said:
+        if message:
+            yield message
+        if time.monotonic() > until:
+            return
+
+
+def _message(kind: str, data: Any, cursor: Cursor | None = None) -> str:
+    place = f"id: {cursor}\n" if cursor else ""
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    return f"{place}event: {kind}\ndata: {text}\n\n"
+
+
+def _run_data(parts: Parts, run_id: int) -> str:
+    with parts.sessions() as session:
+        (run,) = runs_of(session, [Run.id == run_id], None, 1)
+        return run_answer(run, parts.settings.url).model_dump_json()
+
+
+def _end(parts: Parts, stage_id: int, run_id: int | None) -> str:
+    """Return the last message: how it ended, and what the stage now is."""
+    with parts.sessions() as session:
+        stage = stage_answer(session, stage_id, parts.settings.url)
+        run = session.scalars(select(Run).where(Run.id == run_id)).one_or_none() if run_id else None
+        error = error_answer(run)
+    outcome = run.outcome.value if run and run.outcome else "refused"
+    ready = run is not None and run.outcome in _READY
+    return _message(
+        "end",
+        {
+            "outcome": outcome,
+            "run": run_id,
+            "status": stage.state if stage else "",
+            "outputs": stage.outputs if stage and ready else {},
+            "url": stage.url if stage and ready else "",
+            "changed": run is not None and run.outcome is Outcome.SUCCEEDED,
+            "error": error.model_dump() if error else None,
+        },
+    )
