@@ -102,8 +102,8 @@ class Overlay:
         return access
 
     def _signed(self, answer: Answer, repository: LocalRepository) -> Answer:
-        """Say which App wrote a comment or a check run, which the emulator does not, and give the repository's owner the
-        number that webhooks tell.
+        """Say which App wrote a comment or a check run, and the owner's number that webhooks tell: the emulator does
+        neither.
         """
         if answer.status >= 300 or not answer.body.startswith((b"{", b"[")):
             return answer
