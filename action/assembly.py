@@ -102,13 +102,13 @@ def _executables(assembly: Path) -> Iterator[str]:
             at = path.relative_to(assembly).as_posix()
             if path.is_symlink():
                 _check_link(path, at, assembly)
-            elif not path.is_file() and not path.is_dir():
+            if not path.is_file() and not path.is_dir():
                 raise Refused(
                     "special-file",
                     f"{at} of the assembly is neither a file nor a folder.",
                     "Leave it out of the asset.",
                 )
-            elif path.is_file() and path.stat().st_mode & 0o111:
+            if path.is_file() and path.stat().st_mode & 0o111:
                 yield at
 
 

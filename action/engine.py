@@ -65,7 +65,7 @@ def install(engine: Engine, environ: Mapping[str, str], runner: Runner) -> None:
     shutil.rmtree(engine.folder, ignore_errors=True)
     engine.folder.parent.mkdir(parents=True, exist_ok=True)
     env = {name: value for name, value in environ.items() if not name.startswith(("INPUT_", "ACTIONS_", "AWS_"))}
-    env["UV_PROJECT_ENVIRONMENT"] = str(engine.folder)
+    env |= {"UV_PROJECT_ENVIRONMENT": str(engine.folder), "UV_SYSTEM_CERTS": "1"}
     with runner.group("Install the deploy engine"):
         uv = _uv(engine, env, runner)
         without = [word for name in _LEFT_OUT for word in ("--no-install-package", name)]

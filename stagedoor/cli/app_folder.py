@@ -1,5 +1,6 @@
 """Which app a command is about: read from the folder that it runs in, its repository and `stagedoor.toml`."""
 
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -95,7 +96,7 @@ def find_app(here: Path, wanted: str | None = None) -> AppFolder:
     """
     here = here.resolve()
     repository = find_repository(here)
-    apps = _declared(repository.root / "stagedoor.toml")
+    apps = _declared(repository.root / os.environ.get("STAGEDOOR_CONFIG", "stagedoor.toml"))
     named = {name: (repository.root / app.path).resolve() for name, app in apps.items()}
     name = wanted if wanted in named else _name_of_folder(named, here / wanted if wanted else here, wanted)
     if name is not None:

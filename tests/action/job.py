@@ -18,7 +18,8 @@ from typing import Any
 
 import yaml
 
-from tests.action.expressions import condition, interpolate
+from stagedoor.synth.confinement import KEPT_FOR_REGISTRIES
+from tests.action.expressions import as_text, condition, interpolate
 from tests.action.runner_commands import Heard, lines_of, pairs_of
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,13 @@ class Job:
 
         threading.Thread(target=go_on, daemon=True).start()
 
+    def kill(self) -> None:
+        """End the step as the runner does when it did not end in time: at once, and all that it started."""
+        self._cancelled = True
+        assert self._process is not None
+        for process in [self._process.pid, *_below(self._process.pid)]:
+            os.kill(process, signal.SIGKILL)
+
     def _step(self, step: Mapping[str, Any], contexts: dict[str, Any], action: Path) -> None:
         functions = {
             "always": lambda: True,
@@ -120,7 +128,7 @@ class Job:
         self.ran.append(step["id"])
         if "uses" in step:
             name = step["uses"].partition("@")[0]
-            given = {key: interpolate(str(value), contexts, functions) for key, value in step["with"].items()}
+            given = {key: interpolate(as_text(value), contexts, functions) for key, value in step["with"].items()}
             state["outputs"] = dict(self.stand_ins[name](self, given))
             state["outcome"] = "success"
             return
@@ -156,7 +164,8 @@ class Job:
 
     def _base(self, action: Path) -> dict[str, str]:
         """Return what each step's environment holds on a runner; nothing of this process's but where programs are."""
-        machine = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        names = ("PATH", "HOME", "LANG", *KEPT_FOR_REGISTRIES)
+        machine = {name: os.environ[name] for name in names if name in os.environ}
         own = {
             f"GITHUB_{name.upper()}": str(value)
             for name, value in self.github.items()
@@ -172,8 +181,15 @@ class Job:
             "GITHUB_WORKSPACE": str(self.workspace),
             "RUNNER_TEMP": str(self.temp),
             "RUNNER_TOOL_CACHE": str(ROOT / ".stagedoor" / "action"),
+            "STAGEDOOR_CACHE_DIR": str(ROOT / ".stagedoor" / "cache"),
             **self.tokens,
             **self.env,
             **self._set,
             "PATH": ":".join([*reversed(self._path), os.environ["PATH"]]),
         }
+
+
+def _below(process: int) -> list[int]:
+    """Return the processes that one started, and those that these did."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [each for child in map(int, children) for each in (child, *_below(child))]
