@@ -12,13 +12,13 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from github import Github
-from github.Auth import Auth
 from github.GithubApp import GithubApp
 from github.PullRequest import PullRequest
 from github.Repository import Repository as GitHubRepository
 
 from service import models
 from service.github.app_tokens import RETRY, TIMEOUT_SECONDS, AppTokens, Scope
+from service.github.auth import InstallationAuth
 from service.github.errors import (
     CredentialsRefused,
     GitHubRefused,
@@ -28,6 +28,8 @@ from service.github.errors import (
     translated,
 )
 from service.github.statements import Check, Comment, Deployment
+from service.github.workflows import PERMISSIONS as WORKFLOW_PERMISSIONS
+from service.github.workflows import RepositoryWorkflows
 from service.settings import Settings
 
 __all__ = ["BranchState", "GitHubClients", "GitHubUnavailable", "InstallationGone", "PullState", "RepositoryClient"]
@@ -95,7 +97,7 @@ class RepositoryClient:
         self._fetch_scope = fetch_scope
         github = Github(
             base_url=scope.api_url,
-            auth=_InstallationAuth(tokens, scope),
+            auth=InstallationAuth(tokens, scope),
             retry=RETRY,
             timeout=TIMEOUT_SECONDS,
             lazy=True,
@@ -292,6 +294,17 @@ class GitHubClients:
             raise InstallationGone(f"The App is not installed on {repository.full_name}, or was suspended there.")
         return self.despite_webhooks(repository)
 
+    def workflows_of(self, repository: models.Repository) -> RepositoryWorkflows:
+        """Return what a repository's workflows did. Raises `InstallationGone` as `for_repository` does, and when it is
+        used where the App may not read Actions.
+        """
+        self.for_repository(repository)
+        installation = repository.installation
+        if installation is None:
+            raise InstallationGone(f"The App is not installed on {repository.full_name}.")
+        where = (repository.host.api_url, installation.github_id, repository.github_id)
+        return RepositoryWorkflows(self._tokens, repository.full_name, Scope.of(*where, WORKFLOW_PERMISSIONS))
+
     def despite_webhooks(self, repository: models.Repository) -> RepositoryClient:
         """Return a client that asks even where a webhook said that the App was removed or suspended."""
         installation = repository.installation
@@ -305,22 +318,6 @@ class GitHubClients:
             Scope.of(*where, PERMISSIONS),
             Scope.of(*where, FETCH_PERMISSIONS),
         )
-
-
-class _InstallationAuth(Auth):
-    """Gives PyGithub the token that is good now, for each request."""
-
-    def __init__(self, tokens: AppTokens, scope: Scope) -> None:
-        self._tokens = tokens
-        self._scope = scope
-
-    @property
-    def token_type(self) -> str:
-        return "Bearer"
-
-    @property
-    def token(self) -> str:
-        return self._tokens.token(self._scope)
 
 
 def _is_app(app: GithubApp | None, app_id: int) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from service.github import messages
-from service.github.escape import code, is_web_address
+from service.github.escape import code, inline, is_web_address
 from service.github.messages import CHECK_TITLES, StageState
 from service.github.picture import Picture, RunFacts, StageFacts, deployment_key
 from service.github.report import (
@@ -38,6 +38,7 @@ _NEVER_LINKED = "github."
 
 _CHECKS = {
     StageState.QUEUED: (CheckStatus.QUEUED, None),
+    StageState.WAITING: (CheckStatus.QUEUED, None),
     StageState.DEPLOYING: (CheckStatus.IN_PROGRESS, None),
     StageState.RETRYING: (CheckStatus.IN_PROGRESS, None),
     StageState.LIVE: (CheckStatus.COMPLETED, Conclusion.SUCCESS),
@@ -76,7 +77,7 @@ def state_of(stage: StageFacts) -> StageState:
     if run.outcome is Outcome.ERRORED:
         return StageState.RETRYING if stage.done_generation < stage.wanted_generation else StageState.FAILED
     return {
-        None: StageState.DEPLOYING,
+        None: StageState.WAITING if run.blocked_reason else StageState.DEPLOYING,
         Outcome.SUCCEEDED: StageState.LIVE,
         Outcome.UNCHANGED: StageState.LIVE,
         Outcome.FAILED: StageState.FAILED,
@@ -93,8 +94,8 @@ def _state_of_removal(stage: StageFacts, run: RunFacts | None) -> StageState:
     return StageState.LIVE if stage.live_commit else StageState.REMOVED
 
 
-def stage_report(stage: StageFacts, public_url: str) -> StageReport:
-    """Return what the comment says of a stage."""
+def stage_report(stage: StageFacts, public_url: str, head_sha: str = "") -> StageReport:
+    """Return what the comment says of a stage; `head_sha` is its source's newest commit."""
     run = stage.newest
     return StageReport(
         app=stage.app,
@@ -109,7 +110,25 @@ def stage_report(stage: StageFacts, public_url: str) -> StageReport:
         problem=Problem.of(run.error) if run and run.error else None,
         warnings=tuple(Warned.of(row) for row in run.warnings) if run else (),
         hotswapped=run is not None and run.hotswapped,
+        why=_why(stage, head_sha),
+        waits_for=run.blocked_reason if run else "",
     )
+
+
+def is_held(stage: StageFacts, head_sha: str) -> bool:
+    """Tell whether somebody asked for something else than the newest commit of the stage's source."""
+    if stage.want is Want.ASSEMBLY:
+        return True
+    return stage.want is Want.COMMIT and bool(stage.actor and head_sha) and stage.commit != head_sha
+
+
+def _why(stage: StageFacts, head_sha: str) -> str:
+    actor = inline(stage.actor or "somebody")
+    if stage.want is Want.GONE:
+        return messages.removed_on_request(actor) if stage.actor else ""
+    if is_held(stage, head_sha):
+        return messages.held(stage.cause, actor)
+    return messages.approved(inline(stage.approved_by), code(stage.approved[:12])) if stage.approved_by else ""
 
 
 def _comment(picture: Picture, public_url: str) -> Comment | None:
@@ -120,7 +139,7 @@ def _comment(picture: Picture, public_url: str) -> Comment | None:
     report = PullReport(
         marker=mark,
         web_url=picture.web_url,
-        stages=tuple(stage_report(stage, public_url) for stage in picture.stages),
+        stages=tuple(stage_report(stage, public_url, picture.head_sha) for stage in picture.stages),
         note=Problem.of(picture.note) if picture.note else None,
         note_errors=_note_errors(picture),
     )
@@ -140,21 +159,26 @@ def _external_id(picture: Picture, app: str) -> str:
 
 def _check(picture: Picture, stage: StageFacts, public_url: str) -> Check | None:
     state = state_of(stage)
-    if stage.want is not Want.COMMIT or state not in _CHECKS:
+    held = is_held(stage, picture.head_sha)
+    # A check stands on a commit: what else is wanted is told on the newest one.
+    sha = (picture.head_sha if held else "") or stage.commit
+    if stage.want is Want.GONE or state not in _CHECKS or not sha:
         return None
     status, conclusion = _CHECKS[state]
+    if held and state is StageState.LIVE:
+        conclusion = Conclusion.NEUTRAL
     run = stage.newest if state is not StageState.QUEUED else None
     problem = Problem.of(run.error) if run and run.error else None
-    told = picture.told.get(_check_key(stage.app, stage.commit))
+    told = picture.told.get(_check_key(stage.app, sha))
     ended = told is not None and told.state == CheckStatus.COMPLETED
     return Check(
         name=f"{messages.NAME} / {stage.app}",
-        head_sha=stage.commit,
+        head_sha=sha,
         external_id=_external_id(picture, stage.app),
         details_url=_details_url(stage, public_url),
         status=status,
         conclusion=conclusion,
-        title=CHECK_TITLES[state],
+        title=messages.HELD_CHECK_TITLE if held and state is StageState.LIVE else CHECK_TITLES[state],
         summary=_check_summary(picture, stage, state, problem),
         annotations=_annotations([problem] if problem and problem.path and not ended else []),
         started_at=run.started_at if run else None,
@@ -164,6 +188,12 @@ def _check(picture: Picture, stage: StageFacts, public_url: str) -> Check | None
 
 def _check_summary(picture: Picture, stage: StageFacts, state: StageState, problem: Problem | None) -> str:
     live = commit_link(picture.web_url, stage.live_commit)
+    if state is StageState.WAITING and stage.newest:
+        return inline(stage.newest.blocked_reason)
+    why = _why(stage, picture.head_sha)
+    if state is StageState.LIVE and why:
+        url = url_of(stage.outputs)
+        return f"{messages.live_on(code(stage.name), live)} {why}" + (f"\n\n{url}" if url else "")
     if state is StageState.LIVE:
         url = url_of(stage.outputs)
         return messages.live_on(code(stage.name), live) + (f"\n\n{url}" if url else "")
@@ -230,7 +260,7 @@ def _note_errors(picture: Picture) -> tuple[Problem, ...]:
 
 def _deployments(picture: Picture, stage: StageFacts, public_url: str) -> Iterator[tuple[int, Deployment]]:
     """Yield a deployment for each generation that GitHub shows as alive, or should."""
-    deploys = [run for run in stage.runs if run.kind is RunKind.DEPLOY and run.commit]
+    deploys = [run for run in stage.runs if run.kind is RunKind.DEPLOY and run.commit and not run.blocked_reason]
     for run in deploys:
         state = _deployment_state(stage, run, deploys[-1])
         known = picture.told.get(deployment_key(stage.app, run.generation))

@@ -13,6 +13,7 @@ class StageState(StrEnum):
     """How a stage is, as its author sees it."""
 
     QUEUED = "queued"
+    WAITING = "waiting"
     DEPLOYING = "deploying"
     LIVE = "live"
     FAILED = "failed"
@@ -25,6 +26,7 @@ class StageState(StrEnum):
 
 STATE_WORDS = {
     StageState.QUEUED: "⏳ Queued",
+    StageState.WAITING: "⏸️ Waiting",
     StageState.DEPLOYING: "🚧 Deploying",
     StageState.LIVE: "✅ Live",
     StageState.FAILED: "❌ Failed",
@@ -37,6 +39,7 @@ STATE_WORDS = {
 
 CHECK_TITLES = {
     StageState.QUEUED: "Waiting for its turn",
+    StageState.WAITING: "Waiting for a workflow",
     StageState.DEPLOYING: "Deploying",
     StageState.LIVE: "Live",
     StageState.FAILED: "Failed",
@@ -47,6 +50,7 @@ CHECK_TITLES = {
     StageState.REMOVED: "No longer wanted",
 }
 
+HELD_CHECK_TITLE = "Another version is wanted"
 OUTDATED_CHECK_TITLE = "A newer commit took its place"
 NO_PREVIEW_CHECK_TITLE = "No preview"
 NOTE_GONE_CHECK_TITLE = "No longer so"
@@ -109,6 +113,24 @@ def superseded() -> str:
 def live_on(stage: str, commit: str) -> str:
     """Say what is live where."""
     return f"The stage {stage} is live on {commit}."
+
+
+_ASKED_FOR = {"rolled-back": "Rolled back to an earlier run", "promoted": "Promoted from another stage"}
+
+
+def held(cause: str, actor: str) -> str:
+    """Say why something else than the newest commit is wanted of a stage, and for how long."""
+    return f"{_ASKED_FOR.get(cause, 'Asked for')} by {actor}; it stays so until the next push."
+
+
+def removed_on_request(actor: str) -> str:
+    """Say why a stage is gone although its pull request is open."""
+    return f"Removed on request of {actor}; it stays so until the next push."
+
+
+def approved(actor: str, commit: str) -> str:
+    """Say who spoke for a fork's commit."""
+    return f"{actor} approved the fork's commit {commit} by a comment."
 
 
 def note_gone() -> str:

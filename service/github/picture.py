@@ -45,6 +45,7 @@ class RunFacts:
     finished_at: datetime | None
     warnings: tuple[Mapping[str, Any], ...] = ()
     hotswapped: bool = False
+    blocked_reason: str = ""
 
     @property
     def seconds(self) -> float | None:
@@ -54,7 +55,11 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class StageFacts:
-    """A stage, its newest intent, and its runs, oldest first: the newest of each generation that GitHub shows."""
+    """A stage, its newest intent, and its runs, oldest first: the newest of each generation that GitHub shows.
+
+    `cause` and `actor` say why it is wanted and by whom (empty: its source alone); `approved_by` who spoke for a fork's
+    commit, `approved` which one.
+    """
 
     id: int
     app: str
@@ -68,6 +73,10 @@ class StageFacts:
     commit: str
     runs: tuple[RunFacts, ...] = ()
     live_run: RunFacts | None = None
+    cause: str = ""
+    actor: str = ""
+    approved: str = ""
+    approved_by: str = ""
 
     @property
     def newest(self) -> RunFacts | None:
@@ -168,6 +177,10 @@ def _stage(session: Session, stage: Stage, app: str, intent: Intent, told: Any) 
         commit=intent.commit or "",
         runs=tuple(runs[generation] for generation in sorted(runs)),
         live_run=run_facts(live) if live and stage.live_commit else None,
+        cause=intent.cause,
+        actor=intent.actor,
+        approved=str((intent.approval or {}).get("sha") or ""),
+        approved_by=str((intent.approval or {}).get("by") or ""),
     )
 
 
@@ -202,6 +215,7 @@ def run_facts(run: Run, *, hotswapped: bool = False) -> RunFacts:
         finished_at=run.finished_at,
         warnings=tuple(run.warnings),
         hotswapped=hotswapped,
+        blocked_reason=(run.blocked_reason or "") if run.outcome is None else "",
     )
 
 

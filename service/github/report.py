@@ -4,6 +4,7 @@ GitHub refuses a body of more than 65,536 characters ("Body is too long"). It do
 of UTF-8 are counted here, which are never fewer than characters or UTF-16 units.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ ERRORS_SHOWN = 20
 WARNINGS_SHOWN = 10
 WARNING_LIMIT = 500
 SHORT_COMMIT = 7
+_IS_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,11 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """One app's stage. `commit` is the one wanted, `live_commit` the one that answers; `seconds` is what it took."""
+    """One app's stage. `commit` is the one wanted, `live_commit` the one that answers; `seconds` is what it took.
+
+    `why` is said where something else than the newest commit is wanted, or a fork's; it is escaped already. `waits_for`
+    is what the run waits for.
+    """
 
     app: str
     stage: str
@@ -74,6 +80,8 @@ class StageReport:
     problem: Problem | None = None
     warnings: tuple[Warned, ...] = ()
     hotswapped: bool = False
+    why: str = ""
+    waits_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,9 @@ def errors_list(errors: Sequence[Problem]) -> Iterator[str]:
 
 def commit_link(web_url: str, commit: str) -> str:
     """Return a link to a commit by its short id."""
-    return link(commit[:SHORT_COMMIT], f"{web_url}/commit/{commit}") if commit else messages.NOTHING
+    if not _IS_COMMIT.fullmatch(commit):  # what was uploaded without one
+        return code(commit[:40]) if commit else messages.NOTHING
+    return link(commit[:SHORT_COMMIT], f"{web_url}/commit/{commit}")
 
 
 def tail(text: str, lines: int = DETAIL_LINES, limit: int = DETAIL_LIMIT) -> str:
@@ -162,6 +172,10 @@ def _summary(stage: StageReport, web_url: str) -> str:
 
 def _extras(stage: StageReport, web_url: str) -> Iterator[str]:
     """Yield what may be left out, the most wanted first."""
+    if stage.waits_for:
+        yield inline(stage.waits_for)
+    if stage.why:
+        yield stage.why
     if stage.state in {StageState.FAILED, StageState.REMOVE_FAILED}:
         yield from _failure(stage, web_url)
     if stage.state is StageState.RETRYING and stage.problem:

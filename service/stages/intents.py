@@ -76,10 +76,11 @@ def apply_wishes(session: Session, source: Source, wishes: Wishes, *, cause: str
         stage = _stage_for(session, source, wish)
         wanted.add(stage.id)
         newest = newest_intent(session, stage)
-        changed = newest is None or (newest.want, newest.commit, newest.config_digest) != (
-            Want.COMMIT,
-            wish.commit,
-            wish.digest,
+        # What a person asked for since (a roll-back, a removal) holds until the source wishes something else.
+        is_news, stage.wished_digest = stage.wished_digest != wish.identity, wish.identity
+        changed = is_news and (
+            newest is None
+            or (newest.want, newest.commit, newest.config_digest) != (Want.COMMIT, wish.commit, wish.digest)
         )
         if changed or again:
             append_intent(session, stage, Want.COMMIT, _cause(source, newest, cause, changed), wish)
@@ -88,7 +89,10 @@ def apply_wishes(session: Session, source: Source, wishes: Wishes, *, cause: str
     for stage in session.scalars(select(Stage).where(Stage.source_id == source.id).with_for_update()):
         newest = newest_intent(session, stage)
         gone = newest is None or newest.want is Want.GONE
-        if stage.id not in wanted and not stage.pinned and not (gone and not again):
+        if stage.id in wanted:
+            continue
+        stage.wished_digest = ""
+        if not stage.pinned and not (gone and not again):
             append_intent(session, stage, Want.GONE, cause)
 
 
@@ -128,6 +132,7 @@ def append_intent(session: Session, stage: Stage, want: Want, cause: str, wish: 
         # A push takes no bridges out: somebody may be connected.
         settings={**wish.settings, **({} if live is None else {"live": live})} if wish else {},
         config_digest=wish.digest if wish else "",
+        approval=dict(wish.approval) if wish and wish.approval else newest.approval if newest and not wish else None,
         created_at=moment,
     )
     session.add(intent)

@@ -13,14 +13,18 @@ from service.github.errors import GitHubUnavailable
 from service.github.escape import redact
 from service.models import Outcome, RunKind, Stage, Want
 from service.parts import Parts
+from service.stages.artifact import Waiting
+from service.stages.assemblies import Keep, Keeper
 from service.stages.decide import Action, decide
 from service.stages.drifts import DatabaseDrifts
 from service.stages.journal import Journal
 from service.stages.lease import Heartbeat, Lease, acquire, elapsed, holder_name
 from service.stages.ledger import DatabaseLedger
+from service.stages.leftovers import remove_folder, work_folder
 from service.stages.rows import (
     Begun,
     begin_run,
+    block_run,
     close_lost_runs,
     doubt_run,
     finish_run,
@@ -57,10 +61,11 @@ def reconcile(parts: Parts, github: GitHubClients, stage_id: int) -> None:
     with parts.sessions() as session:
         source_id = session.get_one(Stage, stage_id).source_id
     structlog.contextvars.bind_contextvars(stage_id=stage_id, fence=lease.fence)
+    keeper = Keeper(parts)
     try:
         with Heartbeat(lease, settings.heartbeat_seconds), Teller(parts, github, source_id) as teller:
             close_lost_runs(lease)
-            reconciler = _Reconciler(parts, github, lease, source_id, teller.poke)
+            reconciler = _Reconciler(parts, github, lease, source_id, teller.poke, keeper)
             while reconciler.one_round():
                 pass
         # Only now that GitHub has been told: who dies before that leaves a lease behind, for which is rung.
@@ -68,6 +73,7 @@ def reconcile(parts: Parts, github: GitHubClients, stage_id: int) -> None:
     except LeaseLost as lost:
         log.warning("gave up: another holder has the stage", reason=str(lost))
     finally:
+        keeper.wait()
         structlog.contextvars.unbind_contextvars("stage_id", "fence", "run_id")
 
 
@@ -75,9 +81,16 @@ class _Reconciler:
     """The rounds of one lease."""
 
     def __init__(
-        self, parts: Parts, github: GitHubClients, lease: Lease, source_id: int | None, tell: Callable[[], None]
+        self,
+        parts: Parts,
+        github: GitHubClients,
+        lease: Lease,
+        source_id: int | None,
+        tell: Callable[[], None],
+        keeper: Keeper,
     ) -> None:
         self._parts = parts
+        self._keeper = keeper
         self._github = github
         self._lease = lease
         self._source_id = source_id
@@ -103,7 +116,7 @@ class _Reconciler:
         if self._source_id is None:
             return
         try:
-            resolve(self._parts.sessions, self._github, self._source_id)
+            resolve(self._parts.sessions, self._github, self._source_id, fork_synth=self._parts.settings.fork_synth)
         except LeaseLost:
             raise
         except Exception as trouble:
@@ -115,10 +128,14 @@ class _Reconciler:
     def _run(self, kind: RunKind) -> bool:
         begun = begin_run(self._lease, kind)
         structlog.contextvars.bind_contextvars(run_id=begun.run.id)
-        log.info("run begins", kind=kind, commit=begun.run.commit, generation=begun.run.generation)
-        self._tell()
+        goes_on = begun.run.blocked_reason is not None
+        if not goes_on:
+            log.info("run begins", kind=kind, commit=begun.run.commit, generation=begun.run.generation)
+            self._tell()
         try:
-            with Journal(self._parts.blobs, begun.run.id, lambda event: self._on_phase(begun, event)) as journal:
+            with Journal(
+                self._parts.blobs, begun.run.id, lambda event: self._on_phase(begun, event), goes_on=goes_on
+            ) as journal:
                 outcome, error, result, warnings = self._attempt(begun, journal)
             finish_run(
                 self._lease,
@@ -129,13 +146,29 @@ class _Reconciler:
                 warnings=warnings,
                 first_retry_seconds=self._parts.settings.retry_seconds,
             )
+            self._keep(begun, result)
+        except Waiting as waiting:
+            log.info("run waits", reason=waiting.reason)
+            if block_run(self._lease, begun, waiting.reason, self._parts.settings.workflow_look_seconds):
+                self._tell()
+            return False
         except LeaseLost:
             if doubt_run(self._parts.sessions, begun.run):
                 log.warning("a call may have reached AWS after the lease; the stage is looked at once more")
             raise
+        finally:
+            remove_folder(work_folder(self._parts.settings, begun.run.id))
         log.info("run ends", kind=kind, outcome=outcome, error=(error or {}).get("id"))
         self._tell()
         return outcome is not Outcome.ERRORED
+
+    def _keep(self, begun: Begun, result: Result | None) -> None:
+        """Have the run's assembly kept, now that the run is over and nobody waits for it."""
+        if result is not None and result.assembly is not None:
+            job = begun.job
+            self._keeper.begin(
+                begun.run.id, Keep(result.assembly, job.app_id, job.target.trust, job.commit, job.identity.stage)
+            )
 
     def _attempt(
         self, begun: Begun, journal: Journal
@@ -163,7 +196,7 @@ class _Reconciler:
         except Cancelled:
             superseded = standing(self._lease, begun.run.id).wanted_generation != begun.run.generation
             return (Outcome.SUPERSEDED if superseded else Outcome.CANCELLED), None, None, []
-        except LeaseLost:
+        except (LeaseLost, Waiting):
             raise
         except Exception as error:
             outcome, told = _failure(error)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ScalarSelect, delete, func, select, update
@@ -31,15 +31,17 @@ from stagedoor.naming import StageIdentity
 
 STACK_OPERATIONS = ("create-change-set", "execute-change-set", "delete-stack")
 REMOVALS_TRIED = 12  # over more than an hour: AWS takes up to 40 minutes to let go of a function's network interfaces
+LONGEST_LOOK_SECONDS = 600
 FINAL = frozenset({Outcome.SUCCEEDED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A run that has been written down, and the job that it does."""
+    """A run that has been written down, and the job that it does. `workflows` counts what was heard of the source's."""
 
     run: Run
     job: Job
+    workflows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +70,26 @@ def view_of(lease: Lease) -> tuple[StageView, datetime]:
 
 
 def begin_run(lease: Lease, kind: RunKind) -> Begun:
-    """Write down that a run begins, for what is wanted at this moment."""
+    """Write down that a run begins, for what is wanted at this moment; one that waits for that is gone on with."""
     with lease.fenced() as (session, stage):
         intent = _wanted(session, stage)
         if intent is None:
             raise ValueError(f"stage {stage.id} has no intent")
-        run = Run(
-            stage_id=stage.id,
-            intent_id=intent.id,
-            generation=intent.generation,
-            fence=lease.fence,
-            kind=kind,
-            commit=intent.commit,
-            started_at=now(session),
-        )
-        session.add(run)
+        moment = now(session)
+        run = _waiting(session, stage, intent.generation, moment)
+        if run is None:
+            run = Run(
+                stage_id=stage.id,
+                intent_id=intent.id,
+                generation=intent.generation,
+                kind=kind,
+                commit=intent.commit,
+                assembly_id=intent.assembly_id,
+                started_at=moment,
+                **_asked_to_end(session, stage, intent.generation),
+            )
+            session.add(run)
+        run.fence = lease.fence
         session.flush()
         repository = stage.app.repository
         _ = repository.host, repository.installation  # loaded here, read after the session is gone
@@ -100,8 +107,52 @@ def begin_run(lease: Lease, kind: RunKind) -> Begun:
             target_id=stage.target_id,
             stage_id=stage.id,
             generation=intent.generation,
+            want=intent.want,
+            assembly_id=intent.assembly_id,
+            approval=intent.approval,
+            source_kind=stage.source.kind if stage.source else None,
+            source_ref=stage.source.ref if stage.source else "",
+            waiting_since=run.started_at,
+            moment=moment,
         )
-        return Begun(run, job)
+        return Begun(run, job, stage.source.workflow_generation if stage.source else 0)
+
+
+def _waiting(session: Session, stage: Stage, generation: int, moment: datetime) -> Run | None:
+    """Return the stage's run that waits for this generation. Those that wait for older ones are over."""
+    waiting = select(Run).where(Run.stage_id == stage.id, Run.outcome.is_(None), Run.blocked_reason.is_not(None))
+    found = None
+    for run in session.scalars(waiting):
+        if run.generation == generation:
+            found = run
+        else:
+            run.outcome, run.finished_at, run.blocked_reason = Outcome.SUPERSEDED, moment, None
+    return found
+
+
+def _asked_to_end(session: Session, stage: Stage, generation: int) -> dict[str, Any]:
+    """Return the wish to cancel that the run before this one did not live to see."""
+    before = session.scalars(
+        select(Run).where(Run.stage_id == stage.id, Run.generation == generation).order_by(Run.id.desc()).limit(1)
+    ).one_or_none()
+    if before is None or before.outcome is not Outcome.LOST or not before.cancel_requested:
+        return {}
+    return {"cancel_requested": True, "cancelled_by": before.cancelled_by}
+
+
+def block_run(lease: Lease, begun: Begun, reason: str, first_look_seconds: float) -> bool:
+    """Write down what a run waits for, and when it is looked for again; return whether that is news."""
+    with lease.fenced() as (session, stage):
+        run = session.get_one(Run, begun.run.id)
+        moment = now(session)
+        is_news = run.blocked_reason != reason
+        waited = (moment - run.started_at).total_seconds()
+        again = moment + timedelta(seconds=max(first_look_seconds, min(waited / 4, LONGEST_LOOK_SECONDS)))
+        run.blocked_reason, run.not_before = reason, again
+        # While GitHub was asked, somebody may have asked for an end, or another workflow may have ended: then at once.
+        heard = stage.source is not None and stage.source.workflow_generation > begun.workflows
+        stage.not_before = None if heard or run.cancel_requested else again
+        return is_news
 
 
 def close_lost_runs(lease: Lease) -> None:
@@ -110,6 +161,7 @@ def close_lost_runs(lease: Lease) -> None:
         session.execute(
             update(Run)
             .where(Run.stage_id == stage.id, Run.outcome.is_(None), Run.fence < lease.fence)
+            .where(Run.blocked_reason.is_(None))
             .values(outcome=Outcome.LOST, finished_at=now(session))
         )
 
@@ -118,7 +170,7 @@ def note_phase(lease: Lease, run_id: int, name: str, seconds: float | None) -> N
     """Write down where a run is, and how long the phase took that it has left."""
     with lease.fenced() as (session, _stage):
         run = session.get_one(Run, run_id)
-        run.phase = name
+        run.phase, run.blocked_reason, run.not_before = name, None, None
         if seconds is not None:
             run.seconds = {**run.seconds, name: round(seconds, 3)}
 
@@ -148,7 +200,7 @@ def finish_run(
     with lease.fenced() as (session, stage):
         moment = now(session)
         run = session.get_one(Run, begun.run.id)
-        run.outcome, run.finished_at = outcome, moment
+        run.outcome, run.finished_at, run.blocked_reason = outcome, moment, None
         run.error = dict(error) if error else None
         run.warnings = list(warnings)
         stage.last_activity_at = moment
@@ -160,7 +212,7 @@ def finish_run(
             stage.attempts += 1
             stage.not_before = moment + retry_after(stage.attempts, first_retry_seconds)
         if outcome in {Outcome.SUCCEEDED, Outcome.UNCHANGED}:
-            _write_actual(session, stage, begun.job.commit, result, moment)
+            _write_actual(session, stage, begun.job, result, moment)
 
 
 def _is_removal_to_try_again(stage: Stage, run: Run) -> bool:
@@ -191,18 +243,21 @@ def doubt_run(sessions: Sessions, run: Run) -> bool:
 
 def refuse(lease: Lease, generation: int) -> None:
     """Write down that a protected stage stays although it is not wanted any more."""
-    with lease.fenced() as (_session, stage):
+    with lease.fenced() as (session, stage):
+        _waiting(session, stage, generation, now(session))
         stage.done_generation = max(stage.done_generation, generation)
 
 
-def _write_actual(session: Session, stage: Stage, commit: str | None, result: Result | None, moment: datetime) -> None:
+def _write_actual(session: Session, stage: Stage, job: Job, result: Result | None, moment: datetime) -> None:
     drifts = {row.name: row.drift for row in session.scalars(select(StageStack).where(StageStack.stage_id == stage.id))}
     session.execute(delete(StageStack).where(StageStack.stage_id == stage.id))
     register(session, stage.id, [LiveFunction(**one.as_json()) for one in result.functions] if result else [])
     if result is None:
-        stage.live_commit, stage.outputs = None, {}
+        stage.live_commit, stage.outputs, stage.assembly_id = None, {}, None
         return
-    stage.live_commit = commit
+    # An assembly that nobody said the commit of is known by itself.
+    stage.live_commit = job.commit or f"assembly-{job.assembly_id}"
+    stage.assembly_id = job.assembly_id  # that of a new commit is kept in a moment, and named then
     stage.outputs = {stack: dict(outputs) for stack, outputs in result.outputs.items()}
     session.add_all(
         StageStack(

@@ -1,32 +1,38 @@
-"""One run: bring a stage to a commit, phase by phase, or take it away.
+"""One run: bring a stage to a commit or an assembly, phase by phase, or take it away.
 
 Each phase has an identity of its own: fetch holds a token for one repository, synth holds nothing, deploy holds the
-target's roles and never runs repository code.
+target's roles and never runs repository code. An assembly that is kept, or that a workflow left, needs no synth; it is
+looked at like any other.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from service.github.client import GitHubClients
 from service.github.escape import redact
-from service.models import Repository
+from service.models import Repository, SourceKind, Want
 from service.parts import Parts
+from service.stages.artifact import Artifact, check_made_for, download, look_for
+from service.stages.assemblies import fetch_assembly
 from service.stages.context import ContextTable
+from service.stages.errors import NoAssembly
 from service.stages.fetch import fetch_commit
 from service.stages.lease import elapsed
-from service.stages.leftovers import remove_folder, work_folder
+from service.stages.leftovers import work_folder
 from service.stages.repository_code import RepositoryCode, cache_of
 from stagedoor.assembly.annotations import shown
 from stagedoor.assembly.inspection import InspectionLimits, inspect_assembly
 from stagedoor.assembly.model import Assembly, Finding, Level, Rewritten
+from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
 from stagedoor.assembly.rules import AssemblyRules
 from stagedoor.deploy.access import judges_request
-from stagedoor.deploy.apply import deploy
+from stagedoor.deploy.apply import deploy, nothing_to_wait_for
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.functions import StageFunction, read_functions
 from stagedoor.deploy.ledger import Ledger
@@ -68,13 +74,26 @@ class Job:
     app_id: int
     target_id: int
     stage_id: int
+    want: Want = Want.COMMIT
+    assembly_id: int | None = None
+    approval: Mapping[str, Any] | None = None
+    source_kind: SourceKind | None = None
+    source_ref: str = ""
+    waiting_since: datetime | None = None  # when the run began, by the database's clock
+    moment: datetime | None = None  # and now
+
+    @property
+    def from_actions(self) -> bool:
+        """Whether the assembly of the commit is made by the repository's own workflow."""
+        return self.want is Want.COMMIT and self.settings.get("synth") == "actions"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """What came of a deploy: outputs by stack (by the app's own names), the stacks, what could not be made safe.
 
-    `functions` are those of a stage with bridges.
+    `functions` are those of a stage with bridges. `assembly` is the directory of the app's own assembly, where the run
+    got a new one.
     """
 
     outputs: Mapping[str, Mapping[str, str]]
@@ -82,6 +101,7 @@ class Result:
     unchanged: bool
     findings: Sequence[Finding]
     functions: Sequence[StageFunction] = ()
+    assembly: Path | None = None
 
 
 def deploy_commit(
@@ -94,39 +114,55 @@ def deploy_commit(
     check: Callable[[], None],
     drifts: Drifts,
 ) -> Result:
-    """Take the stage to the job's commit. `still_wanted` is asked between phases and raises to end the run; `check`,
+    """Take the stage to what the job wants. `still_wanted` is asked between phases and raises to end the run; `check`,
     which must cost little, many times a second while the app's program says nothing. `drifts` is where hotswaps are
-    written down; a stage that is to last has none.
+    written down; a stage that is to last has none. The run's folder is left to the caller.
+
+    Raises `Waiting` where a workflow has not left its assembly yet.
     """
     work = work_folder(parts.settings, job.run_id)
-    remove_folder(work)
-    try:
-        with RepositoryCode(parts, job.target.trust, check) as code:
+    with ExitStack() as ends:
+        before_apply: Callable[[], None] = nothing_to_wait_for
+        if job.want is Want.ASSEMBLY:
+            with phase("fetch", emit):
+                assembly = _kept(job, parts, work)
+        elif job.from_actions:
+            still_wanted()
+            found = look_for(_wanted_artifact(job, parts), github.workflows_of(job.repository))
+            with phase("fetch", emit):
+                directory = download(found, github.workflows_of(job.repository), work, job.limits, check)
+                assembly = read_assembly(directory)
+                check_made_for(assembly.made_for, job.identity.stage)
+        else:
+            code = ends.enter_context(RepositoryCode(parts, job.target.trust, check))
             with phase("fetch", emit):
                 tree = _fetch(job, github, work / "tree", emit)
             still_wanted()
             with phase("synth", emit):
                 assembly = _synth(job, parts, tree, work, emit, code)
                 code.validate(assembly)
-            with phase("inspect", emit):
-                rewritten = _inspect(assembly, job, parts, work, emit)
-            still_wanted()
-            check_secrets(assembly, job.identity, _clients(job, ledger), emit)
-            deployed = deploy(
-                rewritten.assembly,
-                job.identity,
-                _clients(job, ledger),
-                ledger,
-                emit,
-                job.known,
-                PublishedFiles(cache_of(parts.settings) / job.target.trust.value / "published"),
-                before_apply=lambda: code.before_apply(emit),
-                hotswaps=Hotswaps(drifts, allowed=job.identity.disposable),
-            )
-            functions = read_functions(rewritten.functions, rewritten.assembly, deployed.stacks, _clients(job, ledger))
-            return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings, functions)
-    finally:
-        remove_folder(work)
+
+            def before_apply() -> None:
+                code.before_apply(emit)
+
+        with phase("inspect", emit):
+            rewritten = _inspect(assembly, job, parts, work, emit)
+        still_wanted()
+        check_secrets(assembly, job.identity, _clients(job, ledger), emit)
+        deployed = deploy(
+            rewritten.assembly,
+            job.identity,
+            _clients(job, ledger),
+            ledger,
+            emit,
+            job.known,
+            PublishedFiles(cache_of(parts.settings) / job.target.trust.value / "published"),
+            before_apply=before_apply,
+            hotswaps=Hotswaps(drifts, allowed=job.identity.disposable),
+        )
+        functions = read_functions(rewritten.functions, rewritten.assembly, deployed.stacks, _clients(job, ledger))
+        new = None if job.want is Want.ASSEMBLY else assembly.directory
+        return Result(deployed.outputs, deployed.stacks, deployed.unchanged, rewritten.findings, functions, new)
 
 
 def remove_stage(job: Job, ledger: Ledger, emit: Emit) -> Sequence[Kept]:
@@ -149,6 +185,33 @@ def phase(name: str, emit: Emit) -> Iterator[None]:
         emit(Event(EventKind.PHASE, name, "failed", seconds=elapsed() - began))
         raise
     emit(Event(EventKind.PHASE, name, "done", seconds=elapsed() - began))
+
+
+def _kept(job: Job, parts: Parts, work: Path) -> Assembly:
+    work.mkdir(parents=True)
+    if job.assembly_id is None:
+        raise ValueError("a deploy of no assembly")
+    try:
+        fetch_assembly(parts, job.assembly_id, work / "assembly", job.limits)
+    except KeyError:
+        raise NoAssembly(
+            "The assembly is not kept any more.", "Deploy the commit instead: that makes the assembly anew."
+        ) from None
+    return read_assembly(work / "assembly")
+
+
+def _wanted_artifact(job: Job, parts: Parts) -> Artifact:
+    if job.commit is None or job.waiting_since is None or job.moment is None:
+        raise ValueError("a deploy of no commit")
+    return Artifact(
+        app=job.identity.app,
+        stage=job.identity.stage,
+        commit=job.commit,
+        head_repository=(job.approval or {}).get("head_repository") or job.repository.github_id,
+        branch=job.source_ref if job.source_kind is SourceKind.BRANCH else None,
+        waited=job.moment - job.waiting_since,
+        patience=timedelta(seconds=parts.settings.workflow_seconds),
+    )
 
 
 def _fetch(job: Job, github: GitHubClients, folder: Path, emit: Emit) -> Path:

@@ -4,7 +4,7 @@ Answers may be slow and overtake each other, so each question has a number: an a
 question has been written. The network is never spoken to inside a transaction.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -17,6 +17,7 @@ from service.github.errors import GitHubUnavailable, InstallationGone
 from service.github.escape import plain
 from service.models import (
     App,
+    ApprovalState,
     Grant,
     Intent,
     Repository,
@@ -26,8 +27,10 @@ from service.models import (
     TargetRow,
     Want,
 )
+from service.stages.approvals import Verdict, Word, approval_of, granted_in, judged, last_denied, words, write_verdicts
 from service.stages.decide import retry_after
 from service.stages.intents import apply_wishes
+from service.stages.waiting import wake_for_workflow
 from service.stages.wishes import (
     BranchFacts,
     GrantView,
@@ -57,6 +60,10 @@ class Question:
     closed: bool  # the repository was removed: nothing can be asked, nothing is wanted
     grants: tuple[GrantView, ...]
     existing_apps: frozenset[str]
+    asked: tuple[Word, ...] = ()
+    granted: tuple[Word, ...] = ()
+    denied: str = ""  # why the last word on a fork did not count, if its author may hear that
+    fork_synth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +75,18 @@ class Answer:
     head_sha: str | None = None
     title: str = ""
     cause: str = ""
+    verdicts: tuple[Verdict, ...] = ()
 
 
-def resolve(sessions: Sessions, github: GitHubClients, source_id: int) -> None:
-    """Bring the intents of a source's stages up to date with GitHub.
+def resolve(sessions: Sessions, github: GitHubClients, source_id: int, *, fork_synth: bool = False) -> None:
+    """Bring the intents of a source's stages up to date with GitHub. `fork_synth`: the service itself may run the code
+    of a fork that was approved.
 
     Whatever it raises (`GitHubUnavailable`, what GitHub refuses, what the database does not take), the source is left
     behind, with the time in its row before which it is not asked again. How often it failed is forgotten only when
     GitHub has been told, too: an answer that cannot be passed on is no reason to ask again every few seconds.
     """
-    question = _begin(sessions, source_id)
+    question = replace(_begin(sessions, source_id), fork_synth=fork_synth)
     try:
         _write(sessions, question, _ask(github, question))
     except Exception as trouble:
@@ -107,6 +116,9 @@ def _begin(sessions: Sessions, source_id: int) -> Question:
             closed=repository.removed_at is not None or installation is None or installation.removed_at is not None,
             grants=_grants(session, repository.host_id),
             existing_apps=frozenset(existing),
+            asked=words(session, source_id, ApprovalState.ASKED),
+            granted=words(session, source_id, ApprovalState.GRANTED),
+            denied=last_denied(session, source_id),
         )
 
 
@@ -153,7 +165,9 @@ def _ask_for_pull(client: RepositoryClient, question: Question) -> Answer:
         cause = "merged" if pull.merged else "closed"
         return Answer(Wishes(), open=False, head_sha=pull.head_sha, title=pull.title, cause=cause)
     from_fork = pull.head_repository_id != question.repository.github_id
-    config = None if from_fork else _config(client, pull.base_ref, pull.head_sha)
+    config = _config(client, pull.base_ref, pull.head_sha)
+    verdicts = judged(question.asked, pull.head_sha if from_fork else None, client.permission)
+    approval = approval_of((*question.granted, *granted_in(verdicts)), pull) if from_fork else None
     needs_paths = isinstance(config, Config) and any(app.paths or app.path != "." for app in config.apps.values())
     facts = PullFacts(
         number=pull.number,
@@ -163,9 +177,12 @@ def _ask_for_pull(client: RepositoryClient, question: Question) -> Answer:
         head_sha=pull.head_sha,
         from_fork=from_fork,
         changed_paths=client.changed_paths(pull.number) if needs_paths else None,
+        approval=approval,
+        denied=verdicts[-1].said if verdicts else question.denied,
     )
     wishes = wishes_for_pull(_view(question, config), facts)
-    return Answer(wishes, open=True, head_sha=pull.head_sha, title=pull.title, cause="pushed")
+    cause = "approved" if approval else "pushed"
+    return Answer(wishes, open=True, head_sha=pull.head_sha, title=pull.title, cause=cause, verdicts=verdicts)
 
 
 def _ask_for_branch(client: RepositoryClient, question: Question) -> Answer:
@@ -189,7 +206,9 @@ def _config(client: RepositoryClient, base: str, head: str) -> Config | ConfigIn
 
 
 def _view(question: Question, config: Config | ConfigInvalid | None) -> RepositoryView:
-    return RepositoryView(question.repository.full_name, config, question.grants, question.existing_apps)
+    return RepositoryView(
+        question.repository.full_name, config, question.grants, question.existing_apps, question.fork_synth
+    )
 
 
 def _write(sessions: Sessions, question: Question, answer: Answer) -> None:
@@ -198,6 +217,7 @@ def _write(sessions: Sessions, question: Question, answer: Answer) -> None:
         if source.read_written > question.number:
             return
         again = source.done_generation < source.rerun_generation <= question.generation
+        workflow_ended = source.done_generation < source.workflow_generation <= question.generation
         source.read_written = question.number
         source.done_generation = max(source.done_generation, question.generation)
         source.not_before = None
@@ -207,6 +227,9 @@ def _write(sessions: Sessions, question: Question, answer: Answer) -> None:
         source.note = answer.wishes.note.as_json() if answer.wishes.note else None
         source.updated_at = now(session)
         apply_wishes(session, source, answer.wishes, cause=answer.cause, again=again)
+        write_verdicts(session, source, answer.verdicts)
+        if workflow_ended:
+            wake_for_workflow(session, source)
 
 
 def _put_off(sessions: Sessions, question: Question, retry_at: datetime | None) -> None:

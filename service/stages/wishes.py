@@ -26,6 +26,8 @@ class PullFacts:
     head_sha: str
     from_fork: bool
     changed_paths: Sequence[str] | None = None  # None: too many to tell, so every app is touched
+    approval: Mapping[str, Any] | None = None  # a maintainer's word on this very head of a fork's
+    denied: str = ""  # why the last word on it did not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,12 @@ class Wish:
     target_id: int
     environment: str
     settings: Mapping[str, Any]
+    approval: Mapping[str, Any] | None = None
+
+    @property
+    def identity(self) -> str:
+        """Return a digest of the commit and of what else makes a deploy come out differently."""
+        return hashlib.sha256(f"{self.commit} {self.digest}".encode()).hexdigest()
 
     @property
     def digest(self) -> str:
@@ -97,24 +105,26 @@ class RepositoryView:
     config: Config | ConfigInvalid | None
     grants: tuple[GrantView, ...] = ()
     existing_apps: frozenset[str] = field(default_factory=frozenset)  # that already have a stage from this source
+    fork_synth: bool = False  # whether the operator lets the service itself run a fork's code
 
 
 def wishes_for_pull(repository: RepositoryView, pull: PullFacts) -> Wishes:
     """Return the stages that a pull request should have."""
     if not pull.open:
         return Wishes()
-    if pull.from_fork:
-        return Wishes(note=FORK_NOTE)
     if isinstance(repository.config, ConfigInvalid):
         # What is live stays: a typing mistake on the base branch must not tear previews down.
         return Wishes(note=_config_note(repository.config), keep_others=True)
+    if pull.from_fork and (note := _note_of_fork(repository.config, pull)):
+        # What was approved before stays live: nobody has asked for its end.
+        return Wishes(note=note, keep_others=note is not FORK_NOTE)
     if repository.config is None or not repository.config.previews.enabled:
         return Wishes()
     previews = repository.config.previews
     if not previews.wants_pull_request(draft=pull.draft, labels=pull.labels):
         return Wishes(note=DRAFT_NOTE if pull.draft and not previews.drafts else _label_note(previews.labels))
     stage = stage_name_for_pull_request(pull.number)
-    return _wishes(repository, StageKind.PREVIEW, stage, pull.head_sha, pull.changed_paths)
+    return _wishes(repository, StageKind.PREVIEW, stage, pull.head_sha, pull.changed_paths, pull.approval)
 
 
 def wishes_for_branch(repository: RepositoryView, branch: BranchFacts) -> Wishes:
@@ -129,7 +139,12 @@ def wishes_for_branch(repository: RepositoryView, branch: BranchFacts) -> Wishes
 
 
 def _wishes(
-    repository: RepositoryView, kind: StageKind, stage: str, commit: str, changed: Sequence[str] | None
+    repository: RepositoryView,
+    kind: StageKind,
+    stage: str,
+    commit: str,
+    changed: Sequence[str] | None,
+    approval: Mapping[str, Any] | None = None,
 ) -> Wishes:
     config = repository.config
     if not isinstance(config, Config):  # the callers have looked; this tells the type checker
@@ -140,6 +155,9 @@ def _wishes(
     grants = [g for g in repository.grants if kind is not StageKind.PREVIEW or g.trust is Trust.PREVIEW]
     for app, settings in config.apps_of(repository.full_name).items():
         if changed is not None and app not in repository.existing_apps and not settings.touched_by(changed):
+            continue
+        if approval is not None and settings.synth != "actions" and not repository.fork_synth:
+            note = FORK_SYNTH_NOTE
             continue
         rule = config.stage_rule(stage)
         chosen = choose_target(grants, repository.full_name, app, stage, rule.target)
@@ -159,7 +177,9 @@ def _wishes(
                     "command": settings.command,
                     "cache": settings.cache,
                     "show": list(config.outputs.show),
+                    **({"synth": settings.synth} if settings.synth != "service" else {}),
                 },
+                approval=approval,
             )
         )
     return Wishes(tuple(wishes), note, keep_others=note is not None)
@@ -200,13 +220,36 @@ def choose_target(
 FORK_NOTE = Note(
     "fork",
     "This pull request comes from a fork, so it gets no preview.",
-    "A maintainer who trusts the change can push it to a branch of this repository.",
+    "A maintainer who trusts the change can push it to a branch of this repository; with "
+    '`forks = "approve"` under [previews] in stagedoor.toml, one comment is enough.',
+)
+FORK_SYNTH_NOTE = Note(
+    "fork-synth",
+    "The code of a fork is not run by the service itself.",
+    'Have the repository\'s own workflow make the assembly: `synth = "actions"` under [apps.<name>] in stagedoor.toml.',
 )
 DRAFT_NOTE = Note(
     "draft",
     "Drafts get no preview in this repository.",
     "Mark the pull request as ready for review, or set `drafts = true` under [previews].",
 )
+
+
+def _note_of_fork(config: Config | None, pull: PullFacts) -> Note | None:
+    """Return why a fork's pull request gets no preview of its head; None where it does."""
+    if config is None or config.previews.forks == "deny":
+        return FORK_NOTE
+    return None if pull.approval else _approval_note(pull)
+
+
+def _approval_note(pull: PullFacts) -> Note:
+    denied = f" {pull.denied}" if pull.denied else ""
+    return Note(
+        "fork-approval",
+        f"This pull request comes from a fork: it waits for a maintainer's word.{denied}",
+        "Somebody who may write to this repository and has read the change comments, on a line of its own: "
+        f"`/deploy {pull.head_sha}`. It holds for that commit alone.",
+    )
 
 
 def _label_note(labels: Sequence[str]) -> Note:

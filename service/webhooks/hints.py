@@ -16,6 +16,9 @@ _ID_LIMIT = 2**63
 _TEXT_LIMIT = 255
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
+_DEPLOY = re.compile(r"[ \t\r\n]*/deploy(?:[ \t]+([0-9A-Fa-f]{1,64}))?[ \t]*(?:\r?\n|\Z)")
+"""A comment's first line that says something. Whatever else stands on it makes it one that is about the command."""
+
 PULL_REQUEST_ACTIONS = frozenset(
     {
         "opened",
@@ -166,6 +169,33 @@ class RerunRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowEnded:
+    """A workflow's run for a commit is over, well or not. GitHub lists no pull requests from forks."""
+
+    place: Place
+    branch: str
+    head_sha: str
+
+    def __str__(self) -> str:
+        return f"workflow run for {self.head_sha[:8]}: completed"
+
+
+@dataclass(frozen=True, slots=True)
+class DeployAsked:
+    """Somebody wrote `/deploy <sha>` under a pull request; `sha` is empty where they named none."""
+
+    place: Place
+    number: int
+    comment_id: int
+    login: str
+    user_id: int
+    sha: str
+
+    def __str__(self) -> str:
+        return f"pull request {self.number}: deploy of {self.sha[:8] or 'no commit'} asked for in a comment"
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """Nothing of ours is touched; `reason` says why."""
 
@@ -184,6 +214,8 @@ Hint = (
     | AccountRenamed
     | RepositoryChanged
     | RerunRequested
+    | WorkflowEnded
+    | DeployAsked
     | Ignored
 )
 
@@ -286,6 +318,33 @@ def _rerun(
     return RerunRequested(place, check_run_id, tuple(sorted(numbers)), branch, _text(check, "head_sha"))
 
 
+def _workflow_run(payload: Mapping[str, Any], action: str) -> Hint | None:
+    if action != "completed":
+        return None
+    run = _mapping(payload, "workflow_run")
+    return WorkflowEnded(_place(payload), _text(run, "head_branch", default=""), _text(run, "head_sha"))
+
+
+def _issue_comment(payload: Mapping[str, Any], action: str) -> Hint | None:
+    """Read a comment when it is written; what it was edited to later is not what its author's right was asked for."""
+    issue, comment = _mapping(payload, "issue"), _mapping(payload, "comment")
+    said = comment.get("body")
+    if action != "created" or issue.get("pull_request") is None or not isinstance(said, str):
+        return None
+    found = _DEPLOY.match(said)
+    author = _mapping(comment, "user", default={})
+    if found is None or not author or author.get("type") == "Bot":
+        return None
+    return DeployAsked(
+        _place(payload),
+        _number(issue, "number"),
+        _number(comment, "id"),
+        _text(author, "login"),
+        _number(author, "id"),
+        (found[1] or "").lower(),
+    )
+
+
 _READERS: Mapping[str, Callable[[Mapping[str, Any], str], Hint | None]] = {
     "pull_request": _pull_request,
     "push": _push,
@@ -296,6 +355,8 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], str], Hint | None]] = {
     "repository": _repository,
     "check_run": _check_run,
     "check_suite": _check_suite,
+    "workflow_run": _workflow_run,
+    "issue_comment": _issue_comment,
 }
 
 

@@ -14,6 +14,7 @@ from service.webhooks.hints import (
     AccountRenamed,
     BranchDeleted,
     BranchPushed,
+    DeployAsked,
     Hint,
     Ignored,
     InstallationChanged,
@@ -22,6 +23,7 @@ from service.webhooks.hints import (
     RepositoriesChanged,
     RepositoryChanged,
     RerunRequested,
+    WorkflowEnded,
 )
 from service.webhooks.seen import (
     Host,
@@ -35,8 +37,10 @@ from service.webhooks.seen import (
     rename_owner,
 )
 from service.webhooks.sources import (
+    ask_for_approval,
     raise_branch_if_known,
     raise_for_rerun,
+    raise_for_workflow,
     raise_open_sources,
     raise_source,
     raise_sources_behind,
@@ -142,8 +146,8 @@ def _act(connection: Connection, host: Host, hint: Hint, at: datetime) -> None:
             raise_source(connection, keep_place(connection, host, place, at), SourceKind.BRANCH, branch, at)
         case BranchDeleted(place, branch):
             raise_branch_if_known(connection, keep_place(connection, host, place, at), branch, at)
-        case RerunRequested(place):
-            raise_for_rerun(connection, keep_place(connection, host, place, at), hint, at)
+        case RerunRequested(place) | WorkflowEnded(place) | DeployAsked(place):
+            _ask_again(connection, keep_place(connection, host, place, at), hint, at)
         case RepositoryChanged():
             _change_repository(connection, host, hint, at)
         case InstallationChanged():
@@ -154,6 +158,18 @@ def _act(connection: Connection, host: Host, hint: Hint, at: datetime) -> None:
             _rename_account(connection, host, hint, at)
         case Ignored():
             pass
+
+
+def _ask_again(
+    connection: Connection, repository_id: int, hint: RerunRequested | WorkflowEnded | DeployAsked, at: datetime
+) -> None:
+    match hint:
+        case RerunRequested():
+            raise_for_rerun(connection, repository_id, hint, at)
+        case WorkflowEnded():
+            raise_for_workflow(connection, repository_id, hint, at)
+        case DeployAsked():
+            ask_for_approval(connection, repository_id, hint, at)
 
 
 def _change_repository(connection: Connection, host: Host, hint: RepositoryChanged, at: datetime) -> None:

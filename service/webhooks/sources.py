@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from service.database import insert_into
-from service.models import Repository, Source, SourceKind, Told
-from service.webhooks.hints import RerunRequested
+from service.models import Approval, Outcome, Repository, Run, Source, SourceKind, Stage, Told
+from service.webhooks.hints import DeployAsked, RerunRequested, WorkflowEnded
 
 _BATCH = 1000  # rows an UPDATE names, well under PostgreSQL's 65,535 parameters
 
@@ -59,7 +60,7 @@ def raise_for_rerun(connection: Connection, repository_id: int, hint: RerunReque
     """
     told = select(Told.source_id).where(Told.github_id == hint.check_run_id, Told.key.startswith("check:"))
     through_check = and_(Source.repository_id == repository_id, Source.id.in_(told))
-    raised = _raise(connection, through_check, at, is_rerun=True) if hint.check_run_id else 0
+    raised = _raise(connection, through_check, at, also=Source.rerun_generation) if hint.check_run_id else 0
     return raised or _raise(
         connection,
         or_(
@@ -68,20 +69,58 @@ def raise_for_rerun(connection: Connection, repository_id: int, hint: RerunReque
             and_(Source.repository_id == repository_id, Source.head_sha == hint.head_sha, Source.open),
         ),
         at,
-        is_rerun=True,
+        also=Source.rerun_generation,
     )
+
+
+def raise_for_workflow(connection: Connection, repository_id: int, hint: WorkflowEnded, at: datetime) -> int:
+    """Raise the sources that have a run which waits for a workflow of this commit, or which one has failed.
+
+    Most workflows that end are nobody's here; a repository's tests must not have GitHub asked each time they are done.
+    """
+    waiting = (
+        select(Stage.source_id)
+        .join(Run, Run.stage_id == Stage.id)
+        .where(Run.generation == Stage.wanted_generation, Run.commit == hint.head_sha)
+        .where(Run.outcome.is_(None) | (Run.outcome == Outcome.FAILED))
+    )
+    of_repository = and_(Source.repository_id == repository_id, Source.open, Source.id.in_(waiting))
+    return _raise(connection, of_repository, at, also=Source.workflow_generation)
+
+
+def ask_for_approval(connection: Connection, repository_id: int, hint: DeployAsked, at: datetime) -> None:
+    """Write down what somebody said of a pull request, and have it looked into; who they are is asked of GitHub."""
+    raise_source(connection, repository_id, SourceKind.PULL, str(hint.number), at)
+    source_id = connection.scalar(select(Source.id).where(_is(repository_id, SourceKind.PULL, [str(hint.number)])))
+    row = {
+        "source_id": source_id,
+        "comment_id": hint.comment_id,
+        "login": hint.login,
+        "user_id": hint.user_id,
+        "sha": hint.sha,
+        "created_at": at,
+    }
+    connection.execute(insert_into(Approval, connection.dialect.name).values(row).on_conflict_do_nothing())
 
 
 def _is(repository_id: int, kind: SourceKind, refs: Sequence[str]) -> ColumnElement[bool]:
     return and_(Source.repository_id == repository_id, Source.kind == kind, Source.ref.in_(refs))
 
 
-def _raise(connection: Connection, which: ColumnElement[bool], at: datetime, *, is_rerun: bool = False) -> int:
-    """Raise all that `which` holds for. They are locked in the order of their ids before the first is changed."""
+def _raise(
+    connection: Connection,
+    which: ColumnElement[bool],
+    at: datetime,
+    also: InstrumentedAttribute[int] | None = None,
+) -> int:
+    """Raise all that `which` holds for, and note the new generation in the column `also`.
+
+    They are locked in the order of their ids before the first is changed.
+    """
     ids = connection.scalars(select(Source.id).where(which).order_by(Source.id).with_for_update()).all()
     changes = {Source.generation: Source.generation + 1, Source.updated_at: at}
-    if is_rerun:
-        changes[Source.rerun_generation] = Source.generation + 1
+    if also is not None:
+        changes[also] = Source.generation + 1
     for start in range(0, len(ids), _BATCH):
         connection.execute(update(Source).where(Source.id.in_(ids[start : start + _BATCH])).values(changes))
     return len(ids)

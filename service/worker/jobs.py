@@ -31,7 +31,7 @@ def resolve_source(source_id: int) -> None:
     """Ask GitHub what is true of a pull request or branch, write down what follows, and tell."""
     parts, github = _parts()
     try:
-        resolve(parts.sessions, github, source_id)
+        resolve(parts.sessions, github, source_id, fork_synth=parts.settings.fork_synth)
     except GitHubUnavailable as trouble:
         log.warning("GitHub cannot be asked", source_id=source_id, error=str(trouble))
         return

@@ -71,6 +71,7 @@ class SparingFile(io.FileIO):
         super().__init__(path, "rb")
 
     def read(self, size: int | None = -1, /) -> bytes:
+        """Read as a file does, but never all that is left, nor more than a directory may have."""
         if size is None or size < 0:
             return super().read(_END_BYTES)
         if size > DIRECTORY_BYTES:

@@ -108,12 +108,14 @@ class _Table(BaseModel):
 class AppConfig(_Table):
     """`[apps.<name>]`: where a CDK app is, how its program is run, and which changes matter to it.
 
-    `cache`: the assembly of a tree that was seen before may be used again.
+    `cache`: the assembly of a tree that was seen before may be used again. `synth`: who runs its program, the service
+    or a workflow of the repository's own.
     """
 
     path: Annotated[StrictStr, AfterValidator(_folder)] = "."
     command: Annotated[StrictStr, AfterValidator(_command)] | None = None
     cache: StrictBool = True
+    synth: Literal["service", "actions"] = "service"
     paths: PathPatterns = ()
 
     def touched_by(self, changed: Iterable[str]) -> bool:
@@ -125,13 +127,15 @@ class AppConfig(_Table):
 
 
 class Previews(_Table):
-    """`[previews]`: which pull requests and branches get a stage."""
+    """`[previews]`: which pull requests and branches get a stage. `forks = "approve"`: a fork's waits for the word of
+    somebody who may write to the repository.
+    """
 
     enabled: StrictBool = True
     branches: Patterns = ()
     labels: Annotated[tuple[Text, ...], Field(max_length=_LIST_LIMIT)] = ()
     drafts: StrictBool = True
-    forks: Literal["deny"] = "deny"
+    forks: Literal["deny", "approve"] = "deny"
 
     def wants_branch(self, branch: str) -> bool:
         """Return whether a branch gets a stage of its own, without a pull request."""

@@ -1,0 +1,27 @@
+"""What waits for a workflow is looked at again as soon as one has ended."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.models import Outcome, Run, Source, Stage
+from service.stages.artifact import BY_WORKFLOW
+from service.stages.intents import repeat_intent
+
+
+def wake_for_workflow(session: Session, source: Source) -> None:
+    """Have the source's stages that wait for a workflow looked at now, and those that gave it up tried once more."""
+    for stage in session.scalars(
+        select(Stage).where(Stage.source_id == source.id).order_by(Stage.id).with_for_update()
+    ):
+        run = session.scalars(
+            select(Run)
+            .where(Run.stage_id == stage.id, Run.generation == stage.wanted_generation)
+            .order_by(Run.id.desc())
+            .limit(1)
+        ).one_or_none()
+        if run is None:
+            continue
+        if run.outcome is None and run.blocked_reason is not None:
+            stage.not_before, stage.rung_at = None, None
+        elif run.outcome is Outcome.FAILED and (run.error or {}).get("id") in BY_WORKFLOW:
+            repeat_intent(session, stage, "workflow-ended")
