@@ -102,20 +102,15 @@ class Callers:
         repository is not there, and `GitHubAway`.
         """
         if reason := self._reason(caller, repository_id, stage, right, commit):
-            log.warning(
-                "caller refused",
-                reason=reason,
-                caller=caller.name,
-                kind=caller.kind.value,
-                repository_id=repository_id,
-                wanted_stage=stage,
-                right=right.value,
-            )
-            raise Forbidden
+            raise _may_not(caller, reason, repository_id=repository_id, wanted_stage=stage, right=right.value)
 
     def may(self, caller: Caller, repository_id: int, stage: str | None, right: Right) -> bool:
         """Tell what `check` would say, where to be told no is nothing unusual: in a list. Raises `GitHubAway`."""
         return not self._reason(caller, repository_id, stage, right, None)
+
+    def unknown(self, caller: Caller, address: str) -> Forbidden:
+        """Return what to raise for a repository that is not there: nobody is told that it is not."""
+        return _may_not(caller, "unknown repository", address=address[:255])
 
     def exchange(self, oidc_token: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return a run's token for the OIDC token of a job of GitHub Actions, which is used up by it.
@@ -197,6 +192,11 @@ class Callers:
 def _not_known(refused: Refused) -> NotLoggedIn:
     log.warning("caller refused", reason=refused.reason, **refused.facts)
     return NotLoggedIn()
+
+
+def _may_not(caller: Caller, reason: str, **facts: object) -> Forbidden:
+    log.warning("caller refused", reason=reason, caller=caller.name, kind=caller.kind.value, **facts)
+    return Forbidden()
 
 
 def _is_installed(session: Session, repository_id: int) -> bool:

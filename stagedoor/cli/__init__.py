@@ -39,6 +39,7 @@ OWN = (
     "secrets",
     "shell",
     "stages",
+    "tokens",
     "types",
 )
 """Commands of the library: each is a function of its name in the module of its name."""

@@ -81,6 +81,11 @@ def test_a_github_that_is_away_lets_nobody_in(world: World, monkeypatch: pytest.
         world.callers.check(person(world), world.repository_id, "main", Right.READ)
 
 
+def test_a_repository_that_is_not_there_is_refused_like_one_that_is(world: World) -> None:
+    refusal = world.callers.unknown(person(world), "github.com/acme/secret")
+    assert (refusal.what, refusal.status, world.log.reason) == (Forbidden().what, 403, "unknown repository")
+
+
 @pytest.mark.parametrize(
     ("authorization", "reason"),
     [
