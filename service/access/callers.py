@@ -115,13 +115,15 @@ class Callers:
     def exchange(self, oidc_token: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return a run's token for the OIDC token of a job of GitHub Actions, which is used up by it.
 
-        `request["command"]` is what the job wants to do (`deploy`, `remove`; else it only reads). The answer:
+        `request["command"]` is what the job wants to do (`deploy`, `remove`; else it only reads), `request["address"]`
+        where it asks from, for the log. The answer:
         `token`, `expires_in`, `repository` (`github.com/acme/notes`), `rights`, and `stage` where it is one and no
         other. Raises `NotLoggedIn` and `GitHubAway`.
         """
         try:
             known = self._runs.known(oidc_token, str(request.get("command", "")))
         except Refused as refused:
+            refused.facts["address"] = request.get("address")
             raise _not_known(refused) from None
         claims = known.claims
         log.info("run let in", repository=known.repository, run_id=claims.run_id, ref=claims.ref, rights=claims.rights)

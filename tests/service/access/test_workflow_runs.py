@@ -17,6 +17,7 @@ from service.access.callers import Caller, Callers
 from service.access.errors import Forbidden, GitHubAway, NotLoggedIn
 from service.access.reach import Right
 from service.access.tokens import RUN_SECONDS, RunToken, Tokens
+from service.app import create_app
 from service.database import now
 from service.github.client import RepositoryClient
 from service.github.errors import GitHubUnavailable
@@ -162,6 +163,18 @@ def test_a_run_asks_as_the_action_does(world: World) -> None:
     with urllib.request.urlopen(urllib.request.Request(url, headers=bearer)) as answer:
         token = json.load(answer)["value"]
     assert world.exchange(token)["stage"] == "main"
+
+
+def test_over_http_a_run_sees_its_own_stage_and_nothing_else(world: World) -> None:
+    client = create_app(parts=world.parts).test_client()
+    said = client.post("/api/v1/actions/token", json={"token": world.token(world.pull(1)), "command": "deploy"})
+    assert (said.status_code, said.get_json()["stage"]) == (200, "pr-1")
+    bearer = {"Authorization": f"Bearer {said.get_json()['token']}"}
+    stages = client.get("/api/v1/stages?repository=127.0.0.1/acme/notes", headers=bearer).get_json()["stages"]
+    assert [stage["name"] for stage in stages] == ["pr-1"]
+    again = client.post("/api/v1/actions/token", json={"token": "a.b.c", "command": "deploy"})
+    assert (again.status_code, again.get_json()["id"]) == (401, "not-logged-in")
+    assert world.log.refusals[-1]["address"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
