@@ -33,7 +33,6 @@ Commit = Annotated[
     StringConstraints(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$"),
     Field(description="A whole commit id", examples=["c" * 40]),
 ]
-Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Text = Annotated[str, StringConstraints(pattern=_TEXT, max_length=255)]
 LongText = Annotated[str, StringConstraints(pattern=_TEXT, max_length=2048)]
 Patterns = Annotated[list[Annotated[str, StringConstraints(pattern=_TEXT, max_length=255)]], Field(max_length=100)]
@@ -48,8 +47,16 @@ def _decimal(said: Any) -> Any:
     return said
 
 
-QueryId = Annotated[int, BeforeValidator(_decimal), Field(ge=0, le=LARGEST_ID)]
-Limit = Annotated[int, BeforeValidator(_decimal), Field(ge=1, le=MOST_LISTED, description="How many at the most")]
+def _whole(said: Any) -> Any:
+    """Let 7.0 be 7, as JSON Schema has it."""
+    return int(said) if isinstance(said, float) and said.is_integer() else said
+
+
+Whole = BeforeValidator(_whole)
+# Validators come after the limits, else these are not in the document.
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID), Whole]
+QueryId = Annotated[int, Field(ge=0, le=LARGEST_ID), BeforeValidator(_decimal)]
+Limit = Annotated[int, Field(ge=1, le=MOST_LISTED, description="How many at the most"), BeforeValidator(_decimal)]
 Before = Annotated[QueryId | None, Field(description="Those before this one: `next` of the page that was read before")]
 
 
@@ -102,7 +109,7 @@ class EventQuery(Query):
             description="Those after this one: `next` of the page that was read before, or an event's id of a stream"
         ),
     ] = None
-    limit: Annotated[int, BeforeValidator(_decimal), Field(ge=1, le=5_000, description="How many at the most")] = 1_000
+    limit: Annotated[int, Field(ge=1, le=5_000, description="How many at the most"), BeforeValidator(_decimal)] = 1_000
 
 
 class UploadQuery(Query):
@@ -169,7 +176,7 @@ class FunctionBody(Body):
     name: Annotated[str, StringConstraints(pattern=_TEXT, min_length=1, max_length=140)]
     arn: LongText
     role: LongText
-    timeout_s: Annotated[int, Field(ge=0, le=100_000)]
+    timeout_s: Annotated[int, Field(ge=0, le=100_000), Whole]
     runtime: Annotated[str, StringConstraints(pattern=_TEXT, max_length=32)] = ""
     handler: LongText = ""
     live: bool = True

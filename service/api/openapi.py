@@ -144,8 +144,7 @@ def _problem(errors: list[type[UserError]]) -> dict[str, Any]:
 
 def _content(body: type[BaseModel] | Media) -> dict[str, Any]:
     if isinstance(body, Media):
-        schema: dict[str, Any] = {"type": "string"} if body.type.startswith("text/") else {}
-        return {body.type: {"schema": schema}}
+        return {body.type: {"schema": {}}}
     return {"application/json": {"schema": {"$ref": _REFERENCE.format(model=body.__name__)}}}
 
 

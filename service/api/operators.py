@@ -13,7 +13,7 @@ from service.access.errors import AccessError, Forbidden, GitHubAway
 from service.access.machine_tokens import MOST_DAYS, RIGHTS, TokenNotMade, create, listed, revoke
 from service.api.access import current_access
 from service.api.answers import Answer, AuditAnswer, AuditsAnswer
-from service.api.bodies import AuditQuery, Body, RepositoryAddress, TokenQuery
+from service.api.bodies import AuditQuery, Body, RepositoryAddress, TokenQuery, Whole
 from service.api.operation import declare
 from service.models import App, Audit, MachineToken, Stage
 from service.parts import current_parts
@@ -45,7 +45,7 @@ class TokenBody(Body):
         list[Literal["read", "deploy", "remove"]],
         Field(min_length=1, max_length=len(RIGHTS)),
     ]
-    days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = 90
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS), Whole] = 90
 
 
 class TokenAnswer(Answer):

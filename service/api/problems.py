@@ -179,4 +179,5 @@ def our_own_problem(error: BaseException, where: str) -> tuple[dict[str, Any], i
 
 
 def _lower(message: str) -> str:
+    message = message.removeprefix("Value error, ")
     return message[:1].lower() + message[1:] if message[1:2].islower() else message

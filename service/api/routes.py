@@ -2,7 +2,7 @@
 
 import asyncio
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask, Response, request
 from starlette.routing import Route
 
 from service.api import assemblies, live, logins, operators, runs, stages, streams  # noqa: F401 - they declare
@@ -23,6 +23,7 @@ def get_openapi() -> Response:
     response = Response(document(), content_type="application/json")
     response.headers["Cache-Control"] = f"public, max-age={_DOCUMENT_SECONDS}"
     response.add_etag()
+    response.make_conditional(request)
     return response
 
 
