@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 from demo.github.exchange import Answer, Refused, Request
 from demo.github.git_repository import NothingThere
 from demo.github.login import DeviceLogins, with_client_id
-from demo.github.routes import ROUTES
+from demo.github.routes import ROUTES, stored_artifact
 from demo.github.smart_http import CgiRequest, serve_git
+from demo.github.workflow_runs import STORAGE
 from demo.github.world import APP_SLUG, Access, LocalRepository, World
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "server", "date"}
@@ -176,7 +177,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         parts = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        answer = self.server.overlay.answer(Request(self.command, parts.path, parts.query, self.headers, body))
+        request = Request(self.command, parts.path, parts.query, self.headers, body)
+        overlay = self.server.overlay
+        is_storage = parts.path.startswith(STORAGE)
+        answer = stored_artifact(overlay.world, request) if is_storage else overlay.answer(request)
         self.send_response(answer.status)
         for name, value in answer.headers:
             self.send_header(name, value)

@@ -77,6 +77,28 @@ class Payloads:
         }
         return {"action": "rerequested", "check_run": filled, **self._about(repository)}
 
+    def workflow_run(self, repository: LocalRepository, run: Json) -> Json:
+        """Return the body of a `workflow_run` event: a run is over."""
+        workflow = {
+            "id": run["workflow_id"],
+            "node_id": node_id("Workflow", run["workflow_id"]),
+            "name": run["name"],
+            "path": run["path"],
+            "state": "active",
+            "created_at": run["created_at"],
+            "updated_at": run["updated_at"],
+            "url": run["workflow_url"],
+            "html_url": f"{repository.shape['html_url']}/blob/main/{run['path']}",
+            "badge_url": f"{repository.shape['html_url']}/workflows/{run['name']}/badge.svg",
+        }
+        return {"action": "completed", "workflow": workflow, "workflow_run": run, **self._about(repository)}
+
+    def issue_comment(self, repository: LocalRepository, issue: Json, comment: Json, action: str) -> Json:
+        """Return the body of an `issue_comment` event; a pull request is an issue with a link to it."""
+        changes = {"changes": {"body": {"from": ""}}} if action == "edited" else {}
+        about = {**self._about(repository), "sender": comment["user"]}
+        return {"action": action, "issue": issue, "comment": comment, **changes, **about}
+
     def installation(self, action: str) -> Json:
         """Return the body of an `installation` event."""
         world = self._world

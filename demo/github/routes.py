@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from demo.github.exchange import Answer, Refused, Request, json_answer
-from demo.github.world import DEVELOPER, Access, LocalRepository, World
+from demo.github.workflow_runs import STORAGE, WorkflowRun
+from demo.github.world import Access, LocalRepository, World
 
 
 class Overlay(Protocol):
@@ -232,7 +233,75 @@ def _list_statuses(
 def _collaborator_permission(
     overlay: Overlay, _request: Request, _repository: LocalRepository, _access: Access, parts: dict[str, str]
 ) -> Answer:
-    if parts["login"].lower() != DEVELOPER:
+    login = parts["login"].lower()
+    person = overlay.world.person(login)
+    if person is None:
         raise Refused(404, "Not Found")
-    may = overlay.world.developer_permission
-    return json_answer(200, {"permission": may, "role_name": may, "user": overlay.world.developer})
+    role = person.permission
+    user = overlay.world.place.user(login, person.number)
+    return json_answer(200, {"permission": role, "role_name": role, "user": user})
+
+
+# --- Workflow runs and their artifacts --------------------------------------------------------------------------------
+
+
+@_route("GET", r"/actions/runs", "actions")
+def _workflow_runs(
+    overlay: Overlay, request: Request, repository: LocalRepository, _access: Access, _parts: dict[str, str]
+) -> Answer:
+    sha = request.parameter("head_sha")
+    found = [run for run in reversed(repository.workflow_runs.values()) if sha in (None, run.head_sha)]
+    shapes = [workflow_run(overlay.world, repository, run) for run in found]
+    return json_answer(200, {"total_count": len(shapes), "workflow_runs": shapes[: _page_size(request)]})
+
+
+@_route("GET", r"/actions/runs/(?P<number>\d+)/artifacts", "actions")
+def _artifacts(
+    overlay: Overlay, request: Request, repository: LocalRepository, _access: Access, parts: dict[str, str]
+) -> Answer:
+    run = repository.workflow_runs.get(int(parts["number"]))
+    if run is None:
+        raise Refused(404, "Not Found")
+    name = request.parameter("name")
+    found = [
+        run.artifact(overlay.world.place, repository.full_name, each)
+        for each in run.artifacts.values()
+        if name in (None, each.name)
+    ]
+    return json_answer(200, {"total_count": len(found), "artifacts": found[: _page_size(request)]})
+
+
+@_route("GET", r"/actions/artifacts/(?P<number>\d+)/zip", "actions")
+def _artifact_zip(
+    overlay: Overlay, _request: Request, repository: LocalRepository, _access: Access, parts: dict[str, str]
+) -> Answer:
+    number = int(parts["number"])
+    for run in repository.workflow_runs.values():
+        artifact = run.artifacts.get(number)
+        if artifact is not None and not artifact.expired:
+            # GitHub's storage is another host, whose address is good for a minute and needs no token.
+            url = f"{overlay.world.place.url}{STORAGE}/{repository.number}/{run.id}/{number}?sig={artifact.signature}"
+            return Answer(302, b"", [("Location", url)])
+    raise Refused(410, "Artifact has expired")
+
+
+def stored_artifact(world: World, request: Request) -> Answer:
+    """Answer as GitHub's storage does: it knows the signature in the address, and objects to a token."""
+    repository, run, number = (int(part) for part in request.path.removeprefix(STORAGE).strip("/").split("/"))
+    holder = next(each for each in world.repositories.values() if each.number == repository)
+    artifact = holder.workflow_runs[run].artifacts[number]
+    if request.headers.get("Authorization") or request.parameter("sig") != artifact.signature:
+        return Answer(403, b"<Error><Code>AuthenticationFailed</Code></Error>", [("Content-Type", "application/xml")])
+    return Answer(200, artifact.data, [("Content-Type", "application/zip")])
+
+
+def workflow_run(world: World, repository: LocalRepository, run: WorkflowRun) -> dict[str, Any]:
+    """Return a workflow run as the API has it."""
+    head = run.fork or repository.shape
+    commit = repository.commit(run.head_sha)
+    pulls = [] if run.fork else world.pulls_of(repository, run.head_sha)
+    return run.shape(world.place, repository.shape, head, world.developer, commit, pulls)
+
+
+def _page_size(request: Request) -> int:
+    return int(request.parameter("per_page") or 30)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from demo.github.conversation import Conversation
 from demo.github.deliveries import Deliveries, Delivery
 from demo.github.deployments import Deployments, moment
 from demo.github.emulator import Emulator
@@ -39,7 +40,7 @@ from demo.github.world import (
 _DEVELOPER_TOKEN = "developer"
 
 
-class LocalGitHub:
+class LocalGitHub(Conversation):
     """A GitHub with one App, installed on one organization, and one developer.
 
     Webhooks go to `webhook_url`, which may be set later, as the App's page on GitHub allows, too. Each method that

@@ -193,6 +193,51 @@ class Place:
         }
 
 
+_NO_REACTIONS = {
+    "total_count": 0,
+    **dict.fromkeys(("+1", "-1", "laugh", "hooray", "confused", "heart", "rocket", "eyes"), 0),
+}
+
+
+def issue_shape(pull: Json, url: str, user: Json) -> Json:
+    """Return a pull request as the issue that it is, too; `url` is its repository's in the API."""
+    number, web = pull["number"], pull["html_url"]
+    same = ("id", "node_id", "number", "title", "body", "state", "created_at", "updated_at", "closed_at", "html_url")
+    issue = f"{url}/issues/{number}"
+    return {
+        **{key: pull[key] for key in same},
+        "pull_request": {
+            "url": f"{url}/pulls/{number}",
+            "html_url": web,
+            "diff_url": f"{web}.diff",
+            "patch_url": f"{web}.patch",
+        },
+        "user": user,
+        "labels": [],
+        "assignee": None,
+        "assignees": [],
+        "milestone": None,
+        "locked": False,
+        "active_lock_reason": None,
+        "author_association": "NONE",
+        "comments": 1,
+        "url": issue,
+        "repository_url": url,
+        "comments_url": f"{issue}/comments",
+        "events_url": f"{issue}/events",
+        "labels_url": issue + "/labels{/name}",
+        "timeline_url": f"{issue}/timeline",
+        "reactions": {"url": f"{issue}/reactions", **_NO_REACTIONS},
+    }
+
+
+def comment_shape(comment: Json, url: str, user: Json) -> Json:
+    """Return a comment under an issue, written by `user`; `url` is its repository's in the API."""
+    reactions = {"url": f"{url}/issues/comments/{comment['id']}/reactions", **_NO_REACTIONS}
+    more = {"user": user, "author_association": "NONE", "performed_via_github_app": None, "reactions": reactions}
+    return {**comment, **more}
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What git knows of a commit."""

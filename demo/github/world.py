@@ -11,18 +11,29 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from demo.github.deployments import Deployments, moment
 from demo.github.git_repository import GitRepository
 from demo.github.shapes import Commit, Json, Place, node_id
+from demo.github.workflow_runs import WorkflowRun
 
 DEVELOPER = "mona"
 ORGANIZATION = "acme"
 APP_SLUG = "stagedoor"
 PERMISSIONS = {
+    "actions": "read",
     "checks": "write",
     "contents": "read",
     "deployments": "write",
+    "issues": "read",
     "metadata": "read",
     "pull_requests": "write",
 }
-EVENTS = ["check_run", "check_suite", "delete", "pull_request", "push"]
+EVENTS = ["check_run", "check_suite", "delete", "issue_comment", "pull_request", "push", "workflow_run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who comments: GitHub's number of them, and what they may do with the organization's repositories."""
+
+    number: int
+    permission: str
 
 
 @dataclass(slots=True)
@@ -51,6 +62,7 @@ class LocalRepository:
     check_runs: dict[str, list[int]] = field(default_factory=dict)
     check_run_states: dict[int, list[str]] = field(default_factory=dict)
     statuses: dict[str, list[Json]] = field(default_factory=dict)
+    workflow_runs: dict[int, WorkflowRun] = field(default_factory=dict)
 
     def saw_check_run(self, number: int, state: str) -> None:
         """Remember a state that a check run was in, each once as it follows another."""
@@ -93,6 +105,7 @@ class World:
     tokens: dict[str, Access] = field(default_factory=dict)
     suspended: bool = False
     removed: bool = False
+    people: dict[str, Person] = field(default_factory=dict)  # beside the developer
     developer_permission: str = "admin"  # or write, read, none
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(9001))
 
@@ -105,6 +118,12 @@ class World:
     def developer(self) -> Json:
         """The person who pushes and opens pull requests."""
         return self.place.user(DEVELOPER, 102)
+
+    def person(self, login: str) -> Person | None:
+        """Return somebody by their name in lower case: the developer, or one who has commented."""
+        if login == DEVELOPER:
+            return Person(self.developer["id"], self.developer_permission)
+        return self.people.get(login)
 
     @property
     def bot(self) -> Json:

@@ -51,6 +51,8 @@ def tell_a_story(github: LocalGitHub, notes: LocalRepository) -> int:
     github.label(notes, number, "preview")
     github.set_draft(notes, number, True)
     github.set_draft(notes, number, False)
+    github.say(notes, number, "looks good")
+    github.end_workflow(notes, github.begin_workflow(notes, notes.git.resolve("shorter")), {"built": b"PK"})
     github.close(notes, number)
     github.reopen(notes, number)
     github.merge(notes, number)
@@ -84,6 +86,8 @@ def test_every_webhook_is_signed_numbered_and_as_github_describes_it(
         "pull_request labeled",
         "pull_request converted_to_draft",
         "pull_request ready_for_review",
+        "issue_comment created",
+        "workflow_run completed",
         "pull_request closed",
         "pull_request reopened",
         "push refs/heads/main",
@@ -157,6 +161,21 @@ def test_permissions(
         method, f"{github.api_url}/repos/acme/notes{path}", json=body, headers=headers, timeout=10
     )
     assert answer.status_code == status
+
+
+def test_an_artifact_is_given_out_by_a_storage_that_wants_no_token(github: LocalGitHub, notes: LocalRepository) -> None:
+    sha = notes.git.resolve("main")
+    run = github.begin_workflow(notes, sha, event="push", branch="main")
+    github.end_workflow(notes, run, {"built": b"PK"})
+    headers = {"Authorization": f"Bearer {token_for(github, notes, actions='read')}"}
+    api = f"{github.api_url}/repos/acme/notes/actions"
+    (listed,) = requests.get(f"{api}/runs?head_sha={sha}", headers=headers, timeout=10).json()["workflow_runs"]
+    assert (listed["id"], listed["conclusion"]) == (run, "success")
+    (artifact,) = requests.get(f"{api}/runs/{run}/artifacts", headers=headers, timeout=10).json()["artifacts"]
+    asked = requests.get(artifact["archive_download_url"], headers=headers, timeout=10, allow_redirects=False)
+    assert asked.status_code == 302
+    assert requests.get(asked.headers["Location"], timeout=10).content == b"PK"
+    assert requests.get(asked.headers["Location"], headers=headers, timeout=10).status_code == 403
 
 
 def test_a_success_ends_the_others_of_its_environment_unless_they_are_transient(
