@@ -21,7 +21,8 @@ from action.workflow import Workflow
 RACE_SECONDS = 60.0
 """How long a stage may not be there yet: the workflow and the webhook that makes the stage begin at the same moment."""
 
-_NOT_YET = frozenset({"unknown-stage", "unknown-repository", "unknown-app", "not-found"})
+_NOT_YET = frozenset({"unknown-stage", "commit-not-wanted"})
+"""What the service says before its webhook has come: of a stage that is to be born, and of a commit just pushed."""
 
 
 def ask(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner: Runner) -> Result:
@@ -56,7 +57,14 @@ def _service(inputs: Inputs, environ: Mapping[str, str], runner: Runner, stage: 
         body = {"token": identity, "app": inputs.app, "command": inputs.command, "stage": stage}
         wanted = {name: value for name, value in body.items() if value}
         # Each identity is good for one exchange, so an answer that was lost is not asked for again with the same one.
-        return checked(http.call("POST", f"{inputs.server}{API}/actions/token", wanted, attempts=1), inputs.server)
+        answer = http.call("POST", f"{inputs.server}{API}/actions/token", wanted, attempts=1)
+        if answer.status == 401:
+            raise Refused(
+                "identity-not-taken",
+                f"The service at {inputs.server} does not take this job's identity.",
+                "See that `server` is its public URL, and that its GitHub App is installed here; its log says why.",
+            )
+        return checked(answer, inputs.server)
 
     def patient() -> Mapping[str, Any]:
         for attempt in range(5):
@@ -73,7 +81,7 @@ def _service(inputs: Inputs, environ: Mapping[str, str], runner: Runner, stage: 
 
 def _stage(service: Service, inputs: Inputs, workflow: Workflow, stage: str, until: float) -> Mapping[str, Any]:
     """Return the stage as the service has it; it may be on its way."""
-    query = {"repository": f"{workflow.host}/{workflow.repository}"}
+    query = {"repository": workflow.address, "stage": stage}
     if inputs.app:
         query["app"] = inputs.app
     patience = min(until, time.monotonic() + RACE_SECONDS)
@@ -129,31 +137,36 @@ def _followed(
     began: float,
     until: float,
 ) -> Result:
-    log = EventLog(runner)
+    log, run = EventLog(runner), None
     number, generation = (quote(str(each), safe="") for each in (found.get("id"), asked.get("generation")))
     try:
         for sent in follow(service, f"/stages/{number}/stream?generation={generation}", until):
             if sent.kind == "end":
                 log.close()
                 return _result(sent.data, found, inputs, workflow, service, time.monotonic() - began)
-            log.write(sent.kind, sent.data)
+            if sent.kind == "run":
+                run = sent.data.get("id")
+                runner.line(f"Run {run}: {sent.data.get('page') or ''}")
+            else:
+                log.write(sent.kind, sent.data)
     except Cancelled:
         log.close()
-        _cancel(service, number, runner)
+        _cancel(service, number, run, runner)
         raise
     raise AssertionError("a stream ends with its end")
 
 
-def _cancel(service: Service, number: str, runner: Runner) -> None:
+def _cancel(service: Service, number: str, run: Any, runner: Runner) -> None:
     """Have the run that goes on cancelled. There are a few seconds for it, so nothing is tried twice."""
     try:
-        stage = checked(service.answer("GET", f"/stages/{number}", attempts=1), service.url)
-        run = stage.get("run")
-        run_id = run.get("id") if isinstance(run, dict) else run
-        if run_id is None:
+        if run is None:
+            newest = checked(service.answer("GET", f"/stages/{number}", attempts=1), service.url).get("run")
+            going_on = isinstance(newest, dict) and newest.get("outcome") is None
+            run = newest.get("id") if going_on and isinstance(newest, dict) else None
+        if run is None:
             runner.line("No run of the stage has begun: there is nothing to cancel.")
             return
-        service.post(f"/runs/{quote(str(run_id), safe='')}/cancel", attempts=1)
+        service.post(f"/runs/{quote(str(run), safe='')}/cancel", attempts=1)
         runner.line("The service was told to cancel the run; CloudFormation is not left half-way.")
     except Refused as refused:
         runner.line(f"The run could not be cancelled: {refused}")
@@ -168,13 +181,12 @@ def _result(
     took: float,
 ) -> Result:
     """Return what the end of a stream says. A deploy that a newer wish has overtaken is none of this commit."""
-    status = str(end.get("outcome") or end.get("status") or "errored")
+    status = str(end.get("outcome") or "errored")
     if inputs.command == "remove" and status in ("succeeded", "unchanged"):
         status = "removed"
     outputs = end.get("outputs") if isinstance(end.get("outputs"), dict) else {}
     said = end.get("error")
-    run = end.get("run")
-    run_id = run.get("id") if isinstance(run, dict) else run
+    run_id = end.get("run")
     url = str(end.get("url") or "") or url_of(shown_outputs(outputs or {}, inputs.outputs))
     return Result(
         app=str(found.get("app") or inputs.app),
@@ -198,6 +210,7 @@ def _ended(status: str) -> Refused | None:
         "failed": ("failed", "The run failed.", "Its log says why."),
         "errored": ("errored", "The service itself failed.", "Its operator finds more in its log."),
         "lost": ("errored", "The run was lost.", "Run this job again."),
+        "refused": ("nothing-to-run", "There was nothing to run.", "The pull request's comment says why."),
     }
     return Refused(*words[status]) if status in words else None
 

@@ -18,6 +18,8 @@ STATES = {
     "unchanged": "✅ Live",
     "failed": "❌ Failed",
     "errored": "❌ Failed",
+    "lost": "❌ Failed",
+    "refused": "❌ Failed",
     "timed-out": "🚧 Deploying",
     "superseded": "⏹️ Cancelled",
     "cancelled": "⏹️ Cancelled",

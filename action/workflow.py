@@ -60,8 +60,13 @@ class Workflow:
 
     @property
     def host(self) -> str:
-        """The GitHub host, as the service names it."""
+        """The GitHub host, as the service names it: with a port, where it has one."""
         return urlsplit(self.server_url).netloc.lower()
+
+    @property
+    def address(self) -> str:
+        """The repository's address, as its remote has it."""
+        return f"{urlsplit(self.server_url).hostname}/{self.repository}"
 
     @property
     def web_url(self) -> str:

@@ -25,12 +25,13 @@ class Cloud:
     """The laptop cloud; use it as a context manager. All that it writes is below `state`.
 
     `aws` is bootstrapped, `github` sends its webhooks to `service`, and `empty` is what the account holds before the
-    first stage. With no `workers` the service deploys nothing by itself.
+    first stage. With no `workers` the service deploys nothing by itself. `more` are settings of it by variable.
     """
 
-    def __init__(self, state: Path, workers: int = 2) -> None:
+    def __init__(self, state: Path, workers: int = 2, more: Mapping[str, str] | None = None) -> None:
         self.state = state
         self._workers = workers
+        self._more = more or {}
         self.aws = LocalAws(state / "aws")
         self.github = LocalGitHub()
         self.account: Account
@@ -74,6 +75,7 @@ class Cloud:
             "STAGEDOOR_GITHUB_WEBHOOK_SECRETS": self.github.webhook_secret,
             "STAGEDOOR_GITHUB_API_URL": self.github.api_url,
             "STAGEDOOR_GITHUB_WEB_URL": self.github.web_url,
+            **self._more,
         }
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import jwt
@@ -44,7 +45,7 @@ def workflow_token(github: LocalGitHub, repository: LocalRepository) -> str:
     """Return what a workflow's `github.token` is: good for one repository, with the permissions that docs name."""
     now = int(time.time())
     app = jwt.encode({"iss": str(github.app_id), "iat": now - 30, "exp": now + 300}, github.private_key, "RS256")
-    asked = {
+    asked: Any = {
         "repository_ids": [repository.number],
         "permissions": {"contents": "read", "pull_requests": "write", "checks": "write"},
     }

@@ -1,0 +1,187 @@
+"""Mode 1 against the real service: its front door and workers, the local GitHub and AWS, an issuer of identities."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.cloud import Cloud
+from demo.github.world import LocalRepository
+from tests.action.apps import put_app
+from tests.action.conftest import HOSTILE_BRANCH, HOSTILE_TITLE, pull_request
+from tests.action.job import Job
+from tests.oidc_issuer import JobClaims, OidcIssuer
+
+_NUMBERS = itertools.count(1)
+
+pytestmark = [pytest.mark.xdist_group("whole-service"), pytest.mark.timeout(240)]
+
+
+class House:
+    """The laptop cloud with workflows: a job for a pull request has what a runner would give it."""
+
+    def __init__(self, cloud: Cloud, issuer: OidcIssuer, job: Any) -> None:
+        self.cloud, self.issuer, self.job = cloud, issuer, job
+        self.github = cloud.github
+
+    def run_of(self, repository: LocalRepository, number: int, action: str = "synchronize", **more: Any) -> Job:
+        head = repository.pulls[number].head_sha
+        event = pull_request(number, action, head)
+        claims = JobClaims(
+            repository.number,
+            101,
+            repository.full_name,
+            event="pull_request",
+            ref=f"refs/pull/{number}/merge",
+            sha=head,
+        )
+        claims = replace(claims, **more.pop("claims", {}))
+        made: Job = self.job(
+            event,
+            tokens=self.issuer.job_environment(claims),
+            github={
+                "repository": repository.full_name,
+                "repository_id": repository.number,
+                "server_url": self.github.web_url,
+                "api_url": self.github.api_url,
+                "ref": f"refs/pull/{number}/merge",
+            },
+            **more,
+        )
+        return made
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[OidcIssuer]:
+    with OidcIssuer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, issuer: OidcIssuer) -> Iterator[Cloud]:
+    with Cloud(tmp_path_factory.mktemp("cloud"), more={"STAGEDOOR_OIDC_ISSUERS": issuer.url}) as running:
+        yield running
+
+
+@pytest.fixture
+def house(cloud: Cloud, issuer: OidcIssuer, job: Any) -> House:
+    return House(cloud, issuer, job)
+
+
+@pytest.fixture
+def repository(cloud: Cloud, tmp_path: Path) -> LocalRepository:
+    return cloud.github.create_repository(f"acme/notes-{next(_NUMBERS)}", put_app(tmp_path / "tiny"))
+
+
+def test_the_step_ends_as_the_run_ends(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    github.push(repository, "shorter", {"word": "::error::one"})
+    number = github.open_pull_request(repository, "shorter", title=HOSTILE_TITLE)
+    first = house.run_of(repository, number, "opened")
+    assert first.use(server=server), first.log
+    assert first.ran == ["ask"]
+    assert first.outputs["status"] == "succeeded"
+    assert first.outputs["stage"] == f"pr-{number}"
+    assert first.outputs["changed"] == "true"
+    assert '"Tiny": {"Name":' in first.outputs["outputs"]
+    assert first.outputs["run-url"].startswith(f"{server}/runs/")
+    assert "✅ Live" in first.summary
+    assert "##[group]Run the app's program" in first.heard.lines
+    assert "synth | the word is ::error::one" in first.log
+    assert first.errors == []
+    assert len(first.heard.masks) >= 2
+    assert not any(mask in first.log for mask in first.heard.masks)
+    assert not list(first.folder.rglob("pwned"))
+
+    again = house.run_of(repository, number)
+    assert again.use(server=server), again.log
+    assert again.outputs["outputs"] == first.outputs["outputs"]
+
+    outputs = house.run_of(repository, number)
+    assert outputs.use(server=server, command="outputs", outputs="Nothing"), outputs.log
+    assert outputs.outputs["outputs"] == first.outputs["outputs"]
+    assert "<code>Name</code>" not in outputs.summary
+
+    github.push(repository, "shorter", {"app.py": "\n\nraise SystemExit('::add-mask::e')"})
+    broken = house.run_of(repository, number)
+    assert not broken.use(server=server)
+    assert broken.outputs["status"] == "failed"
+    assert broken.errors[0].startswith("The app's program (python3 app.py) ended with status 1")
+    assert "❌ Failed" in broken.summary
+
+    removed = house.run_of(repository, number)
+    assert removed.use(server=server, command="remove"), removed.log
+    assert removed.outputs["status"] == "removed"
+
+
+def test_the_workflow_may_come_before_the_webhook(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    github.push(repository, "known", {"word": "one"})
+    github.wait_for_deliveries()
+    github.push(repository, "early", {"word": "one"}, deliver=False)
+    number = github.open_pull_request(repository, "early", deliver=False)
+    early = house.run_of(repository, number, "opened")
+    working = threading.Thread(target=lambda: early.use(server=server))
+    working.start()
+    time.sleep(1.5)
+    assert working.is_alive(), early.log + str(early.errors)
+    github.redeliver(github.deliveries[-1])
+    working.join(60)
+    assert early.outputs["status"] == "succeeded", early.log
+
+
+def test_a_cancellation_is_passed_on(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    slow = "import time; print('up', flush=True); time.sleep(100)\n"
+    app = put_app(house.cloud.state / "slow") / "app.py"
+    github.push(repository, "slow", {"app.py": slow + app.read_text()})
+    number = github.open_pull_request(repository, "slow")
+    here = house.run_of(repository, number)
+    working = threading.Thread(target=lambda: here.use(server=server))
+    working.start()
+    began = time.monotonic()
+    while "synth | up" not in here.log and working.is_alive() and time.monotonic() - began < 60:
+        time.sleep(0.05)
+    here.cancel()
+    working.join(20)
+    assert here.outputs["status"] == "cancelled"
+    assert "The service was told to cancel the run" in here.log
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        comments = github.comments(repository, number)
+        if comments and "Cancelled" in comments[0]["body"]:
+            break
+        time.sleep(0.2)
+    else:
+        raise AssertionError(comments)
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"event": "pull_request_target"}, "does not take this job's identity"),
+        ({"repository_id": 999_999}, "does not take this job's identity"),
+        ({"ref": "refs/heads/main", "event": "push"}, "may not"),
+    ],
+)
+def test_a_job_that_may_not_is_told_so(house: House, repository: LocalRepository, claims: dict[str, Any], said: str):
+    house.github.push(repository, "other", {"word": "one"})
+    number = house.github.open_pull_request(repository, "other")
+    here = house.run_of(repository, number, claims=claims)
+    assert not here.use(server=house.cloud.service.url)
+    assert said in here.errors[0]
+
+
+def test_a_job_without_an_identity_is_told_what_it_lacks(job: Any):
+    here = job()
+    assert not here.use(server="http://127.0.0.1:9")
+    assert here.errors[0].startswith("The job has no identity that the service could know it by. Give the job")
+    assert HOSTILE_BRANCH not in here.log
+    elsewhere = job()
+    assert not elsewhere.use(server="http://stages.example.com")
+    assert "Only https keeps the token" in elsewhere.errors[0]
