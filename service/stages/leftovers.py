@@ -54,13 +54,19 @@ def sweep_work_folders(parts: Parts) -> int:
         known = session.execute(select(Run.id, Run.outcome).where(Run.id.in_(found))).all()
     going_on = {run_id for run_id, outcome in known if outcome is None}
     over = {run_id for run_id, outcome in known if outcome is not None}
-    swept = [run_id for run_id, folder in found.items() if run_id in over or _is_old(folder, run_id in going_on)]
+    swept = [
+        run_id for run_id, folder in found.items() if run_id in over or _is_old(folder, is_used=run_id in going_on)
+    ]
     for run_id in swept:
         remove_folder(found[run_id])
-    return len(swept)
+    # An assembly is kept within minutes; the process of one that is there after a day is gone.
+    lost = [folder for folder in keeping_folder(parts.settings).glob("*") if _is_old(folder, is_used=False)]
+    for folder in lost:
+        remove_folder(folder)
+    return len(swept) + len(lost)
 
 
-def _is_old(folder: Path, is_used: bool) -> bool:
+def _is_old(folder: Path, *, is_used: bool) -> bool:
     try:
         return not is_used and time.time() - folder.stat().st_mtime > STRANGER_SECONDS
     except FileNotFoundError:  # its run has just removed it

@@ -25,6 +25,7 @@ from service.stages.doorbell import Ringer, queue_on
 from service.stages.idle_bridges import take_out_idle_bridges
 from service.stages.lease import hand_on
 from service.stages.leftovers import prune_deliveries, sweep_work_folders
+from service.stages.pruning import prune_assemblies, prune_logs, prune_sources
 from service.worker.parent import end_with_parent
 from service.worker.ring_job import RingJob
 from service.worker.upkeep import Upkeep
@@ -98,6 +99,9 @@ class WorkerGroup:
         def prune() -> int:
             return prune_deliveries(parts)
 
+        def take_away() -> int:
+            return prune_assemblies(parts) + prune_logs(parts) + prune_sources(parts)
+
         def take_out() -> int:
             return take_out_idle_bridges(parts)
 
@@ -105,7 +109,9 @@ class WorkerGroup:
             return say_behind(parts.sessions)
 
         every = min(UPKEEP_EVERY_SECONDS, settings.verify_seconds)
-        self._upkeep = Upkeep([self._ringer.verify, self._ringer.search, sweep, prune, take_out, pulse], every)
+        self._upkeep = Upkeep(
+            [self._ringer.verify, self._ringer.search, sweep, prune, take_away, take_out, pulse], every
+        )
 
     def run(self) -> None:
         """Mind the workers until `stop`; then let them finish, and kill those that take too long."""

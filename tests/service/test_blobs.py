@@ -42,6 +42,18 @@ def test_what_is_not_there_is_a_key_error(blobs):
     assert list(blobs.keys("nothing/")) == []
 
 
+def test_a_file_goes_in_and_comes_out_as_it_is_and_whole(blobs, tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(bytes(range(256)) * 40_000)
+    blobs.put_file("assemblies/1/one.zip", source)
+    blobs.get_file("assemblies/1/one.zip", target)
+    assert target.read_bytes() == source.read_bytes()
+    with pytest.raises(KeyError):
+        blobs.get_file("assemblies/1/two.zip", target)
+    blobs.delete("assemblies/1/one.zip")
+    assert list(blobs.keys("assemblies/")) == []
+
+
 def test_a_key_cannot_leave_the_folder(tmp_path):
     with pytest.raises(ValueError, match="outside"):
         FolderBlobs(tmp_path / "store").put("../elsewhere", b"")
