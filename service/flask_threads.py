@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from a2wsgi.wsgi import build_environ
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
+
+from service.api.problems import PROBLEM, BodyTooSlow, problem_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -51,7 +53,7 @@ class FlaskThreads:
             async with asyncio.timeout(BODY_SECONDS):
                 body = b"" if self._is_announced_too_large(scope) else await self._read(receive)
         except TimeoutError:
-            await PlainTextResponse("The body took too long.", 408, {"Connection": "close"})(scope, receive, send)
+            await _too_slow(scope)(scope, receive, send)
             return
         except _Gone:
             return
@@ -99,3 +101,11 @@ class FlaskThreads:
         status, headers = started[0]
         pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         return _Answer(int(status.split(" ", 1)[0]), pairs, data)
+
+
+def _too_slow(scope: Scope) -> Response:
+    headers = {"Connection": "close"}
+    if scope["path"].startswith("/api/"):
+        problem, status = problem_of(BodyTooSlow())
+        return JSONResponse(problem, status, headers, media_type=PROBLEM)
+    return PlainTextResponse("The body took too long.", 408, headers)

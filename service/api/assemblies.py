@@ -16,7 +16,7 @@ from service.api.answers import AssemblyAnswer
 from service.api.bodies import UploadQuery
 from service.api.door import Door
 from service.api.operation import ZIP, declare
-from service.api.problems import BodyTooLarge, ContentRefused, OtherHttpError, WrongMediaType
+from service.api.problems import BodyTooLarge, BodyTooSlow, ContentRefused, WrongMediaType
 from service.models import App, Stage
 from service.stages.assemblies import keep_upload
 from stagedoor.errors import UserError
@@ -57,7 +57,7 @@ class TooManyUploads(AccessError):
     tag="assemblies",
     status=201,
     body=ZIP,
-    problems=(Forbidden, GitHubAway, UnknownApp, UnknownStage, ContentRefused, TooManyUploads, BodyTooLarge),
+    problems=(Forbidden, GitHubAway, UnknownApp, UnknownStage, ContentRefused, TooManyUploads, BodyTooSlow),
 )
 async def upload_assembly(door: Door, request: Request, caller: Caller, query: UploadQuery) -> AssemblyAnswer:
     """Upload an assembly, to be deployed by POST /stages/{stage_id}/deploys.
@@ -107,7 +107,7 @@ def _place(door: Door, caller: Caller, query: UploadQuery) -> tuple[int, Trust]:
 
 
 async def _receive(request: Request, file: Path, limit: int) -> None:
-    """Write the body to a file as it comes. Raises `BodyTooLarge`, and 408 for a sender that falls silent."""
+    """Write the body to a file as it comes. Raises `BodyTooLarge` and `BodyTooSlow`."""
     size, waiting = 0, bytearray()
     pieces = request.stream()
     with file.open("wb") as opened:
@@ -116,7 +116,7 @@ async def _receive(request: Request, file: Path, limit: int) -> None:
                 async with asyncio.timeout(PIECE_SECONDS):
                     piece = await anext(pieces, None)
             except (TimeoutError, ClientDisconnect):
-                raise OtherHttpError(408) from None
+                raise BodyTooSlow from None
             if piece is None:
                 break
             size += len(piece)

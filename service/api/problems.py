@@ -52,6 +52,16 @@ class BodyTooLarge(AccessError):
         super().__init__(f"The request's body is larger than {limit:,} bytes.", remedy)
 
 
+class BodyTooSlow(AccessError):
+    """A body whose sender fell silent, or took too long."""
+
+    id = "body-too-slow"
+    status = 408
+
+    def __init__(self) -> None:
+        super().__init__("The request's body took too long.", "Send it again, without a pause.")
+
+
 class WrongMediaType(AccessError):
     """A body of another kind than the path takes."""
 

@@ -3,6 +3,7 @@
 schemathesis: https://schemathesis.readthedocs.io. Bounded by numbers of cases, the same ones in each run.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def lead_to_what_is_there(case: "schemathesis.Case[Any]") -> None:
         if isinstance(value, int) and 0 <= value <= LARGEST_ID:
             case.path_parameters[name] = value % 3
     query = case.query or {}
-    if isinstance(query.get("repository"), str) and len(query["repository"]) % 2:
+    named = query.get("repository")
+    if isinstance(named, str) and re.fullmatch(r"[A-Za-z0-9._/@:+ =-]{1,255}", named) and len(named) % 2:
         query["repository"] = address()["repository"]
         if "app" in query:
             query["app"] = "notes"
