@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flask import current_app
 
 from service.access.callers import Caller, Callers, Right
-from service.access.errors import Forbidden, TooMany, UnknownRepository, UnknownRun, UnknownStage
+from service.access.errors import TooMany, UnknownRepository, UnknownRun, UnknownStage
 from service.access.login import DeviceFlow
 from service.access.permission import Permissions
 from service.access.tokens import StageToken, Tokens
@@ -22,7 +22,6 @@ from service.parts import Parts
 EXTENSION = "stagedoor.api"
 _LOGINS_A_MINUTE = 30
 _POLLS_A_MINUTE = 600
-_EXCHANGES_A_MINUTE = 600
 
 
 class Rate:
@@ -51,7 +50,6 @@ class Access:
     callers: Callers
     logins: Rate
     polls: Rate
-    exchanges: Rate
 
     @classmethod
     def of(cls, parts: Parts) -> "Access":
@@ -63,7 +61,6 @@ class Access:
             Callers.of(parts),
             Rate(_LOGINS_A_MINUTE),
             Rate(_POLLS_A_MINUTE),
-            Rate(_EXCHANGES_A_MINUTE),
         )
 
     def let_into_stage(self, caller: Caller, stage_id: int, right: Right, commit: str | None = None) -> None:
@@ -110,7 +107,7 @@ class Access:
             with self.parts.sessions.begin() as session:
                 found = repository_at(session, address, on_loopback=self.parts.settings.on_loopback, take_in=take_in).id
         except UnknownRepository:
-            raise Forbidden from None
+            raise self.callers.unknown(caller, address) from None
         self.callers.check(caller, found, stage, right, commit=commit)
         return found
 

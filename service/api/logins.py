@@ -53,7 +53,7 @@ def poll_login(body: LoginPoll) -> Answered:
     return Answered(LoggedIn(token=token, login=found.login, expires_in=LOGIN_SECONDS), 200)
 
 
-@declare("POST", "/actions/token", tag="login", problems=(NotLoggedIn, TooMany))
+@declare("POST", "/actions/token", tag="login", problems=(NotLoggedIn, GitHubAway))
 def exchange_actions_token(body: Exchange) -> RunTokenAnswer:
     """Exchange the OIDC token of a job of GitHub Actions.
 
@@ -61,7 +61,6 @@ def exchange_actions_token(body: Exchange) -> RunTokenAnswer:
     and of that the stages that its event, branch and environment let it reach.
     """
     access = current_access()
-    access.exchanges.check()
     said = access.callers.exchange(
         body.token, {"app": body.app, "stage": body.stage, "command": body.command, "address": request.remote_addr}
     )

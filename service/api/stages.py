@@ -8,12 +8,13 @@ from sqlalchemy.orm import Session
 from service.access.audit import audit
 from service.access.callers import Caller, Right
 from service.access.errors import AccessError, Forbidden, GitHubAway, StageTaken, UnknownRun, UnknownStage
+from service.access.reach import pull_number
 from service.api.access import current_access
 from service.api.answers import OutputsAnswer, RequestedAnswer, RunsAnswer, StageAnswer, StagesAnswer
 from service.api.bodies import DeployBody, Page, RunBody, StageQuery
 from service.api.operation import declare
 from service.api.rows import run_answer, runs_of, stage_answer, stage_answers, stages_of
-from service.models import AssemblyRow, Run, Stage, StageKind
+from service.models import AssemblyRow, Run, SourceKind, Stage, StageKind
 from service.parts import current_parts
 from service.stages.errors import (
     CommitNotApproved,
@@ -23,6 +24,7 @@ from service.stages.errors import (
     RunOfOtherStage,
     StageProtected,
 )
+from service.stages.intents import newest_intent
 from service.stages.requests import (
     Requested,
     promote,
@@ -30,7 +32,10 @@ from service.stages.requests import (
     request_deploy,
     request_removal,
     roll_back,
+    touch_source,
 )
+
+_BRANCH = "refs/heads/"
 
 _READING = (Forbidden, GitHubAway, UnknownStage)
 _ASKING = (*_READING, StageTaken)
@@ -46,6 +51,19 @@ class UnknownAssembly(AccessError):
         super().__init__("There is no such assembly of this stage's app.", "Upload one with POST /api/v1/assemblies.")
 
 
+class CommitNotWanted(AccessError):
+    """A pull request's workflow asks for another commit than the pull request's newest."""
+
+    id = "commit-not-wanted"
+    status = 409
+
+    def __init__(self, commit: str) -> None:
+        super().__init__(
+            f"The pull request's newest commit, as the service knows it, is another than {commit[:12]}.",
+            "If it was just pushed, ask again in a moment.",
+        )
+
+
 @declare("GET", "/stages", tag="stages", problems=_READING)
 def list_stages(caller: Caller, query: StageQuery) -> StagesAnswer:
     """List a repository's stages, newest first.
@@ -58,6 +76,8 @@ def list_stages(caller: Caller, query: StageQuery) -> StagesAnswer:
         found = stages_of(session, repository_id, query.app, query.stage, query.before, query.limit)
         answers = stage_answers(session, found, parts.settings.url)
     if query.stage is not None and not found:
+        if caller.run is not None:
+            _have_github_asked(repository_id, caller.run.ref)
         raise UnknownStage(query.stage)
     shown = [one for one in answers if access.callers.may(caller, repository_id, one.name, Right.READ)]
     following = str(found[-1].id) if len(found) == query.limit else None
@@ -93,7 +113,15 @@ def list_stage_runs(caller: Caller, stage_id: int, query: Page) -> RunsAnswer:
     "/stages/{stage_id}/deploys",
     tag="stages",
     status=202,
-    problems=(*_ASKING, UnknownAssembly, InvalidCommit, CommitNotApproved, NoAssembly, PromotionRefused),
+    problems=(
+        *_ASKING,
+        UnknownAssembly,
+        InvalidCommit,
+        CommitNotApproved,
+        CommitNotWanted,
+        NoAssembly,
+        PromotionRefused,
+    ),
 )
 def request_stage_deploy(caller: Caller, stage_id: int, body: DeployBody) -> RequestedAnswer:
     """Have a stage brought to a commit, or to an assembly that was uploaded.
@@ -102,6 +130,8 @@ def request_stage_deploy(caller: Caller, stage_id: int, body: DeployBody) -> Req
     """
 
     commit = body.commit or _commit_of(AssemblyRow, body.assembly)
+    if body.commit and caller.of_pull_request:
+        _check_newest(caller, stage_id, body.commit)
 
     def ask(session: Session, stage: Stage) -> Requested:
         if body.commit:
@@ -174,6 +204,33 @@ def _stage(caller: Caller, stage_id: int) -> StageAnswer:
     if found is None:
         raise UnknownStage(str(stage_id))
     return found
+
+
+def _check_newest(caller: Caller, stage_id: int, commit: str) -> None:
+    """Raise `CommitNotWanted` where the commit of a workflow is not the one that its pull request's stage is to have.
+
+    A job of an older commit that starts late must not set a preview back; and the webhook of a newer one may be late.
+    """
+    current_access().let_into_stage(caller, stage_id, Right.DEPLOY, commit)
+    with current_parts().sessions() as session:
+        stage = session.get_one(Stage, stage_id)
+        newest = newest_intent(session, stage)
+        repository_id = stage.app.repository_id
+        is_pull = stage.source is not None and stage.source.kind is SourceKind.PULL
+    if is_pull and newest is not None and newest.commit != commit and caller.run is not None:
+        _have_github_asked(repository_id, caller.run.ref)
+        raise CommitNotWanted(commit)
+
+
+def _have_github_asked(repository_id: int, ref: str) -> None:
+    """Have a worker ask GitHub about a workflow's pull request or branch: a workflow may be faster than a webhook."""
+    number = pull_number(ref)
+    branch = ref.removeprefix(_BRANCH) if ref.startswith(_BRANCH) else ""
+    with current_parts().sessions.begin() as session:
+        if number is not None:
+            touch_source(session, repository_id, SourceKind.PULL, str(number))
+        elif branch:
+            touch_source(session, repository_id, SourceKind.BRANCH, branch)
 
 
 def _commit_of(table: type[Run] | type[AssemblyRow], row_id: int) -> str:

@@ -5,13 +5,14 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from service.access.reach import Right
+from service.access.tokens import RunToken, Tokens
 from service.database import Sessions
-from service.models import AssemblyRow, Audit, Outcome, Run, Stage, StageKind, Want
+from service.models import App, AssemblyRow, Audit, Outcome, Run, Source, Stage, StageKind, Want
 from service.parts import Parts
 from service.stages.intents import append_intent, newest_intent
 from stagedoor.target import Trust
 from tests.service.api.conftest import Asking, add_run, address, machine, problem, wish
-from tests.service.rows import T0
+from tests.service.rows import T0, add_source
 
 NEW = "d" * 40
 
@@ -218,3 +219,37 @@ def test_the_record_of_a_repository_is_told_to_who_administers_it(
     generations = [row["data"]["generation"] for row in first["audit"] + rest["audit"]]
     assert (generations, rest["next"]) == ([4, 3, 2], None)
     assert mona.get("/audit", **{**query, "stage": "pr-2"})["audit"] == []
+
+
+def workflow(parts: Parts, ref: str, sha: str, stage: str) -> dict[str, str]:
+    """Return the headers of a workflow's run that may deploy the stage of its ref."""
+    with parts.sessions() as session:
+        repository_id = session.query(App).one().repository_id
+    claims = RunToken(repository_id, 7, 1, "pull_request", ref, sha, "", "mona", "read deploy", stage)
+    return {"Authorization": f"Bearer {Tokens.of(parts.settings).mint(claims)}"}
+
+
+def test_a_late_workflow_does_not_set_a_pull_request_back(client: FlaskClient, parts: Parts, preview: int) -> None:
+    with parts.sessions.begin() as session:
+        stage = session.get_one(Stage, preview)
+        source = add_source(session, stage.app.repository)
+        stage.source_id, source_id = source.id, source.id
+    asking = Asking(client, workflow(parts, "refs/pull/1/merge", "a" * 40, "pr-1"))
+    asked = f"/stages/{preview}/deploys"
+    assert asking.post(asked, {"commit": "c" * 40}) == {"stage": preview, "generation": 1, "new": False}
+    assert problem(asking("POST", asked, {"commit": NEW})) == (409, "commit-not-wanted")
+    with parts.sessions() as session:
+        assert session.get_one(Source, source_id).generation == 2  # GitHub is asked what is newest
+
+
+def test_a_workflow_that_is_faster_than_the_webhook_has_github_asked(
+    client: FlaskClient, parts: Parts, preview: int
+) -> None:
+    pull = Asking(client, workflow(parts, "refs/pull/9/merge", NEW, "pr-9"))
+    branch = Asking(client, workflow(parts, "refs/heads/dev", NEW, "dev"))
+    assert problem(pull("GET", "/stages", query_string=address("pr-9"))) == (404, "unknown-stage")
+    assert problem(branch("GET", "/stages", query_string=address("dev"))) == (404, "unknown-stage")
+    assert problem(branch("GET", "/stages", query_string=address("pr-9"))) == (403, "forbidden")
+    with parts.sessions() as session:
+        rows = session.scalars(select(Source).order_by(Source.id))
+        assert [(row.kind.value, row.ref, row.generation) for row in rows] == [("pull", "9", 1), ("branch", "dev", 1)]
