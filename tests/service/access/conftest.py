@@ -150,7 +150,7 @@ def world(
                 stage(f"pr-{own}", StageKind.PREVIEW, pull.id, "preview"),
                 stage("main", StageKind.NAMED, main.id, "Production"),
                 stage("demo", StageKind.NAMED, None, "preview"),
-                stage("dev-mona", StageKind.PERSONAL, None, "preview"),
+                stage("dev-mona", StageKind.PERSONAL, None, "production"),
             ]
         )
         repository_id = repository.id

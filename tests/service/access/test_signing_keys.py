@@ -153,6 +153,12 @@ def test_keys_are_not_looked_for_where_a_redirect_leads(site: tuple[str, Pages],
     assert issuer.jwks_fetches == 0
 
 
+def test_keys_are_not_looked_for_on_another_origin(site: tuple[str, Pages], issuer: OidcIssuer) -> None:
+    with pytest.raises(KeysUnavailable, match="somewhere else"):
+        fetch_keys(publish(site, {"keys": [jwk()]}, jwks_uri=f"{issuer.url}/.well-known/jwks"))
+    assert issuer.jwks_fetches == 0
+
+
 def test_each_github_has_its_issuer() -> None:
     assert default_issuer("https://github.com") == "https://token.actions.githubusercontent.com"
     assert default_issuer("https://acme.ghe.com/") == "https://token.actions.acme.ghe.com"
