@@ -121,7 +121,8 @@ class OidcIssuer:
     def mint(self, job: JobClaims, audience: str, *, headers: Mapping[str, Any] | None = None, **standard: Any) -> str:
         """Return a token. `standard` replaces claims such as `exp`, `iss` or `jti`; None takes one away."""
         claims = self.claims(job, audience, **standard)
-        return jwt.encode(claims, self.key, algorithm="RS256", headers={"kid": self.key_id, **(headers or {})})
+        usual = {"kid": self.key_id, "x5t": "ykNaY4qM_ta4k2TgZOCEYLkcYlA"}  # GitHub's have this thumbprint, too
+        return jwt.encode(claims, self.key, algorithm="RS256", headers={**usual, **(headers or {})})
 
     def claims(self, job: JobClaims, audience: str, **standard: Any) -> dict[str, Any]:
         """Return all claims of a token that would be minted now."""

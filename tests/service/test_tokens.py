@@ -1,3 +1,4 @@
+import base64
 from typing import Any
 
 import jwt
@@ -8,6 +9,7 @@ from service.access.tokens import (
     FunctionToken,
     LoginToken,
     ResumeToken,
+    RunToken,
     StageToken,
     TokenInvalid,
     Tokens,
@@ -21,6 +23,7 @@ CLAIMS: list[Any] = [
     FunctionToken(3, "notes-list"),
     ResumeToken("12", 3, "ann"),
     ForwardToken("r.1", "12"),
+    RunToken(3, 17, 1, "push", "refs/heads/main", "c" * 40, "", "ann", "deploy read", "main"),
 ]
 
 
@@ -48,7 +51,10 @@ def test_a_token_is_good_for_its_kind_and_its_time(claims):
         tokens.verify(token, type(claims))
 
 
-@pytest.mark.parametrize("forged", ["", "x.y.z", "é", jwt.encode({"stage_id": 3}, "k" * 32, algorithm="HS256")])
+DEEP = f"{base64.urlsafe_b64encode(b'[' * 5000).decode()}.e30.AA"
+
+
+@pytest.mark.parametrize("forged", ["", "x.y.z", "é", DEEP, jwt.encode({"stage_id": 3}, "k" * 32, algorithm="HS256")])
 def test_what_is_no_token_is_refused(forged):
     with pytest.raises(TokenInvalid):
         Tokens(b"k" * 32).verify(forged, StageToken)
