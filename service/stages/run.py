@@ -158,6 +158,7 @@ def deploy_commit(
             job.known,
             PublishedFiles(cache_of(parts.settings) / job.target.trust.value / "published"),
             before_apply=before_apply,
+            check=check,
             hotswaps=Hotswaps(drifts, allowed=job.identity.disposable),
         )
         functions = read_functions(rewritten.functions, rewritten.assembly, deployed.stacks, _clients(job, ledger))

@@ -65,6 +65,7 @@ def deploy(
     alone: bool = False,
     hotswaps: Hotswaps | None = None,
     before_apply: Callable[[], None] = nothing_to_wait_for,
+    check: Callable[[], None] = nothing_to_wait_for,
 ) -> Deployed:
     """Make the stage what the assembly says, and return what it is then.
 
@@ -72,9 +73,10 @@ def deploy(
     the bucket from one deploy to the next; `alone`: nobody else deploys to the stage meanwhile, so that stacks are
     changed without change sets; `hotswaps` says whether any are done and where earlier ones are written down; without
     it nothing is known of them; `before_apply` is called before the first stack is changed, if any is, while assets
-    are published already. Raises what it raises, `DeployFailed` for what the app can put right, `StackNotOurs`,
-    `NotBootstrapped`, and lets `LeaseLost` and `Cancelled` through; in each case what was begun goes on in
-    CloudFormation or was told to roll back, and the next deploy takes it up.
+    are published already; `check` is called at each step while stacks are changed, also when nothing is heard of them,
+    and raises `Cancelled` when it should end. Raises what it raises, `DeployFailed` for what the app can put right,
+    `StackNotOurs`, `NotBootstrapped`, and lets `LeaseLost` and `Cancelled` through; in each case what was begun goes on
+    in CloudFormation or was told to roll back, and the next deploy takes it up.
     """
     with tempfile.TemporaryDirectory(prefix="stagedoor-") as scratch:
         with _phase(emit, "plan") as told:
@@ -102,7 +104,7 @@ def deploy(
             }
             before_apply()
             _tell_waiting(plan, emit)
-            _Apply(plan, changes, publishing, clients, ledger).run()
+            _Apply(plan, changes, publishing, clients, ledger, check).run()
             dropped = [stack.actual for stack in plan.stacks if stack.action is Action.DELETE and stack.actual]
             delete_stacks(dropped, identity, clients, ledger, emit, known=plan.surplus)
             if hotswaps:
@@ -122,7 +124,9 @@ class _Apply:
         publishing: Publishing,
         clients: Clients,
         ledger: Ledger,
+        check: Callable[[], None],
     ) -> None:
+        self._check = check
         self._planned = {stack.name: stack for stack in plan.stacks}
         self._changes = changes
         self._publishing = publishing
@@ -143,6 +147,7 @@ class _Apply:
             raise self._errors[0]
 
     def _startable(self) -> Mapping[str, Work[None]]:
+        self._check()
         if self._errors:
             return {}
         first, self._unstarted = self._unstarted, {}
