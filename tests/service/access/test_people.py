@@ -1,5 +1,7 @@
 """People: known by their login, let in by what GitHub says they may, asked of it once a minute. And the audit."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
@@ -9,7 +11,7 @@ from service.access.callers import Caller, CallerKind
 from service.access.errors import Forbidden, GitHubAway, NotLoggedIn
 from service.access.reach import Right
 from service.access.tokens import LoginToken, StageToken, Tokens
-from service.github.client import RepositoryClient
+from service.github.client import Permission, RepositoryClient
 from service.github.errors import GitHubUnavailable
 from service.models import Audit, Stage
 from tests.service.access.conftest import World
@@ -38,9 +40,14 @@ def test_people_may_what_github_says(world: World, says: str, rights: set[Right]
 
 
 def test_github_is_asked_once_a_minute(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked: list[str] = []
     real = RepositoryClient.permission
-    monkeypatch.setattr(RepositoryClient, "permission", lambda self, login: asked.append(login) or real(self, login))
+
+    def counted(client: RepositoryClient, login: str) -> Permission | None:
+        asked.append(login)
+        return real(client, login)
+
+    monkeypatch.setattr(RepositoryClient, "permission", counted)
     time = [1000.0]
     monkeypatch.setattr(world.callers._permissions, "_clock", lambda: time[0])
     caller = person(world)
@@ -63,7 +70,7 @@ def test_github_is_asked_once_a_minute(world: World, monkeypatch: pytest.MonkeyP
         ({"host": "github.example"}, "GitHub says none"),
     ],
 )
-def test_others_are_refused_in_one_way(world: World, who: dict, reason: str) -> None:
+def test_others_are_refused_in_one_way(world: World, who: dict[str, Any], reason: str) -> None:
     caller = person(world, **who)
     for repository_id, why in ((world.repository_id, reason), (999, "unknown repository")):
         with pytest.raises(Forbidden) as error:

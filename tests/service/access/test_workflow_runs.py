@@ -7,6 +7,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -67,7 +68,7 @@ def test_it_is_the_ids_that_count(world: World, job) -> None:
 def test_what_a_run_reaches(world: World, github_of_callers: tuple[LocalGitHub, LocalRepository, int, int]) -> None:
     _, _, own, foreign = github_of_callers
     assert (own, foreign) == (1, 2)
-    into_production = {"environment": "production"}  # GitHub does not mind case, and neither do we
+    into_production: dict[str, Any] = {"environment": "production"}  # case is nothing to GitHub, nor to us
     for job, stages in (
         (world.job, {"main"}),
         (world.branch("later"), {"later"}),  # a stage that is not there yet
@@ -224,8 +225,8 @@ def test_of_two_processes_one_takes_a_token(world: World, tmp_path: Path) -> Non
         "STAGEDOOR_GITHUB_WEB_URL": settings.github_web_url,
         "STAGEDOOR_DATA_DIR": str(tmp_path),
     }
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    processes = [subprocess.Popen([sys.executable, "-c", SHOW], env=environment, **pipes) for _ in range(2)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    processes = [subprocess.Popen([sys.executable, "-c", SHOW], env=environment, text=True, **pipes) for _ in range(2)]
     try:
         assert [process.stdout.readline() for process in processes] == ["ready\n"] * 2
         token = world.token()
