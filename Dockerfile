@@ -17,7 +17,11 @@ RUN python -m venv /opt/uv \
     && /opt/uv/bin/pip install --require-hashes -r /tmp/image/uv.txt \
     && /opt/uv/bin/pip install --require-hashes --target /tmp/hatchling -r /tmp/image/build.txt
 COPY pyproject.toml uv.lock README.md ./
-RUN /opt/uv/bin/uv sync --locked --no-default-groups --extra service --no-install-project
+# The CDK (430 MB) is for apps' programs, which bring their own; neither the service nor the engine imports it.
+RUN /opt/uv/bin/uv sync --locked --no-default-groups --extra service --no-install-project \
+    --no-install-package aws-cdk-lib --no-install-package constructs --no-install-package jsii \
+    --no-install-package aws-cdk-asset-awscli-v1 --no-install-package aws-cdk-asset-node-proxy-agent-v6 \
+    --no-install-package aws-cdk-cloud-assembly-schema
 COPY stagedoor stagedoor
 COPY stagedoor_resources stagedoor_resources
 COPY service service

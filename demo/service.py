@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 40.0  # what `stagedoor serve` gives its workers, and a little more
@@ -26,6 +26,8 @@ class ServiceFailed(RuntimeError):
 
 class Service:
     """A running `stagedoor serve`; use it as a context manager. `log` is the file that it writes."""
+
+    command: ClassVar[tuple[str, ...]] = (str(Path(sys.executable).with_name("stagedoor")),)
 
     def __init__(self, settings: Mapping[str, str], state: Path, workers: int = 2) -> None:
         self._settings = settings
@@ -86,7 +88,7 @@ class Service:
         own = {"STAGEDOOR_DATA_DIR": str(self.data), "STAGEDOOR_PORT": str(self.port)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("stagedoor")), "serve", "--workers", str(self._workers)],
+                [*self.command, "serve", "--workers", str(self._workers)],
                 cwd=self._state,
                 env={**inherited, **self._settings, **own},
                 stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,12 +25,12 @@ from service.logs import configure_logs
 from service.parts import make_parts
 from service.relay.draining import DrainingServer
 from service.roles import Role
-from service.settings import Settings
+from service.settings import Settings, SettingsInvalid
 from service.targets import prepare, service_id
 from service.worker.parent import end_with_parent
 from service.worker.processes import WorkerGroup
 from stagedoor.live.frames import LARGEST_HELLO
-from stagedoor.synth.confinement import shield_this_process
+from stagedoor.synth.confinement import find_granted, shield_this_process
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS = 30  # longer than its workers take to end (service/worker/processes.py)
@@ -37,6 +38,7 @@ STOP_SECONDS = 30  # longer than its workers take to end (service/worker/process
 KEEP_ALIVE_SECONDS = 75
 # An agent whose machine is gone says nothing. Not shorter: an answer stands in line behind megabytes of results.
 PING_SECONDS, PONG_SECONDS = 5, 10
+_LANDLOCK_WITH_PORTS = 4
 
 SWITCH_SECONDS = 0.0005
 """How long a thread computes while others wait to (Python's own: 5 ms). The loop that reads and answers waits for each
@@ -91,6 +93,9 @@ def _serve(role: Role, workers: int, host: str | None, port: int | None) -> None
     shield_this_process()
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = Settings().model_copy(update=chosen)
+    if "{address}" in settings.internal_url:
+        address = settings.internal_url.replace("{address}", _own_address())
+        settings = settings.model_copy(update={"internal_url": address})
     settings.check()
     # Raised where the signal finds us, so that what was started is ended; uvicorn raises it again when it is done.
     _on_signal(sys.exit)
@@ -144,6 +149,7 @@ def worker(processes: int, attached: bool) -> None:
     shield_this_process()
     settings = Settings()
     settings.check()
+    _check_confinement(settings)
     _await_service(settings)
     with _queue(settings) as url:
         group = WorkerGroup(settings, url, processes)
@@ -157,6 +163,31 @@ def _on_signal(stop: Callable[[], None]) -> None:
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
+
+
+def _check_confinement(settings: Settings) -> None:
+    """Say what keeps repository code apart on this kernel, and raise where that is required and too little.
+
+    Enough is a network namespace, or a Landlock that knows of ports (version 4, of Linux 6.7): without either, a pull
+    request's program could ask the machine's metadata service for credentials.
+    """
+    granted = find_granted()
+    enough = granted.network or granted.landlock >= _LANDLOCK_WITH_PORTS
+    said = {"namespaces": granted.namespaces, "network": granted.network, "landlock": granted.landlock}
+    if enough:
+        log.info("repository code is confined", **said)
+    elif settings.synth_confinement == "best":
+        log.warning("repository code is hardly confined on this kernel: run your own repositories' alone", **said)
+    else:
+        raise SettingsInvalid(
+            "This kernel grants too little to keep repository code apart, which STAGEDOOR_SYNTH_CONFINEMENT requires.",
+            "Allow user namespaces, or use Linux 6.7 or newer with Landlock; docs/synth.md says what each means holds.",
+        )
+
+
+def _own_address() -> str:
+    """Return the address by which other machines of this network reach this one."""
+    return socket.gethostbyname(socket.gethostname())
 
 
 def _prepare(settings: Settings) -> None:

@@ -5,7 +5,7 @@ Everything has a default that serves on a laptop, except what must never have on
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -57,9 +57,11 @@ class Settings(BaseSettings):
     oidc_issuers: Annotated[tuple[str, ...], NoDecode] = ()  # of workflows' tokens; empty: GitHub's own
 
     targets_file: Path | None = None
+    targets: str = ""  # the same as text, where there is no file to be had
     synth_user: str = ""  # an account of the machine that repository code runs as; needs root
     synth_seconds: float = 600
     synth_memory_mb: int = 4096
+    synth_confinement: Literal["best", "required"] = "best"  # required: no worker starts where the kernel grants little
     warm_memory_mb: int = Field(default=512, ge=0)  # of all processes of a worker that wait for a synth; 0: none wait
 
     lease_seconds: float = 30

@@ -98,22 +98,22 @@ class Declared(_Strict):
 
 def declared_targets(settings: Settings) -> Declared:
     """Return what the operator declared; raises `SettingsInvalid` with the place of the first mistake."""
-    if settings.targets_file is None:
+    if settings.targets_file is None and not settings.targets:
         return _local_target()
+    source = str(settings.targets_file or "STAGEDOOR_TARGETS")
     try:
-        declared = Declared.model_validate(tomllib.loads(Path(settings.targets_file).read_text()))
+        text = settings.targets if settings.targets_file is None else Path(settings.targets_file).read_text()
+        declared = Declared.model_validate(tomllib.loads(text))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsInvalid(f"{settings.targets_file}: {error}.", "Put the file of targets right.") from None
+        raise SettingsInvalid(f"{source}: {error}.", "Put the file of targets right.") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise SettingsInvalid(
-            f"{settings.targets_file}: {place}: {first['msg']}.", "Put the file of targets right."
-        ) from None
+        raise SettingsInvalid(f"{source}: {place}: {first['msg']}.", "Put the file of targets right.") from None
     for grant in declared.grants:
         if grant.target not in declared.targets:
             raise SettingsInvalid(
-                f"{settings.targets_file}: a grant names the target {grant.target!r}, which is not there.",
+                f"{source}: a grant names the target {grant.target!r}, which is not there.",
                 f"Name one of: {', '.join(sorted(declared.targets)) or 'none is declared'}.",
             )
     return declared

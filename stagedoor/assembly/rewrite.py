@@ -1,7 +1,7 @@
 """Rewrite an assembly for one stage: the same app, under names, tags and places of the stage's own.
 
 Each class of reference has a module of its own, pure functions from template to template: `target_names.py`,
-`exports.py`, `cross_region.py`, `physical_names.py`, `retention.py`; `template_tree.py` follows nested stacks. What
+`exports.py`, `cross_region.py`, `physical_names.py`, `retention.py`, `boundary.py`; `template_tree.py` follows nested stacks. What
 none of them can make safe is reported, or refused where a second stage would fail or share a resource
 (`findings.py`). `docs/assembly.md` has the table.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stagedoor.assembly.boundary import with_boundary
 from stagedoor.assembly.bridged_functions import BridgedFunction
 from stagedoor.assembly.bridging.bridged import bridge_asset, needs_archive, with_bridges
 from stagedoor.assembly.bridging.model import Bridges
@@ -130,6 +131,7 @@ class _Change:
     def __call__(self, template: Template, scope: Scope) -> Template:
         identity, names = self._rewriting.identity, self._rewriting.stack_names
         template = with_target_names(template, self._assets, self._target)
+        template = with_boundary(template, self._target.permissions_boundary)
         if not identity.adopted:
             template = with_whole_words(template, self._rewriting.generated)
             template = with_own_exports(template, scope, identity.prefix, names)
