@@ -17,6 +17,7 @@ from stagedoor.events import Emit, Event, EventKind
 from stagedoor.synth.completion import complete_bundles
 from stagedoor.synth.dependencies import Environment, install, settings_above, to_log
 from stagedoor.synth.executor import Command, Completed, Executor
+from stagedoor.synth.inside import INSIDE
 from stagedoor.synth.node_modules import node_modules_shown
 from stagedoor.synth.places import location_in
 from stagedoor.synth.program import Program, SynthRequest, interpreted, read_program
@@ -24,7 +25,7 @@ from stagedoor.synth.seen import SeenAssemblies
 from stagedoor.synth.sources import read_sources, unchanged
 from stagedoor.synth.staged import StagedFiles
 from stagedoor.synth.validation import Validation
-from stagedoor.synth.warm import START, Slot, Warm, quick, script_of
+from stagedoor.synth.warm import Slot, Warm, quick, script_of
 
 __all__ = ["NoAssembly", "SynthFailed", "SynthRequest", "synthesize"]
 
@@ -166,7 +167,7 @@ class _Running:
             argv=("/bin/sh", "-c", f'PATH="{path}:$PATH"\n{script}'),
             cwd=self.program.app_dir,
             env=self.variables,
-            readable=(*self.environment.readable, *settings_above(self.program.root), self.passing, START),
+            readable=(*self.environment.readable, *settings_above(self.program.root), self.passing, *INSIDE),
             writable=(self.program.root, self.output),
         )
 

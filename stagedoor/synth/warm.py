@@ -34,6 +34,7 @@ from stagedoor.errors import UserError
 from stagedoor.synth.confinement import environment as environment_from
 from stagedoor.synth.dependencies import Environment, settings_above
 from stagedoor.synth.executor import Command, Completed, LocalProcessExecutor, TookTooLong, go_on
+from stagedoor.synth.inside import INSIDE, START, WARM_KERNEL
 from stagedoor.synth.keeping import write_whole
 from stagedoor.synth.program import Program, identity_of_node
 from stagedoor.synth.warming import cdk_modules
@@ -48,8 +49,6 @@ ExecutorWith = Callable[[Callable[[], None]], LocalProcessExecutor]
 """Returns an executor that asks its argument many times a second whether to go on, and has no limit on time."""
 
 _PLAIN = re.compile(r"python3? +[\w./-]+\.py( +[\w./:=@+-]+)*")
-START = Path(__file__).with_name("warm_start.py")
-_KERNEL = Path(__file__).with_name("warm_kernel.js")
 _LOOK_SECONDS = 0.02
 _REPORT_LIMIT = 1024 * 1024  # bytes; the names of loaded modules take two thousand
 
@@ -277,7 +276,7 @@ class WarmProcess:
         env = {
             **own,
             "PATH": _path(self.slot.environment),
-            "NODE_OPTIONS": f"--require {_KERNEL}",
+            "NODE_OPTIONS": f"--require {WARM_KERNEL}",
             "STAGEDOOR_WARM_ORDER": str(self._passing / "order"),
             "PYTHONIOENCODING": "utf-8",
             "PYTHONUNBUFFERED": "1",
@@ -296,7 +295,7 @@ class WarmProcess:
             ),
             cwd=self._passing,
             env=env,
-            readable=(*self.slot.environment.readable, *self.slot.above, START, _KERNEL),
+            readable=(*self.slot.environment.readable, *self.slot.above, *INSIDE),
             writable=(self.tree, self.output, self._passing),
         )
         try:

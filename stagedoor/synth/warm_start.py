@@ -2,7 +2,7 @@
 
     python -P warm_start.py PASSING MODULES…
     python -P warm_start.py --soon PASSING MODULES…  the same, and it makes no small app
-    python -P warm_start.py --now FILE.py …      waits for nothing; what this saves: `_begin_kernel` and `_end`
+    python -P warm_start.py --now FILE.py …      waits for nothing; what this saves: `kernel_start.py` and `_end`
 
 Run by the Python of an app's environment; nothing of Stagedoor is imported. Loading takes most of a synth, and nothing
 of it depends on the app. When PASSING/ready is there, a list of the modules that are loaded, it waits for
@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
@@ -37,26 +37,6 @@ _MORE_OBJECTS = 500_000
 """How many objects more than before there are when Python looks for garbage; its own setting is 700. A synth is short,
 and keeps nearly all that it makes."""
 
-_RUNTIME = "bin/jsii-runtime.js"
-_UNPACKED: list[Any] = []
-
-_SMALL = {
-    "aws_cdk.aws_s3": lambda module, stack: module.Bucket(stack, "Bucket"),
-    "aws_cdk.aws_sqs": lambda module, stack: module.Queue(stack, "Queue"),
-    "aws_cdk.aws_sns": lambda module, stack: module.Topic(stack, "Topic"),
-    "aws_cdk.aws_logs": lambda module, stack: module.LogGroup(stack, "Log"),
-    "aws_cdk.aws_dynamodb": lambda module, stack: module.Table(
-        stack, "Table", partition_key=module.Attribute(name="id", type=module.AttributeType.STRING)
-    ),
-    "aws_cdk.aws_lambda": lambda module, stack: module.Function(
-        stack, "Function", runtime=module.Runtime.PYTHON_3_12, handler="a.b", code=module.InlineCode("pass")
-    ),
-    "aws_cdk.aws_events": lambda module, stack: module.Rule(
-        stack, "Rule", schedule=module.Schedule.expression("rate(1 day)")
-    ),
-}
-"""A construct of the modules that most apps use, so that what makes one is compiled before it is waited for."""
-
 
 def main() -> None:
     """Load, wait, and be the app's program."""
@@ -65,9 +45,9 @@ def main() -> None:
     passing, *modules = sys.argv[2 if soon else 1 :]
     if passing == "--now":
         _become({"cwd": os.getcwd(), "env": {}, "argv": modules})
-    loaded = _load(modules)
+    loaded = load(modules)
     if not soon:
-        _make_small(loaded, f"{passing}/out")
+        make_small(loaded, f"{passing}/small")
     _write(Path(passing, "ready"), sorted({name.partition(".")[0] for name in sys.modules}))
     order, began = Path(passing, "order"), time.monotonic()
     while not order.exists():
@@ -75,9 +55,9 @@ def main() -> None:
     _become(json.loads(order.read_bytes()))
 
 
-def _load(modules: list[str]) -> dict[str, Any]:
-    """Import the modules, and return those that are there."""
-    _begin_kernel(())
+def load(modules: list[str], *, keep: bool = False) -> dict[str, Any]:
+    """Import the modules, and return those that are there. `keep`: what is made on the way is for others, too."""
+    _begin_kernel((), keep=keep)
     loaded: dict[str, Any] = {}
     for name in modules:
         with contextlib.suppress(ImportError):
@@ -85,60 +65,68 @@ def _load(modules: list[str]) -> dict[str, Any]:
     return loaded
 
 
-def _make_small(loaded: dict[str, Any], output: str) -> None:
-    """Have the CDK make a small app of what is loaded, which is thrown away."""
-    cdk = loaded["aws_cdk"]
-    app = cdk.App(outdir=output, analytics_reporting=False)
-    stack = cdk.Stack(app, "Warm")
-    for name in _SMALL.keys() & loaded.keys():
-        with contextlib.suppress(Exception):  # an older library may lack something
-            _SMALL[name](loaded[name], stack)
+def make_small(loaded: dict[str, Any], output: str) -> None:
+    """Have the CDK make a small app of what is loaded, which is thrown away, so that the code that makes what most apps
+    have is ready before it is waited for.
+    """
+    app = loaded["aws_cdk"].App(outdir=f"{output}/cdk.out", analytics_reporting=False)
+    stack = loaded["aws_cdk"].Stack(app, "Warm")
+    code = Path(output, "code")
+    code.mkdir(parents=True)
+    (code / "function.py").touch()
+    _make_parts(stack, lambda name: loaded[f"aws_cdk.{name}"], str(code))
     app.synth()
 
 
-def _begin_kernel(folders: Iterable[str]) -> None:
-    """Start jsii's kernel, a Node process, now: jsii would start it when it is imported, and wait for it.
+def _make_parts(stack: Any, module: Callable[[str], Any], code: str) -> None:
+    """Make one of each; what is of a module that is not loaded, or that an older library lacks, is left out."""
+    possible = contextlib.suppress(Exception)
+    bucket: Any = None
+    queue: Any = None
+    table: Any = None
+    function: Any = None
+    with possible:
+        bucket = module("aws_s3").Bucket(stack, "Bucket")
+    with possible:
+        queue = module("aws_sqs").Queue(stack, "Queue")
+    with possible:
+        module("aws_sns").Topic(stack, "Topic")
+    with possible:
+        module("aws_logs").LogGroup(stack, "Log")
+    with possible:
+        module("aws_ssm").StringParameter(stack, "Parameter", string_value="value")
+    with possible:
+        dynamodb = module("aws_dynamodb")
+        key = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
+        table = dynamodb.Table(stack, "Table", partition_key=key)
+    with possible:
+        lambda_ = module("aws_lambda")
+        runtime, source = lambda_.Runtime.PYTHON_3_12, lambda_.Code.from_asset(code)
+        function = lambda_.Function(stack, "Function", runtime=runtime, handler="function.handler", code=source)
+    with possible:
+        bucket.grant_read_write(function)
+    with possible:
+        table.grant_read_write_data(function)
+    with possible:
+        function.add_event_source(module("aws_lambda_event_sources").SqsEventSource(queue))
+    with possible:
+        events = module("aws_events")
+        events.Rule(stack, "Rule", schedule=events.Schedule.expression("rate(1 day)"))
+    with possible:
+        api = module("aws_apigatewayv2").HttpApi(stack, "Api")
+        call = module("aws_apigatewayv2_integrations").HttpLambdaIntegration("Call", function)
+        api.add_routes(path="/", integration=call)
 
-    jsii gets it if it starts the same in the same folder with the same environment; else it starts its own. Nothing is
-    done for an app that has a module in `folders` under a name of Python's: it may be meant to be found first.
+
+def _begin_kernel(folders: Iterable[str], *, keep: bool = False) -> None:
+    """Start jsii's kernel, which jsii would start when it is imported, and wait for it (`kernel_start.py`).
+
+    Nothing is done for an app that has a module in `folders` under a name of Python's: it may be meant to be found
+    first. `keep`: what the kernel has loaded when it ends is kept for those that come.
     """
-    found = None if "jsii" in sys.modules else importlib.util.find_spec("jsii")
     own = {name.partition(".")[0] for folder in folders for name in _listed(folder)}
-    if found is None or not found.origin or own & sys.stdlib_module_names:
-        return
-    import subprocess
-    import tempfile
-
-    folder = tempfile.TemporaryDirectory()
-    embedded = os.path.join(os.path.dirname(found.origin), "_embedded", "jsii")
-    for name in _listed(embedded):
-        place, _, file = name.partition("__")  # as jsii unpacks them
-        if file.endswith((".js", ".map")):
-            os.makedirs(f"{folder.name}/{place}", exist_ok=True)
-            Path(folder.name, place, file).write_bytes(Path(embedded, name).read_bytes())
-    module: Any = subprocess
-    started = module.Popen
-    at, env = os.getcwd(), {**os.environ, "JSII_AGENT": f"Python/{sys.version.split()[0]}"}
-    begun = ["node", "--max-old-space-size=4069", f"{folder.name}/{_RUNTIME}"]
-    if not os.path.exists(begun[-1]):
-        return
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    kernel = started(begun, env=env, **pipes)
-
-    class Popen(started):  # type: ignore[misc,valid-type]
-        def __new__(cls, args: Any = (), **options: Any) -> Any:
-            """Return the kernel to whom starts the same; whoever starts another kernel ends it."""
-            if not (isinstance(args, list) and args and str(args[-1]).endswith(_RUNTIME)):
-                return super().__new__(cls)
-            module.Popen = started
-            if [*args[:-1], begun[-1]] == begun and options == {"env": env, **pipes} and os.getcwd() == at:
-                return kernel
-            kernel.kill()
-            kernel.communicate()
-            return started(args, **options)
-
-    module.Popen = Popen
-    _UNPACKED.append(folder)
+    if not own & sys.stdlib_module_names:
+        _beside("kernel_start").begin_kernel(keep=keep)
 
 
 def _listed(folder: str) -> list[str]:
@@ -146,6 +134,14 @@ def _listed(folder: str) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
+
+
+def _beside(name: str) -> Any:
+    """Return a module that lies beside this program: that folder is on no path, as all of Stagedoor is in it."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    module.__loader__.exec_module(module)
+    return module
 
 
 def _write(file: Path, content: list[str]) -> None:

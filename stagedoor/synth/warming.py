@@ -14,18 +14,22 @@ from pathlib import Path
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.synth.executor import Command, Executor
+from stagedoor.synth.inside import INSIDE, START
 from stagedoor.synth.library_modules import modules_behind
 from stagedoor.synth.tree import UnsafeFile, read_text
 
 _PROGRAM = """
-import contextlib, importlib, importlib.util, pathlib, subprocess, sys, time
-store, heavy, *names = sys.argv[1:]
+import contextlib, importlib.util, pathlib, subprocess, sys, tempfile, time
+store, start, heavy, *names = sys.argv[1:]
 library = pathlib.Path(importlib.util.find_spec("aws_cdk").origin).parent
 folders = [str(library / name.removeprefix("aws_cdk.")) for name in (*heavy.split(","), *names[1:])]
 compiling = subprocess.Popen([sys.executable, "-I", "-m", "compileall", "-q", *folders])
-for name in names:
-    with contextlib.suppress(ImportError):
-        importlib.import_module(name)
+spec = importlib.util.spec_from_file_location("warm_start", start)
+warm_start = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(warm_start)
+loaded = warm_start.load(names, keep=True)
+with contextlib.suppress(Exception), tempfile.TemporaryDirectory() as out:
+    warm_start.make_small(loaded, out)
 compiling.wait()
 jsii = pathlib.Path(importlib.util.find_spec("jsii").origin).parent
 indexes = (jsii / "_embedded" / "jsii" / "lib__runtime-index-worker.js").exists()
@@ -39,6 +43,9 @@ while indexes and time.monotonic() < deadline:
 
 Most modules are compiled by a second process meanwhile, since the import first waits for Node to unpack the library.
 """
+
+_FORMAT = "4"
+"""Raised when more is kept, so that it is made for older environments, too."""
 
 _BY_A_SIGNAL = 128
 
@@ -54,7 +61,7 @@ def warm(environment: Path, app_dir: Path, executor: Executor, emit: Emit) -> No
     modules = cdk_modules(app_dir, environment)
     if not modules:
         return
-    marker = environment / f"warm-{hashlib.sha256(' '.join(modules).encode()).hexdigest()[:16]}"
+    marker = environment / f"warm-{hashlib.sha256(' '.join((_FORMAT, *modules)).encode()).hexdigest()[:16]}"
     if marker.exists():
         return
     emit(Event(EventKind.LOG, "install", message="Compiling aws_cdk for its first use here: some seconds, once"))
@@ -62,9 +69,10 @@ def warm(environment: Path, app_dir: Path, executor: Executor, emit: Emit) -> No
     python = str(environment / "venv" / "bin" / "python")
     command = Command(
         name="install",
-        argv=(python, "-I", "-c", _PROGRAM, store, _HEAVY, *modules),
+        argv=(python, "-I", "-c", _PROGRAM, store, str(START), _HEAVY, *modules),
         cwd=environment,
-        env={"JSII_RUNTIME_PACKAGE_CACHE_ROOT": store},
+        env={"JSII_RUNTIME_PACKAGE_CACHE_ROOT": store, "CDK_VALIDATION": "false"},
+        readable=INSIDE,
         writable=(environment,),
     )
     try:
