@@ -21,6 +21,7 @@ PATHS = re.compile(
     r"|/repos/\{owner\}/\{repo\}/("
     r"pulls(/\{pull_number\}(/files)?)?|branches/\{branch\}|contents/\{path\}|commits/\{ref\}(/check-runs)?"
     r"|issues/comments/\{comment_id\}|issues/\{issue_number\}/comments|check-runs(/\{check_run_id\})?"
+    r"|actions/runs(/\{run_id\}/artifacts)?|actions/artifacts/\{artifact_id\}/\{archive_format\}"
     r"|deployments(/\{deployment_id\}(/statuses)?)?)"
 )
 

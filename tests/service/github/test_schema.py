@@ -31,6 +31,7 @@ def test_every_call_is_valid(
     with Recorder(proxy, github.api_url) as recorder:
         story = Story(github, notes, make_sessions(engine), recorder, settings)
         ask_everything(story)
+        look_for_an_artifact(story)
         tell_everything(story)
         said = {call.method + " " + call.path.partition("?")[0].rpartition("/")[2] for call in recorder.calls}
         wrong = [
@@ -52,6 +53,15 @@ def ask_everything(story: Story) -> None:
     assert client.file("app.py", "shorter")
     assert client.changed_paths(story.number) == ("app.py",)
     assert client.fetch_token()
+
+
+def look_for_an_artifact(story: Story) -> None:
+    """Not fetched here: the proxy follows redirects by itself, token and all, as our client never does."""
+    run = story.github.begin_workflow(story.notes, story.commit)
+    story.github.end_workflow(story.notes, run, {"built": b"PK"})
+    workflows = story.clients.workflows_of(story.repository())
+    assert [found.id for found in workflows.of_commit(story.commit)] == [run]
+    assert workflows.artifact(run, "built")
 
 
 def tell_everything(story: Story) -> None:

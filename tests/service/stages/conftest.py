@@ -27,6 +27,9 @@ from service.parts import Parts
 from service.settings import Settings
 from service.stages.reconcile import reconcile
 from service.stages.sources import resolve
+from service.webhooks.hints import hint_of
+from service.webhooks.record import Received, record
+from service.webhooks.seen import HostAddress
 from tests.service.rows import T0, add_repository, add_target
 from tests.service.stages import tiny_app
 
@@ -55,6 +58,7 @@ class House:
     parts: Parts
     clients: GitHubClients
     repository_id: int
+    heard: int = 0
 
     def pull_request(self, **files: str) -> int:
         """Push a branch with these files, open a pull request, and return the id of its source."""
@@ -86,6 +90,16 @@ class House:
         """Do what a webhook does."""
         with self.parts.sessions.begin() as session:
             session.get_one(Source, source_id).generation += 1
+
+    def hear(self) -> None:
+        """Record the webhooks about this repository that came since the last time."""
+        address = HostAddress("local", self.github.api_url, self.github.web_url)
+        new, self.heard = self.github.deliveries[self.heard :], len(self.github.deliveries)
+        for delivery in new:
+            payload = delivery.payload
+            if payload.get("repository", {}).get("id") == self.repository.number:
+                received = Received(delivery.guid, delivery.event, payload.get("action", ""), delivery.body, T0)
+                record(self.parts.engine, address, received, hint_of(delivery.event, payload))
 
     def resolve(self, source_id: int) -> None:
         resolve(self.parts.sessions, self.clients, source_id)
