@@ -1,4 +1,4 @@
-"""Mode 1 against the real service: its front door and workers, the local GitHub and AWS, an issuer of identities."""
+"""Modes 1 and 2 against the real service: its front door and workers, the local GitHub and AWS, an OIDC issuer."""
 
 import itertools
 import threading
@@ -12,14 +12,15 @@ import pytest
 
 from demo.cloud import Cloud
 from demo.github.world import LocalRepository
-from tests.action.apps import put_app
+from tests.action.apps import ASSETS, put_app
 from tests.action.conftest import HOSTILE_BRANCH, HOSTILE_TITLE, pull_request
+from tests.action.cutting_proxy import CuttingProxy
 from tests.action.job import Job
 from tests.oidc_issuer import JobClaims, OidcIssuer
 
 _NUMBERS = itertools.count(1)
 
-pytestmark = [pytest.mark.xdist_group("whole-service"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("whole service"), pytest.mark.timeout(240)]
 
 
 class House:
@@ -43,7 +44,7 @@ class House:
         claims = replace(claims, **more.pop("claims", {}))
         made: Job = self.job(
             event,
-            tokens=self.issuer.job_environment(claims),
+            tokens=more.pop("tokens", self.issuer.job_environment(claims)),
             github={
                 "repository": repository.full_name,
                 "repository_id": repository.number,
@@ -66,6 +67,7 @@ def issuer() -> Iterator[OidcIssuer]:
 def cloud(tmp_path_factory: pytest.TempPathFactory, issuer: OidcIssuer) -> Iterator[Cloud]:
     with Cloud(tmp_path_factory.mktemp("cloud"), more={"STAGEDOOR_OIDC_ISSUERS": issuer.url}) as running:
         yield running
+        running.service.stop(2)  # nobody waits for what its runs would still come to
 
 
 @pytest.fixture
@@ -135,6 +137,18 @@ def test_the_workflow_may_come_before_the_webhook(house: House, repository: Loca
     assert early.outputs["status"] == "succeeded", early.log
 
 
+def test_a_stream_that_is_cut_loses_no_line_and_doubles_none(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    many = "import time\nfor n in range(60): print(f'line {n};', flush=True); time.sleep(0.02)\n"
+    github.push(repository, "cut", {"app.py": many + (put_app(house.cloud.state / "cut") / "app.py").read_text()})
+    number = github.open_pull_request(repository, "cut")
+    with CuttingProxy(after=1_500) as proxy:
+        here = house.run_of(repository, number, env={"http_proxy": proxy.url, "no_proxy": ""})
+        assert here.use(server=server), here.log
+    assert proxy.cuts >= 3
+    assert [here.log.count(f"synth | line {n};") for n in range(60)] == [1] * 60
+
+
 def test_a_cancellation_is_passed_on(house: House, repository: LocalRepository):
     github, server = house.github, house.cloud.service.url
     slow = "import time; print('up', flush=True); time.sleep(100)\n"
@@ -159,6 +173,60 @@ def test_a_cancellation_is_passed_on(house: House, repository: LocalRepository):
         time.sleep(0.2)
     else:
         raise AssertionError(comments)
+
+
+SYNTH_HERE = {"stagedoor.toml": '[apps.notes]\nsynth = "actions"\n'}
+EXECUTABLE_ASSET = """
+source = {"executable": ["/bin/sh", "-c", "env > /tmp/stolen"]}
+files = {"a" * 64: {"source": source, "destinations": {"here": {"bucketName": "b", "objectKey": "k"}}}}
+(out / "Tiny.assets.json").write_text(json.dumps({"version": "48.0.0", "files": files}))
+manifest = json.loads((out / "manifest.json").read_text())
+assets = {"type": "cdk:asset-manifest", "properties": {"file": "Tiny.assets.json"}}
+manifest["artifacts"]["Tiny.assets"] = assets
+manifest["artifacts"]["Tiny"]["dependencies"] = ["Tiny.assets"]
+(out / "manifest.json").write_text(json.dumps(manifest))
+"""
+"""An asset that would be made by a program where it is published: with the service's credentials."""
+
+
+def synthesised(house: House, repository: LocalRepository, number: int, more: str = "") -> Job:
+    """Have the workflow's job, which holds nothing, run the program of what is checked out."""
+    here = house.run_of(repository, number, "opened", tokens={})
+    put_app(here.workspace, more)
+    (here.workspace / "stagedoor.toml").write_text(SYNTH_HERE["stagedoor.toml"])
+    assert here.use(synth="runner"), here.log
+    return here
+
+
+def test_what_a_job_without_credentials_left_is_deployed(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    github.push(repository, "main", SYNTH_HERE)
+    github.push(repository, "here", {"word": "never read by the service"})
+    number = github.open_pull_request(repository, "here")
+    run = github.begin_workflow(repository, repository.pulls[number].head_sha, branch="here")
+    here = synthesised(house, repository, number, ASSETS)
+    github.end_workflow(repository, run, here.artifacts)
+    waiting = house.run_of(repository, number)
+    assert waiting.use(server=server), waiting.log
+    assert waiting.outputs["status"] == "succeeded"
+    assert '"Tiny": {"Name":' in waiting.outputs["outputs"]
+    assert "##[group]Run the app's program" not in waiting.heard.lines
+
+
+def test_a_hostile_artifact_is_refused_by_name(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    github.push(repository, "main", SYNTH_HERE)
+    github.push(repository, "evil", {"word": "one"})
+    number = github.open_pull_request(repository, "evil")
+    run = github.begin_workflow(repository, repository.pulls[number].head_sha, branch="evil")
+    here = synthesised(house, repository, number, EXECUTABLE_ASSET)
+    github.end_workflow(repository, run, here.artifacts)
+    waiting = house.run_of(repository, number)
+    assert not waiting.use(server=server)
+    assert [where["title"] for level, where, _ in waiting.heard.annotations if level == "error"] == [
+        "Stagedoor: executable-asset"
+    ]
+    assert "❌ Failed" in github.comments(repository, number)[0]["body"]
 
 
 @pytest.mark.parametrize(
