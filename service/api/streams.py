@@ -42,12 +42,12 @@ async def stream_run(door: Door, request: Request, caller: Caller, run_id: int) 
     /runs/{run_id}/events; last an event `end`: outcome, run, status, outputs, url, changed, error.
     """
     await asyncio.to_thread(door.access.let_into_run, caller, run_id, Right.READ)
-    cursor = Cursor.of(request.headers.get("last-event-id"), run_id)
+    cursor = Cursor.read(request.headers.get("last-event-id"))
 
     async def said() -> AsyncIterator[str]:
         run = await door.glances.run(run_id)
         if run is not None:
-            async for message in _run(door, run, cursor):
+            async for message in _run(door, run, cursor if cursor and cursor.run == run_id else None):
                 yield message
             yield await asyncio.to_thread(_end, door.parts, run.stage_id, run_id)
 
@@ -109,9 +109,9 @@ async def _stage(door: Door, stage_id: int, generation: int, cursor: Cursor | No
             yield quiet.word()
             await door.glances.pause()
             continue
-        beginning = cursor if resumed is not None and cursor is not None else Cursor(run.id)
+        place = cursor if resumed is not None else None
         after, resumed = run.id, None
-        async for message in _run(door, run, beginning):
+        async for message in _run(door, run, place):
             yield message
         quiet.since = time.monotonic()
         ended, stage = await door.glances.run(run.id), await door.glances.stage(stage_id)
@@ -120,10 +120,11 @@ async def _stage(door: Door, stage_id: int, generation: int, cursor: Cursor | No
             return
 
 
-async def _run(door: Door, run: RunGlance, cursor: Cursor) -> AsyncIterator[str]:
-    """Yield what a run says from a place on, until its end."""
+async def _run(door: Door, run: RunGlance, place: Cursor | None) -> AsyncIterator[str]:
+    """Yield what a run says after a place, or with the run itself before it (None), until its end."""
     quiet = _Quiet(time.monotonic())
-    if cursor == Cursor(run.id):
+    cursor = place or Cursor(run.id)
+    if place is None:
         yield _message("run", await asyncio.to_thread(_run_data, door.parts, run.id), cursor)
     while True:
         # Asked before reading: what was written before the run ended is then surely read.

@@ -25,6 +25,7 @@ __all__ = ["INTERRUPTED", "OUR_ERROR", "PLUGINS", "USER_ERROR", "collect_seldom"
 PLUGINS = "stagedoor.commands"
 OWN = (
     "bootstrap",
+    "cancel",
     "console",
     "deploy",
     "dev",
@@ -35,7 +36,11 @@ OWN = (
     "login",
     "logs",
     "outputs",
+    "promote",
     "remove",
+    "retry",
+    "rollback",
+    "runs",
     "secrets",
     "shell",
     "stages",

@@ -17,8 +17,8 @@ from stagedoor import __version__
 from stagedoor.bundling.tools import find_uv
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir
-from stagedoor.cli.live_stage import address
 from stagedoor.cli.service import Logins, Service, ServiceRefused, find_server
+from stagedoor.cli.service_address import address
 from stagedoor.errors import UserError
 from stagedoor.synth.program import CLI_VERSION
 from stagedoor.synth.recipes import Installer, find_recipes

@@ -9,12 +9,12 @@ import click
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.deployed_functions import deployed_functions, matching
 from stagedoor.cli.deployed_stage import Looking, look_at
-from stagedoor.cli.live_stage import address
 from stagedoor.cli.login import SERVER
 from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
 from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.service import Logins, NoService, NotLoggedIn, Service, ServiceRefused, find_server
+from stagedoor.cli.service_address import address
 from stagedoor.cli.stage import OWNER
 from stagedoor.cli.table import write_table
 from stagedoor.cli.work import at_work

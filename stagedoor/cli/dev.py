@@ -7,14 +7,14 @@ import click
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import work_folder
 from stagedoor.cli.developing import Developing, Wishes
-from stagedoor.cli.live_stage import LiveStage, address, deploy_own, walk_in
+from stagedoor.cli.live_stage import LiveStage, deploy_own, walk_in
 from stagedoor.cli.login import SERVER
 from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
 from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.service import Logins, Service, ServiceRefused, find_server
+from stagedoor.cli.service_address import address, config_of
 from stagedoor.cli.work import Work, at_work
-from stagedoor.config import Config, parse_config
 from stagedoor.live.sources import overrides_of
 
 _PATTERN_HELP = "by construct path, its last name, handler or logical id; may be given several times"
@@ -53,7 +53,7 @@ def dev(
     with at_work(options) as work:
         app = work.app()
         logins = Logins.of_user()
-        config = _config(app)
+        config = config_of(app)
         url = find_server(server, config.live.server, logins)
         service = Service.logged_in(url, logins)
         own = stage is None
@@ -80,8 +80,3 @@ def _ready(work: Work, app: AppFolder, name: str, service: Service, folder: Path
     if said["kind"] == "personal":
         return deploy_own(work, app, name, service, folder, on=on)
     return walk_in(work, app, said, service, folder, on=on)
-
-
-def _config(app: AppFolder) -> Config:
-    file = app.repository.root / "stagedoor.toml"
-    return parse_config(file.read_bytes()) if file.is_file() else Config()

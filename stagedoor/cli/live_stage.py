@@ -9,10 +9,11 @@ from typing import Any
 from stagedoor.assembly.bridged_functions import BridgedFunction
 from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
-from stagedoor.cli.app_folder import AppFolder, remote_address
+from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir
 from stagedoor.cli.deploying import hotswaps_of, own_assembly, stage_assembly, synth_request
 from stagedoor.cli.service import Service
+from stagedoor.cli.service_address import address
 from stagedoor.cli.stage import FoundStage, busy_stacks, find_stage
 from stagedoor.cli.work import Work
 from stagedoor.deploy.apply import deploy
@@ -51,13 +52,6 @@ class LiveStage:
     assembly: Assembly
     target: Target
     outputs: Mapping[str, Mapping[str, str]]
-
-
-def address(app: AppFolder, stage: str) -> dict[str, str]:
-    """Return by what the service finds a stage."""
-    remote = app.repository.remote
-    repository = remote_address(remote) if remote else None
-    return {"repository": repository or app.repository.id, "app": app.name, "stage": stage}
 
 
 def deploy_own(work: Work, app: AppFolder, stage: str, service: Service, folder: Path, *, on: bool) -> LiveStage:

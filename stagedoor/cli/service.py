@@ -15,6 +15,7 @@ from stagedoor import __version__
 from stagedoor.errors import UserError
 
 BASE = "/api/v1"
+TOKEN_VARIABLE = "STAGEDOOR_TOKEN"  # noqa: S105 - the name of one
 USUAL = "http://127.0.0.1:8000"
 """Where a service on this machine is, unless its operator says otherwise."""
 
@@ -95,7 +96,11 @@ class Service:
 
     @classmethod
     def logged_in(cls, url: str, logins: Logins) -> "Service":
-        """Return the service with the login that is kept for it. Raises `NotLoggedIn`."""
+        """Return the service with the token in `STAGEDOOR_TOKEN`, a machine's, else with the login that is kept for it.
+        Raises `NotLoggedIn`.
+        """
+        if token := os.environ.get(TOKEN_VARIABLE):
+            return cls(url, token)
         kept = logins.read().get(url)
         if not kept:
             raise NotLoggedIn(f"You are not logged in at {url}.", f"Run `stagedoor login --server {url}`.")
@@ -131,29 +136,34 @@ class Service:
         data = None if body is None else json.dumps(body).encode()
         if data is not None:
             headers["Content-Type"] = "application/json"
-        url = self.url + BASE + path
-        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - see _checked
+        request = urllib.request.Request(self.at(path), data, headers, method=method)  # noqa: S310 - see _checked
         try:
             with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
                 return answer.status, _document(answer.read())
         except urllib.error.HTTPError as error:
-            raise refusal(error.code, _document(error.read()), self.url) from None
+            raise self.refused(error) from None
         except (OSError, http.client.HTTPException) as error:
-            raise _away(self.url, error) from None
+            raise self.away(error) from None
 
+    def at(self, path: str) -> str:
+        """Return the URL of one of the API's paths."""
+        return self.url + BASE + path
 
-def refusal(status: int, said: Mapping[str, Any], url: str) -> UserError:
-    """Return what the service's problem document says as an error; without one, that it answered like no service."""
-    if "what" in said:
-        kind = NotLoggedIn if said.get("id") == NotLoggedIn.id else ServiceRefused
-        remedy = f"Run `stagedoor login --server {url}`." if kind is NotLoggedIn else str(said.get("remedy", ""))
-        return kind(str(said["what"]), remedy)
-    return ServiceRefused(f"The service at {url} answered {status}.", "See that it is a Stagedoor of this version.")
+    def refused(self, error: urllib.error.HTTPError) -> UserError:
+        """Return what the service's problem document says as an error; without one, that this is no service."""
+        said = _document(error.read())
+        if "what" not in said:
+            what = f"The service at {self.url} answered {error.code}."
+            return ServiceRefused(what, "See that it is a Stagedoor of this version.")
+        if said.get("id") == NotLoggedIn.id:
+            return NotLoggedIn(str(said["what"]), f"Run `stagedoor login --server {self.url}`.")
+        return ServiceRefused(str(said["what"]), str(said.get("remedy", "")))
 
-
-def _away(url: str, error: Exception) -> NoService:
-    reason = getattr(error, "reason", error)
-    return NoService(f"The service at {url} does not answer: {reason}.", "See that it runs, and that its URL is right.")
+    def away(self, error: Exception) -> NoService:
+        """Return that the service does not answer."""
+        reason = getattr(error, "reason", error)
+        what = f"The service at {self.url} does not answer: {reason}."
+        return NoService(what, "See that it runs, and that its URL is right.")
 
 
 def _checked(url: str) -> str:

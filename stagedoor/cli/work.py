@@ -37,6 +37,7 @@ class Work:
     """One command at work: where it shows what it does, how it is interrupted, and its run's id.
 
     `busy_stacks` asks CloudFormation which stacks of the stage it is working on; None before the account is changed.
+    `going_on` says what an interruption leaves behind, where that is not for CloudFormation to say.
     """
 
     options: Options
@@ -44,6 +45,7 @@ class Work:
     interruption: Interruption
     run: str = field(default_factory=lambda: f"{int(time.time())}-{secrets.token_hex(4)}")
     busy_stacks: Callable[[], Iterable[ActualStack]] | None = None
+    going_on: str = ""
     _session: Session | None = None
 
     def emit(self, event: Event) -> None:
@@ -125,6 +127,8 @@ def choose_screen(options: Options) -> Screen:
 
 def _going_on(error: BaseException, work: Work) -> str:
     """Say what an interrupted command leaves going on; CloudFormation itself is asked, unless there is no time."""
+    if work.going_on:
+        return work.going_on
     if not isinstance(error, Cancelled):
         return "What CloudFormation had begun, it goes on with; the next deploy or remove joins it."
     if work.busy_stacks is None:

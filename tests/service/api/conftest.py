@@ -1,11 +1,14 @@
 """The real application on SQLite and on PostgreSQL, with the local GitHub on the other side."""
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -16,13 +19,16 @@ from service.access.reach import Right
 from service.access.tokens import LoginToken, Tokens
 from service.api.operation import BASE
 from service.app import create_app
-from service.database import Sessions
+from service.database import Sessions, make_engine, make_sessions, migrate
 from service.models import GitHubHost, Intent, Outcome, Run, RunKind, Stage, StageKind, Want
 from service.parts import Parts, make_parts
 from service.settings import Settings
 from service.stages.intents import append_intent
+from service.stages.journal import Journal
 from service.stages.wishes import Wish
+from stagedoor.events import Event, EventKind
 from tests.service.rows import T0, add_repository, add_stage
+from tests.service.test_front_door import serve
 
 SECRET = "a-secret-of-the-tests"
 
@@ -176,4 +182,78 @@ def mona(client: FlaskClient, settings: Settings) -> Asking:
     return Asking(client, person(settings))
 
 
-Problem = Callable[[TestResponse], tuple[int, str]]
+Message = tuple[str, str, Any]  # event, id, data
+
+
+@dataclass
+class Front:
+    """A front door that is served, with a preview."""
+
+    url: str
+    parts: Parts
+    stage: int
+    headers: dict[str, str]
+
+    def ask(self, method: str, path: str, **more: Any) -> requests.Response:
+        headers = {**self.headers, **more.pop("headers", {})}
+        return requests.request(method, f"{self.url}/api/v1{path}", headers=headers, timeout=20, **more)
+
+    def stream(self, path: str, after: str = "") -> Iterator[Message]:
+        headers = {"Last-Event-ID": after} if after else {}
+        with self.ask("GET", path, stream=True, headers=headers) as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            yield from messages(answer)
+
+    def finish(self, run_id: int, outcome: Outcome, **more: Any) -> None:
+        with self.parts.sessions.begin() as session:
+            run = session.get_one(Run, run_id)
+            run.outcome, run.finished_at = outcome, datetime.now(UTC)
+            for name, value in more.items():
+                setattr(run, name, value)
+            if outcome in {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.UNCHANGED}:
+                stage = session.get_one(Stage, run.stage_id)
+                stage.done_generation = max(stage.done_generation, run.generation)
+
+    def want(self, commit: str) -> int:
+        with self.parts.sessions.begin() as session:
+            stage = session.get_one(Stage, self.stage)
+            return append_intent(session, stage, Want.COMMIT, "pushed", wish(stage, commit)).generation
+
+
+def messages(answer: requests.Response) -> Iterator[Message]:
+    kind, place = "message", ""
+    for line in answer.iter_lines(chunk_size=1):
+        name, _, value = line.decode().partition(": ")
+        if name == "id":
+            place = value
+        elif name == "event":
+            kind = value
+        elif name == "data":
+            yield kind, place, json.loads(value)
+
+
+@pytest.fixture(scope="module")
+def front(github: LocalGitHub, notes: LocalRepository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("front"),
+        github_app_id=github.app_id,
+        github_private_key=github.private_key,
+        github_webhook_secrets=SECRET,
+        github_api_url=github.api_url,
+        github_web_url=github.web_url,
+        upload_bytes=3_000_000,
+    )
+    engine = make_engine(settings.database)
+    migrate(engine)
+    stage = add_preview(github, make_sessions(engine), notes)
+    engine.dispose()
+    server, thread, url = serve(settings)
+    yield Front(url, make_parts(settings), stage, person(settings))
+    server.should_exit = True
+    thread.join()
+
+
+def say(front: Front, run_id: int, *said: str, goes_on: bool = False) -> None:
+    with Journal(front.parts.blobs, run_id, lambda _event: None, goes_on=goes_on) as journal:
+        for message in said:
+            journal.emit(Event(EventKind.LOG, "synth", message=message))

@@ -85,7 +85,7 @@ def test_what_is_no_service_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(NoService, match="is not the URL of a service"):
         find_server("file:///etc/passwd", None, logins)
     with pytest.raises(NoService, match="does not answer"):
-        Service("http://127.0.0.1:9").get("/api/stages")
+        Service("http://127.0.0.1:9").get("/stages")
 
 
 def unstyled(text: str) -> str:
