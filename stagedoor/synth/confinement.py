@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stagedoor.synth import landlock, launcher
+from stagedoor.synth import landlock, launcher, launching
 
 _PR_SET_DUMPABLE = 4
 
@@ -138,14 +138,14 @@ def registry_ports(env: Mapping[str, str]) -> list[int]:
 
 def _works(namespaces: bool, network: bool) -> bool:
     reading, writing = os.pipe()
-    spec = launcher.Spec(
+    spec = launching.Spec(
         argv=["true"], cwd="/", env={"PATH": "/usr/bin:/bin"}, failures=writing, parent=os.getpid(),
         namespaces=namespaces, network=not network, landlock=False, user=None, readable=[], writable=[],
         ports=None, data_bytes=1 << 40, file_bytes=1 << 40, tasks=None,
     )  # fmt: skip
     with os.fdopen(reading, "rb") as failed, os.fdopen(writing, "wb"):
         tried = subprocess.run(
-            launcher.command_line(), input=launcher.dump(spec), env={}, pass_fds=(writing,), capture_output=True,
+            launching.command_line(), input=launching.dump(spec), env={}, pass_fds=(writing,), capture_output=True,
             timeout=20, check=False,
         )  # fmt: skip
         os.set_blocking(failed.fileno(), False)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from stagedoor.errors import UserError
-from stagedoor.synth import confinement, launcher
+from stagedoor.synth import confinement, launching
 from stagedoor.synth.processes import descendants, kill_descendants, private_bytes
 
 LINE_LIMIT = 4_000
@@ -156,7 +156,7 @@ class LocalProcessExecutor:
         with (
             os.fdopen(failures, "rb") as failed,
             subprocess.Popen(
-                launcher.command_line(),
+                launching.command_line(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -178,16 +178,16 @@ class LocalProcessExecutor:
                 raise _NotConfined(f"The command {command.name!r} could not be confined: {problem}")
         return completed
 
-    def _tell(self, process: subprocess.Popen[bytes], spec: launcher.Spec) -> None:
+    def _tell(self, process: subprocess.Popen[bytes], spec: launching.Spec) -> None:
         assert process.stdin is not None  # noqa: S101 - it was asked for
         with suppress(BrokenPipeError):  # it says itself why it ended
-            process.stdin.write(launcher.dump(spec))
+            process.stdin.write(launching.dump(spec))
             process.stdin.close()
 
-    def _spec(self, command: Command, scratch: Path, failures: int) -> launcher.Spec:
+    def _spec(self, command: Command, scratch: Path, failures: int) -> launching.Spec:
         granted = confinement.granted()
         env = confinement.environment(os.environ, scratch, registry=command.network) | dict(command.env)
-        return launcher.Spec(
+        return launching.Spec(
             argv=command.argv,
             cwd=str(command.cwd),
             env=env,

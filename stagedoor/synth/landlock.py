@@ -1,15 +1,18 @@
 """Landlock: a process gives up files and ports for itself and all its children, without any privilege.
 
 It also keeps a confined process from tracing one outside, and so from reading another's `/proc/PID/environ`.
-Standard library only: the launcher imports it. Sources: https://docs.kernel.org/userspace-api/landlock.html and
-`include/uapi/linux/landlock.h`.
+Standard library only, and what loads at once: the launcher imports it. Sources:
+https://docs.kernel.org/userspace-api/landlock.html and `include/uapi/linux/landlock.h`.
 """
 
 import ctypes
 import os
 import stat
 import struct
-from collections.abc import Iterable
+
+TYPE_CHECKING = False  # as in `launcher.py`
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _CREATE_RULESET_VERSION = 1
@@ -33,7 +36,7 @@ def abi() -> int:
         return 0
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str], ports: Iterable[int] | None) -> None:
+def restrict(readable: "Iterable[str]", writable: "Iterable[str]", ports: "Iterable[int] | None") -> None:
     """Let this process and its children read only `readable` and change only `writable`, for good.
 
     A path stands for all that is below it; one that does not exist is passed over. `ports` are those that TCP may

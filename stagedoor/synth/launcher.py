@@ -1,30 +1,30 @@
 """The process between us and a stranger's command: it gives up what the command must not have, then runs it.
 
-Started as a program of its own (`command_line`), since what it does to itself cannot be undone and must not be done
-between fork and exec of a process with threads. It reads a `Spec` as JSON from its standard input, writes to the
-descriptor `spec.failures` only when the command could not be confined as asked, and ends with the command's status
+Started as a program of its own (`launching.py`), since what it does to itself cannot be undone and must not be done
+between fork and exec of a process with threads. It reads a `Spec` from its standard input, writes to the descriptor
+`spec.failures` only when the command could not be confined as asked, and ends with the command's status
 (128 + n for signal n). Whatever the command leaves running dies with it, and dies when we are killed.
-Standard library only, Linux for all but the limits. Sources: prctl(2), pid_namespaces(7), user_namespaces(7),
-capabilities(7).
+Linux for all but the limits. Standard library only, and of that what loads at once: each synth waits for it.
+Sources: prctl(2), pid_namespaces(7), user_namespaces(7), capabilities(7).
 """
 
 import ctypes
 import fcntl
-import json
+import marshal
 import os
 import resource
 import signal
-import socket
 import struct
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from types import FrameType
-from typing import NoReturn
+from types import SimpleNamespace
 
 from stagedoor.synth import landlock
 from stagedoor.synth.processes import kill_descendants
+
+TYPE_CHECKING = False  # the module `typing` takes longer to load than to confine a process
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
 
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 24, 36, 38
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000
@@ -32,51 +32,12 @@ _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 16384, 1 << 1
 _CAPABILITY_VERSION_3 = 0x20080522
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a mount of the command's own
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_AF_INET, _SOCK_DGRAM = 2, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What the launcher is told. `ports` are the TCP ports that the command may connect to; None: all of them.
-
-    `namespaces`: processes of its own (it sees and signals nobody else's); `network`: without it, and with
-    `namespaces`, there is no network at all. `user` is a uid to become, None to stay. `landlock` limits files to
-    `readable` and `writable`. `parent` is the pid without which there is nothing to do. `niceness` is by how much it
-    gives way to other processes.
-    """
-
-    argv: Sequence[str]
-    cwd: str
-    env: dict[str, str]
-    failures: int
-    parent: int
-    namespaces: bool
-    network: bool
-    landlock: bool
-    user: int | None
-    readable: Sequence[str]
-    writable: Sequence[str]
-    ports: Sequence[int] | None
-    data_bytes: int
-    file_bytes: int
-    tasks: int | None
-    niceness: int = 0
-
-
-def command_line() -> list[str]:
-    """Return the argv that starts a launcher: this interpreter without site packages, environment or user paths."""
-    root = str(Path(__file__).resolve().parents[2])
-    program = f"import sys; sys.path.insert(0, {root!r}); from stagedoor.synth.launcher import main; main()"
-    return [sys.executable, "-I", "-S", "-B", "-c", program]
-
-
-def dump(spec: Spec) -> bytes:
-    """Return a spec as `main` reads it."""
-    return json.dumps(asdict(spec)).encode()
-
-
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """Confine this process as the spec on standard input says and become its command's keeper."""
-    spec = Spec(**json.load(sys.stdin))
+    spec = SimpleNamespace(**marshal.load(sys.stdin.buffer))  # noqa: S302 - from the process that started this one
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.set_inheritable(spec.failures, False)
     try:
@@ -100,7 +61,7 @@ def _die_with(parent: int) -> None:
     if sys.platform != "linux":
         return
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
+    def stop(_signal: int, _frame: "FrameType | None") -> None:
         kill_descendants(os.getpid())
         os._exit(128 + signal.SIGTERM)
 
@@ -111,21 +72,22 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _unshare(spec: Spec) -> None:
+def _unshare(spec: SimpleNamespace) -> None:
     flags = _NEWNS | _NEWPID | _NEWIPC | (0 if spec.network else _NEWNET)
     uid, gid = os.getuid(), os.getgid()
     if uid != 0:
         flags |= _NEWUSER
     _check(_libc().unshare(flags), "unshare")
     if uid != 0:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
-        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
     if not spec.network:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-            request = struct.pack("16sH14x", b"lo", 0)
-            flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
-            fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+        any_socket = _libc().socket(_AF_INET, _SOCK_DGRAM, 0)
+        request = struct.pack("16sH14x", b"lo", 0)
+        flags = struct.unpack("16sH14x", fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | _IFF_UP))
+        os.close(any_socket)
 
 
 def _mount_own_view() -> None:
@@ -138,7 +100,7 @@ def _mount_own_view() -> None:
         _check(libc.mount(b"tmpfs", SHARED_MEMORY.encode(), b"tmpfs", flags, b"size=64m,mode=1777"), "mount /dev/shm")
 
 
-def _confine(spec: Spec) -> None:
+def _confine(spec: SimpleNamespace) -> None:
     os.umask(0o022)
     os.nice(spec.niceness)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -170,7 +132,8 @@ def _limit(which: int, value: int) -> None:
 
 def _drop_capability_bounds() -> None:
     """Without this, uid 0 would get every capability back at exec."""
-    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    with open("/proc/sys/kernel/cap_last_cap") as file:
+        last = int(file.read())
     for capability in range(last + 1):
         # Who has no CAP_SETPCAP has nothing to lose either: no_new_privs holds them.
         _libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
@@ -181,7 +144,7 @@ def _drop_capabilities() -> None:
     _check(_libc().capset(header, bytes(24)), "capset")
 
 
-def _keep(spec: Spec) -> NoReturn:
+def _keep(spec: SimpleNamespace) -> "NoReturn":
     """Run the command, bury what it orphans, and end when it ends."""
     command = os.fork()
     if command == 0:
@@ -199,7 +162,7 @@ def _keep(spec: Spec) -> NoReturn:
             _exit_as(status)
 
 
-def _exit_as(status: int) -> NoReturn:
+def _exit_as(status: int) -> "NoReturn":
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
 

@@ -1,13 +1,12 @@
 """The processes below one of ours, read from `/proc`: who they are, what memory they hold, how to end all of them.
 
 Where there is no `/proc` (macOS) they cannot be seen, and only the process group can be ended.
-Standard library only: the launcher imports it. Source of the format: proc_pid_statm(5), proc_tid_children(5).
+Standard library only, and what loads at once: the launcher imports it. Source of the format: proc_pid_statm(5),
+proc_tid_children(5).
 """
 
 import os
 import signal
-from contextlib import suppress
-from pathlib import Path
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _ROUNDS = 50
@@ -18,21 +17,18 @@ def descendants(pid: int) -> list[int]:
     found: list[int] = []
     queue = [pid]
     while queue:
-        for task in _listed(Path(f"/proc/{queue.pop()}/task")):
-            with suppress(OSError):
-                children = [int(child) for child in (task / "children").read_text().split()]
-                found += children
-                queue += children
+        tasks = f"/proc/{queue.pop()}/task"
+        for task in _listed(tasks):
+            children = [int(child) for child in _text(f"{tasks}/{task}/children").split()]
+            found += children
+            queue += children
     return found
 
 
 def private_bytes(pid: int) -> int:
     """Return the memory that a process has for itself: resident pages less those backed by files or shared."""
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-    except OSError:
-        return 0
-    return max(0, int(fields[1]) - int(fields[2])) * _PAGE
+    fields = _text(f"/proc/{pid}/statm").split()
+    return max(0, int(fields[1]) - int(fields[2])) * _PAGE if fields else 0
 
 
 def kill_descendants(pid: int) -> None:
@@ -43,19 +39,26 @@ def kill_descendants(pid: int) -> None:
             return
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for child in living:
-                with suppress(OSError):
+                try:
                     os.kill(child, number)
+                except OSError:  # it has ended
+                    continue
 
 
 def _is_dead(pid: int) -> bool:
+    return _text(f"/proc/{pid}/stat").rpartition(") ")[2][:1] in ("", "Z", "X")
+
+
+def _text(file: str) -> str:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1] in ("Z", "X")
+        with open(file) as reading:
+            return reading.read()
     except OSError:
-        return True
+        return ""
 
 
-def _listed(directory: Path) -> list[Path]:
+def _listed(directory: str) -> list[str]:
     try:
-        return list(directory.iterdir())
+        return os.listdir(directory)
     except OSError:
         return []

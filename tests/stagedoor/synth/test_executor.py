@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stagedoor.errors import Cancelled
-from stagedoor.synth import confinement, launcher
+from stagedoor.synth import confinement, launching
 from stagedoor.synth.executor import (
     LINE_LIMIT,
     Command,
@@ -353,8 +353,8 @@ def test_a_kernel_that_grants_less_than_most_is_found_out_by_the_first_command(t
     less = confinement.Granted(False, False, confinement.granted().landlock)
     monkeypatch.setattr(confinement, "find_granted", functools.cache(confinement.find_granted.__wrapped__))
     monkeypatch.setattr(confinement, "_works", lambda *_: False)
-    argv = without_namespaces(launcher.command_line())
-    monkeypatch.setattr(launcher, "command_line", lambda: argv)
+    argv = without_namespaces(launching.command_line())
+    monkeypatch.setattr(launching, "command_line", lambda: argv)
     completed, lines = run(tmp_path, "echo confined")
     assert (completed.status, lines) == (0, ["confined"])
     assert confinement.granted() == less
