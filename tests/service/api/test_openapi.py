@@ -1,6 +1,7 @@
 """The document that is checked in, and what every answer of the API has in common."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -127,3 +128,15 @@ def test_what_was_read_is_asked_for_again_at_little_cost(mona: Asking, preview: 
     changed = mona("GET", f"/stages/{preview}", headers={"If-None-Match": first.headers["ETag"]})
     assert changed.status_code == 200
     assert mona("POST", f"/stages/{preview}/token").headers["Cache-Control"] == "no-store"
+
+
+def test_the_page_of_the_api_speaks_of_what_there_is() -> None:
+    page = Path("docs/api.md").read_text(encoding="utf-8")
+    said = json.loads(document())["paths"]
+    paths = {re.sub(r"\{\w+\}", "{}", path) for path in said} - {"/openapi.json"}
+    named = {re.sub(r"/\d+(?=/|$)", "/{}", path) for path in re.findall(r'"\$S([^"?]*)', page)}
+    assert named <= paths
+    written = {
+        re.sub(r"\{\w+\}|(?<=/)\d+", "{}", path) for path in re.findall(r"`(?:PUT |POST )?(/[a-z][\w/{}]*)", page)
+    }
+    assert paths <= named | written
