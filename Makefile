@@ -12,7 +12,7 @@ RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-library bench-apps docs storm faults live-rie clean
+.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-library bench-action bench-apps docs storm faults live-rie clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -74,14 +74,15 @@ lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-cache --no-logo
-	@$(RUN)/zizmor --quiet --offline .github
-	@$(RUN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(RUN)/zizmor --quiet --offline .github action.yml examples/workflows
+	@$(RUN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/workflows/*.yml
+	@$(RUN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 
 format: setup ## put the style right
 	@$(RUN)/ruff check --fix --quiet .
 	@$(RUN)/ruff format .
 
-bench: bench-webhooks bench-deploy bench-live bench-library ## every benchmark
+bench: bench-webhooks bench-deploy bench-live bench-library bench-action ## every benchmark
 
 bench-webhooks: setup ## what a webhook costs beside a bare INSERT
 	@$(RUN)/python -m bench.webhooks --while "$(RUN)/python -m bench.deploying"
@@ -95,11 +96,15 @@ bench-live: setup tests/node/node_modules/.made ## what the tunnel costs, and wh
 bench-library: setup ## what the library costs: cold starts, synth, a first deploy
 	@$(RUN)/python -m bench.library
 
+bench-action: setup ## what the Action's step costs before it does anything
+	@$(RUN)/python -m bench.action
+
 bench-apps: setup ## public CDK apps through deploy, again, change, diff and remove (APPS=folder of aws-cdk-examples)
 	@$(RUN)/python -m bench.apps $(if $(APPS),--from "$(APPS)")
 
 docs: setup ## what is generated in docs/
 	@$(RUN)/python -m docs.generate_data_model
+	@$(RUN)/python -m service.api.document
 
 clean: ## what is installed and cached in the checkout
 	rm -rf .venv $(HERE) demo/github/node_modules tests/node/node_modules bench/peers/node_modules

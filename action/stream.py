@@ -20,7 +20,8 @@ from action.service import API, Service, checked
 QUIET_SECONDS = 60.0
 """After so long without a byte a connection is taken for dead: the service sends a comment more often than that."""
 
-_GIVE_UP_SECONDS = 300.0
+GIVE_UP_SECONDS = 300.0
+"""How long a service may be away before the step gives it up."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Sent:
     kind: str
     data: Mapping[str, Any]
     id: str
+
+
+OPEN = Sent("", {}, "")
+"""Says that a connection stands, which may be silent for as long as it likes."""
 
 
 def read(lines: Iterable[bytes]) -> Iterator[Sent]:
@@ -59,21 +64,27 @@ def follow(service: Service, path: str, until: float) -> Iterator[Sent]:
 
     `until` is the monotonic time at which it is given up. Raises `Refused`.
     """
-    last, failures, heard = "", 0, time.monotonic()
+    last, failures, away_since = "", 0, 0.0
     while True:
         trouble: BaseException | None = None
         try:
             for sent in _connected(service, path, last, until):
-                last, failures, heard = sent.id or last, 0, time.monotonic()
+                away_since = 0.0
+                if sent is OPEN:
+                    continue
+                last, failures = sent.id or last, 0
                 yield sent
                 if sent.kind == "end":
                     return
         except (OSError, http.client.HTTPException) as broken:
             trouble = broken
-        if time.monotonic() >= until:
+        now = time.monotonic()
+        if now >= until:
             raise Refused("timed-out", "The run takes longer than this step waits.", "Raise the input `timeout`.")
-        if trouble is not None and time.monotonic() - heard > _GIVE_UP_SECONDS:
-            raise away(service.url, trouble)
+        if trouble is not None:
+            away_since = away_since or now
+            if now - away_since > GIVE_UP_SECONDS:
+                raise away(service.url, trouble)
         time.sleep(min(backoff(failures), max(0.0, until - time.monotonic())))
         failures = min(failures + 1, 10)
 
@@ -85,6 +96,7 @@ def _connected(service: Service, path: str, last: str, until: float) -> Iterator
     timeout = max(0.1, min(QUIET_SECONDS, until - time.monotonic()))
     try:
         with service.http.open(service.url + API + path, headers, timeout) as answer:
+            yield OPEN
             yield from read(_before(answer, until))
     except urllib.error.HTTPError as error:
         with error:

@@ -145,6 +145,16 @@ def test_nobody_there_is_said(far: Stumbling):
     assert "127.0.0.1:9 does not answer" in refused.value.what
 
 
+def test_a_service_that_stays_away_is_given_up(far: Stumbling, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("action.stream.GIVE_UP_SECONDS", 0.5)
+    far.answers = [(200, {}, b""), *[(503, {}, b"")] * 50]
+    asking, _ = service(far)
+    with pytest.raises(Refused) as refused:
+        list(follow(asking, "/stages/1/stream", time.monotonic() + 30))
+    assert refused.value.id == "no-service"
+    assert 3 <= len(far.asked) < 20
+
+
 def test_a_step_waits_only_so_long(far: Stumbling):
     far.answers = [(200, {}, b"")] * 50
     asking, _ = service(far)
