@@ -35,12 +35,15 @@ class LocalAws:
     """A running local AWS; use it as a context manager.
 
     `state` is a directory of its own for what it writes: its log, temporary files and, with `persist`, the state that
-    the next start on the same directory finds again. `port` is a free one unless given.
+    the next start on the same directory finds again. `port` is a free one unless given. With `authorize` it asks each
+    call's policies, as AWS does, and keys that are an account's number are those of its root; without it
+    all may do all.
     """
 
-    def __init__(self, state: Path, *, persist: bool = False, port: int | None = None) -> None:
+    def __init__(self, state: Path, *, persist: bool = False, port: int | None = None, authorize: bool = False) -> None:
         self._state = state
         self._persist = persist
+        self._authorize = authorize
         self._wanted_port = port
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -137,6 +140,8 @@ class LocalAws:
             "S3_DATA_DIR": str(self._state / "s3"),
             "LOG_LEVEL": "WARNING",
         }
+        if self._authorize:
+            environment["AUTH"] = "true"
         if self._persist:
             environment |= {"PERSIST_STATE": "1", "S3_PERSIST": "1"}
         return environment

@@ -23,11 +23,12 @@ class WhoseSecrets(UserError):
 def repository_of_values(stacks: Iterable[ActualStack], app: AppFolder, stage: str | None) -> str:
     """Return the repository that the secrets of a stage belong to; of all stages where it is None.
 
-    A stage that is not there yet is this machine's, a pull request's excepted. Raises `WhoseSecrets`.
+    A stage that is not there yet is this machine's, a pull request's excepted; where there are stages of this machine
+    and of services, this machine's are meant. Raises `WhoseSecrets`.
     """
-    stages = deployed_stages(stacks, app)
-    found = {one.repository for one in stages if stage in (None, one.name)}
-    local = {one.repository for one in stages if stage == one.name and one.owner == OWNER}
+    stages = [one for one in deployed_stages(stacks, app) if stage in (None, one.name)]
+    found = {one.repository for one in stages}
+    local = {one.repository for one in stages if one.owner == OWNER}
     if local or not found:
         if not local and stage and _PULL_REQUEST.fullmatch(stage):
             raise WhoseSecrets(

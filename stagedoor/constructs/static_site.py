@@ -93,7 +93,6 @@ class StaticSite(Construct):
         source = SiteSource((app_dir / path).resolve(), build, output, told, more)
         files = site_files(source, app_dir, where)
         page = _error_page(files, spa, not_found, where)
-        # Without `enforce_ssl`: CloudFront alone reads here, and the local AWS takes its requests for plain HTTP.
         bucket = s3.Bucket(
             self,
             "Bucket",
@@ -103,6 +102,7 @@ class StaticSite(Construct):
                 **keyed(cdk, "bucket"),
             },
         )
+        _demand_tls(bucket)
         name = domain_from(self, domain, edge=True) if domain else None
         distribution = self._distribution(
             bucket, page, _has_folders(files) and not spa, name, keyed(cdk, "distribution")
@@ -243,6 +243,22 @@ def _error_page(files: Path, spa: bool, not_found: str | None, where: str) -> _E
     if spa or not_found:
         raise ConstructError(f"The site has no {wanted}.", "That is the page for paths without a file.", where)
     return None
+
+
+def _demand_tls(bucket: s3.Bucket) -> None:
+    """Deny what is not asked for by TLS, as `enforce_ssl` does, to all but AWS's services: CloudFront speaks to S3 as
+    its viewers to it, which is by HTTPS, and the local AWS takes its requests for plain HTTP.
+    (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-principalisawsservice)
+    """
+    bucket.add_to_resource_policy(
+        iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            principals=[iam.AnyPrincipal()],
+            actions=["s3:*"],
+            resources=[bucket.bucket_arn, bucket.arn_for_objects("*")],
+            conditions={"Bool": {"aws:SecureTransport": "false", "aws:PrincipalIsAWSService": "false"}},
+        )
+    )
 
 
 def _has_folders(files: Path) -> bool:

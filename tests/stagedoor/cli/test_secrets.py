@@ -97,5 +97,11 @@ def test_of_a_stage_that_a_service_deploys(
     assert say(stagedoor, "x", "secrets", "set", "Key", "--stage", "pr-1").returncode == 0
     ssm = aws.client("ssm", endpoint_url=account["AWS_ENDPOINT_URL"])
     assert ssm.get_parameter(Name=f"{parameter_folder('tiny', 'github.com/77')}/pr-1/Key")["Parameter"]
+    assert say(stagedoor, "theirs", "secrets", "set", "Key", "--fallback").returncode == 0
+    assert stagedoor.result("deploy", "--stage", "dev")["ok"]
+    assert say(stagedoor, "ours", "secrets", "set", "Key", "--fallback").returncode == 0  # two owners: this machine's
+    assert stagedoor("secrets", "get", "Key", "--stage", "dev").stdout == "ours\n"
+    theirs = stagedoor("secrets", "get", "Key", "--fallback", "--repository", "github.com/77")
+    assert theirs.stdout == "theirs\n"
     other = stagedoor.at(tiny_app(tmp_path / "other"))
     assert "--repository" in say(other, "x", "secrets", "set", "Key", "--stage", "pr-1").stderr

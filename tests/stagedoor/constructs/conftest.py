@@ -4,17 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from demo.aws.server import LocalAws
 from stagedoor.constructs import App
-from stagedoor.deploy.bootstrap import bootstrap
-from stagedoor.deploy.clients import Clients
-from stagedoor.events import silent
 from stagedoor.naming import StageIdentity
-from stagedoor.target import Target
-from tests.stagedoor.constructs.live_stage import LiveStage
+from tests.stagedoor.constructs.live_stage import LiveStage, stage_in
 
 _accounts = itertools.count(1)
 IDENTITY = StageIdentity(app="shop", stage="pr-1", prefix="shop-pr-1-abc123", repository="42", service="here")
@@ -34,7 +29,8 @@ def app_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def constructs_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
-    with LocalAws(tmp_path_factory.mktemp("aws")) as aws:
+    """A local AWS in which a role may do what its policies say, and no more."""
+    with LocalAws(tmp_path_factory.mktemp("aws"), authorize=True) as aws:
         yield aws
 
 
@@ -52,8 +48,4 @@ def live(constructs_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     environment: dict[str, Any] = constructs_aws.environment(account)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    target = Target(name="local", account=account, region="us-east-1")
-    clients = Clients(target)
-    bootstrap(clients, target, silent)
-    session = boto3.Session(account, environment["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
-    return LiveStage(IDENTITY, target, clients, session, constructs_aws, tmp_path / "stage")
+    return stage_in(account, IDENTITY, constructs_aws, tmp_path / "stage")

@@ -1,25 +1,18 @@
 """What answers over HTTP, and what is run with a deploy: functions' URLs, an API, a site, a script."""
 
-import http.client
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import boto3
 import pytest
 from aws_cdk import aws_dynamodb as dynamodb
 
 from demo.aws.server import DEFAULT_ACCOUNT, LocalAws
 from stagedoor.constructs import Api, App, Function, Queue, Script, Stack, StaticSite, Table
-from stagedoor.deploy.bootstrap import bootstrap
-from stagedoor.deploy.clients import Clients
-from stagedoor.events import silent
 from stagedoor.naming import StageIdentity
-from stagedoor.target import Target
-from tests.stagedoor.constructs.live_stage import LiveStage
+from tests.stagedoor.constructs.live_stage import LiveStage, ask, stage_in
 
 IDENTITY = StageIdentity(app="web", stage="pr-1", prefix="web-pr-1-abc123", repository="42", service="here")
 
@@ -87,11 +80,7 @@ def web(constructs_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A stage in the account whose URLs answer."""
     for name, value in constructs_aws.environment(DEFAULT_ACCOUNT).items():
         monkeypatch.setenv(name, value)
-    target = Target(name="local", account=DEFAULT_ACCOUNT, region="us-east-1")
-    clients = Clients(target)
-    bootstrap(clients, target, silent)
-    session = boto3.Session(DEFAULT_ACCOUNT, "local", region_name="us-east-1")
-    return LiveStage(IDENTITY, target, clients, session, constructs_aws, tmp_path / "stage")
+    return stage_in(DEFAULT_ACCOUNT, IDENTITY, constructs_aws, tmp_path / "stage")
 
 
 def write_app(folder: Path, page: str) -> None:
@@ -133,19 +122,6 @@ def shop(app: App, elsewhere: str, params: dict[str, Any]) -> None:
     log = dynamodb.Table.from_table_name(stack, "Log", "log")
     run = "seeds/seed.run"
     Script(stack, "Seed", on_create=run, on_update=run, on_delete=run, bind=[log], params=params)
-
-
-def ask(web: LiveStage, url: str, path: str = "", method: str = "GET", body: str | None = None, **headers: str):
-    """Ask the local AWS, which knows by the host who is meant."""
-    host = urlsplit(url).hostname or ""
-    if ".execute-api." in host:
-        host = web.aws.url_for(url)[1]
-    connection = http.client.HTTPConnection("127.0.0.1", web.aws.port, timeout=30)
-    connection.request(
-        method, path, body, {"Host": host, "Content-Type": "text/plain", "X-Forwarded-Proto": "https", **headers}
-    )
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode(), {name.lower(): value for name, value in answer.headers.items()}
 
 
 def test_an_api_a_site_and_a_script(web: LiveStage, elsewhere: str, app_folder: Path, new_app: Callable[..., App]):
