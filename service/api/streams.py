@@ -24,7 +24,7 @@ from service.api.door import Door
 from service.api.glances import RunGlance
 from service.api.operation import EVENT_STREAM, declare
 from service.api.rows import error_answer, run_answer, runs_of, stage_answer
-from service.models import Outcome, Run
+from service.models import Intent, Outcome, Run, RunKind, Want
 from service.parts import Parts
 from service.stages.rows import FINAL
 
@@ -39,7 +39,7 @@ async def stream_run(door: Door, request: Request, caller: Caller, run_id: int) 
     """Follow a run.
 
     First an event `run` with the run; then what it says, each event named after its kind and with the data of GET
-    /runs/{run_id}/events; last an event `end`: outcome, run, status, outputs, url, changed, error.
+    /runs/{run_id}/events; last an event `end`: outcome, run, generation, commit, status, outputs, url, changed, error.
     """
     await asyncio.to_thread(door.access.let_into_run, caller, run_id, Right.READ)
     cursor = Cursor.read(request.headers.get("last-event-id"))
@@ -49,7 +49,7 @@ async def stream_run(door: Door, request: Request, caller: Caller, run_id: int) 
         if run is not None:
             async for message in _run(door, run, cursor if cursor and cursor.run == run_id else None):
                 yield message
-            yield await asyncio.to_thread(_end, door.parts, run.stage_id, run_id)
+            yield await asyncio.to_thread(_end, door.parts, run.stage_id, run_id, run.generation)
 
     return _stream(request, said())
 
@@ -66,7 +66,8 @@ async def stream_stage(door: Door, request: Request, caller: Caller, stage_id: i
 
     As GET /runs/{run_id}/stream, for one run after the other until the stage is done with the generation: runs that
     were lost, superseded or failed by a fault that is not the app's are followed by another. `outcome` is `refused`,
-    with no run, where there was nothing to run.
+    with no run, where there was nothing to run, and `superseded` where the stage was taken away instead, or deployed
+    instead of that.
     """
     await asyncio.to_thread(door.access.let_into_stage, caller, stage_id, Right.READ)
     generation = query.generation
@@ -104,7 +105,7 @@ async def _stage(door: Door, stage_id: int, generation: int, cursor: Cursor | No
         run = resumed or await door.glances.next_run(stage_id, generation, after)
         if run is None:
             if done:
-                yield await asyncio.to_thread(_end, door.parts, stage_id, after or None)
+                yield await asyncio.to_thread(_end, door.parts, stage_id, after or None, generation)
                 return
             yield quiet.word()
             await door.glances.pause()
@@ -116,7 +117,7 @@ async def _stage(door: Door, stage_id: int, generation: int, cursor: Cursor | No
         quiet.since = time.monotonic()
         ended, stage = await door.glances.run(run.id), await door.glances.stage(stage_id)
         if ended and ended.outcome in FINAL and stage and stage.done_generation >= generation:
-            yield await asyncio.to_thread(_end, door.parts, stage_id, run.id)
+            yield await asyncio.to_thread(_end, door.parts, stage_id, run.id, generation)
             return
 
 
@@ -171,23 +172,31 @@ def _run_data(parts: Parts, run_id: int) -> str:
         return run_answer(run, parts.settings.url).model_dump_json()
 
 
-def _end(parts: Parts, stage_id: int, run_id: int | None) -> str:
-    """Return the last message: how it ended, and what the stage now is."""
+def _end(parts: Parts, stage_id: int, run_id: int | None, generation: int) -> str:
+    """Return the last message: how it ended, and what the stage now is.
+
+    A stage that was to be deployed and was taken away instead, by a later wish, ended well for nobody who waited.
+    """
     with parts.sessions() as session:
         stage = stage_answer(session, stage_id, parts.settings.url)
         run = session.scalars(select(Run).where(Run.id == run_id)).one_or_none() if run_id else None
+        wish = select(Intent.want).where(Intent.stage_id == stage_id, Intent.generation == generation)
+        want = session.scalar(wish)
         error = error_answer(run)
+    turned = run is not None and (run.kind is RunKind.REMOVE) != (want is Want.GONE)
     outcome = run.outcome.value if run and run.outcome else "refused"
-    ready = run is not None and run.outcome in _READY
+    ready = run is not None and run.outcome in _READY and not turned
     return _message(
         "end",
         {
-            "outcome": outcome,
+            "outcome": Outcome.SUPERSEDED.value if turned else outcome,
             "run": run_id,
+            "generation": run.generation if run else generation,
+            "commit": run.commit if run else None,
             "status": stage.state if stage else "",
             "outputs": stage.outputs if stage and ready else {},
             "url": stage.url if stage and ready else "",
-            "changed": run is not None and run.outcome is Outcome.SUCCEEDED,
+            "changed": ready and run is not None and run.outcome is Outcome.SUCCEEDED,
             "error": error.model_dump() if error else None,
         },
     )

@@ -108,7 +108,7 @@ def add_run(
             intent_id=intent.id,
             generation=generation,
             fence=1,
-            kind=RunKind.DEPLOY,
+            kind=more.pop("kind", RunKind.DEPLOY),
             commit=intent.commit,
             started_at=T0,
             finished_at=T0 if outcome else None,

@@ -15,7 +15,8 @@ import requests
 
 from service.access.reach import Right
 from service.api.glances import Glances
-from service.models import AssemblyRow, Audit, Outcome, Stage
+from service.models import AssemblyRow, Audit, Outcome, RunKind, Stage, Want
+from service.stages.intents import append_intent
 from stagedoor.target import Trust
 from tests.service.api.conftest import Front, Message, add_run, machine, messages, say
 
@@ -42,6 +43,8 @@ def test_a_run_is_followed_while_it_goes_on_and_from_where_it_was_cut(front: Fro
     assert said[-1][2] == {
         "outcome": "succeeded",
         "run": run,
+        "generation": 1,
+        "commit": "c" * 40,
         "status": "live",
         "outputs": {"Notes": {"Url": "https://notes.example.com/", "Table": "notes-1"}},
         "url": "https://notes.example.com/",
@@ -92,6 +95,19 @@ def test_a_stage_that_was_done_without_a_run_says_so(front: Front) -> None:
         session.get_one(Stage, front.stage).done_generation = generation
     (end,) = front.stream(f"/stages/{front.stage}/stream?generation={generation}")
     assert (end[0], end[2]["outcome"], end[2]["run"]) == ("end", "refused", None)
+
+
+def test_who_waits_for_a_deploy_is_told_when_the_stage_went_instead(front: Front) -> None:
+    generation = front.want("6" * 40)
+    with front.parts.sessions.begin() as session:
+        gone = append_intent(session, session.get_one(Stage, front.stage), Want.GONE, "closed").generation
+    run = add_run(front.parts.sessions, front.stage, None, gone, kind=RunKind.REMOVE)
+    front.finish(run, Outcome.SUCCEEDED)
+    waited, removed = (
+        list(front.stream(f"/stages/{front.stage}/stream?generation={number}"))[-1][2] for number in (generation, gone)
+    )
+    assert (waited["outcome"], waited["changed"], waited["run"]) == ("superseded", False, run)
+    assert (removed["outcome"], removed["changed"], removed["generation"]) == ("succeeded", True, gone)
 
 
 def test_a_quiet_stream_says_that_it_is_there_and_stops_in_time(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
