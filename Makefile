@@ -12,7 +12,7 @@ RUN := .venv/bin
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-library bench-action bench-apps docs storm faults live-rie clean
+.PHONY: help setup demo up test lint format bench bench-webhooks bench-deploy bench-live bench-library bench-action bench-apps docs storm faults image-check live-rie clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,6 +65,9 @@ storm: setup ## one test alone: the service under kills, freezes and a lost queu
 faults: setup ## 200 random lives of stages while one call in twenty fails: some ten minutes
 	@FAULT_SEQUENCES=200 $(RUN)/pytest -s -n0 tests/faults
 
+image-check: setup ## build the image without Docker and tell the demo's story in it: minutes, root, buildah, runc, debootstrap
+	@$(RUN)/python -m tests.image .stagedoor/image
+
 live-rie: setup ## the bridge under AWS's runtime interface emulator, which Go builds
 	@GOBIN="$(CURDIR)/$(HERE)/rie" go install $(RIE)
 	@AWS_LAMBDA_RIE="$(CURDIR)/$(HERE)/rie/aws-lambda-rie" $(RUN)/pytest -n0 tests/stagedoor/live/bridge/test_rie.py
@@ -74,6 +77,7 @@ lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-cache --no-logo
+	@$(RUN)/hadolint --config .hadolint.yaml Dockerfile
 	@$(RUN)/zizmor --quiet --offline .github action.yml examples/workflows
 	@$(RUN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml examples/workflows/*.yml
 	@$(RUN)/check-jsonschema --builtin-schema vendor.github-actions action.yml

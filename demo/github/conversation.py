@@ -40,6 +40,11 @@ class Conversation:
         repository.workflow_runs[number] = WorkflowRun(number, sha, event, branch, name, fork.shape if fork else None)
         return number
 
+    def leave_artifacts(self, repository: LocalRepository, number: int, artifacts: Mapping[str, bytes]) -> None:
+        """Have a workflow's run leave artifacts (zip files by name) while it goes on."""
+        for name, data in artifacts.items():
+            repository.workflow_runs[number].leave(next(self._world.ids), name, data)
+
     def end_workflow(
         self,
         repository: LocalRepository,
@@ -51,8 +56,7 @@ class Conversation:
     ) -> None:
         """End a workflow's run, which leaves artifacts (zip files by name); GitHub sends `workflow_run`."""
         run = repository.workflow_runs[number]
-        for artifact, data in (artifacts or {}).items():
-            run.leave(next(self._world.ids), artifact, data)
+        self.leave_artifacts(repository, number, artifacts or {})
         run.status, run.conclusion = "completed", conclusion
         payload = self._payloads.workflow_run(repository, workflow_run(self._world, repository, run))
         self._deliveries.send("workflow_run", payload, deliver=deliver)

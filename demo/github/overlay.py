@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from demo.github.exchange import Answer, Refused, Request
 from demo.github.git_repository import NothingThere
 from demo.github.login import DeviceLogins, with_client_id
+from demo.github.manifests import Manifests
 from demo.github.routes import ROUTES, stored_artifact
 from demo.github.smart_http import CgiRequest, serve_git
 from demo.github.workflow_runs import STORAGE
@@ -37,6 +38,7 @@ class Overlay:
         self.emulator_port = 0
         self.world: World
         self._logins = DeviceLogins()
+        self.manifests: Manifests
 
     def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -55,7 +57,8 @@ class Overlay:
                 return self._repository(request, found[1], found[2])
             if re.fullmatch(r"/app/installations/\d+/access_tokens", request.path):
                 return self._token(request)
-            return self._logins.answer(request, self.world) or with_client_id(request, self.forward(request))
+            own = self._logins.answer(request, self.world) or self.manifests.answer(request, self.world)
+            return own or with_client_id(request, self.forward(request))
         except Refused as refused:
             return refused.answer
         except NothingThere:

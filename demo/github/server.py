@@ -21,6 +21,7 @@ from demo.github.deliveries import Deliveries, Delivery
 from demo.github.deployments import Deployments, moment
 from demo.github.emulator import Emulator
 from demo.github.git_repository import NO_COMMIT, GitRepository
+from demo.github.manifests import Manifests
 from demo.github.overlay import Overlay
 from demo.github.payloads import Payloads
 from demo.github.shapes import Json, Place
@@ -65,6 +66,7 @@ class LocalGitHub(Conversation):
             self._world = World(place, self.app_id, self.installation_id)
             self._world.tokens[_DEVELOPER_TOKEN] = Access(DEVELOPER)
             self._overlay.world = self._world
+            self._overlay.manifests = Manifests(self.private_key, self.webhook_secret)
             self._emulator = starting.enter_context(Emulator(self._seed(), place.url))
             self._overlay.emulator_port = self._emulator.port
             self._payloads = Payloads(self._world)
@@ -116,6 +118,11 @@ class LocalGitHub(Conversation):
     @developer_permission.setter
     def developer_permission(self, permission: str) -> None:
         self._world.developer_permission = permission
+
+    @property
+    def manifests(self) -> list[Json]:
+        """The manifests of Apps that were posted, oldest first."""
+        return self._overlay.manifests.posted
 
     # --- What a developer does ---
 

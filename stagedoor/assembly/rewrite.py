@@ -1,8 +1,8 @@
 """Rewrite an assembly for one stage: the same app, under names, tags and places of the stage's own.
 
 Each class of reference has a module of its own, pure functions from template to template: `target_names.py`,
-`exports.py`, `cross_region.py`, `physical_names.py`, `retention.py`, `boundary.py`; `template_tree.py` follows nested stacks. What
-none of them can make safe is reported, or refused where a second stage would fail or share a resource
+`exports.py`, `cross_region.py`, `physical_names.py`, `retention.py`, `boundary.py`; `template_tree.py` follows nested
+stacks. What none of them can make safe is reported, or refused where a second stage would fail or share a resource
 (`findings.py`). `docs/assembly.md` has the table.
 """
 

@@ -30,7 +30,8 @@ PATIENCE, STOP = 60.0, 35.0
 
 def check_tools(image: Mounted, folder: Path, *, has: bool) -> None:
     """See that workers have what they need and that a front door has no tool that a stranger's code could use."""
-    one = container(folder, image, ["sh", "-c", "for tool in git node npm uv; do command -v $tool; done; touch /opt/here"], {})
+    look = "for tool in git node npm uv; do command -v $tool; done; touch /opt/here"
+    one = container(folder, image, ["sh", "-c", look], {})
     done = subprocess.run(one.command, capture_output=True, text=True, check=False)
     found = {Path(line).name for line in done.stdout.split()}
     expect(found == ({"git", "node", "npm", "uv"} if has else set()), f"tools: {found}")

@@ -1,0 +1,54 @@
+"""What the App is to be: its permissions, its events, where GitHub finds the service."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+PERMISSIONS = {
+    "actions": "read",
+    "checks": "write",
+    "contents": "read",
+    "deployments": "write",
+    "issues": "read",
+    "metadata": "read",
+    "pull_requests": "write",
+}
+"""The least that serves; docs/permissions.md says what each is for."""
+
+EVENTS = ("check_run", "check_suite", "delete", "issue_comment", "pull_request", "push", "workflow_run")
+"""What the service acts on; what tells of installations comes to every App."""
+
+LONGEST_NAME = 34  # https://docs.github.com/en/apps/creating-github-apps/registering-a-github-app
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A GitHub: where its pages and its API are, without a slash at the end."""
+
+    web: str = "https://github.com"
+    api: str = "https://api.github.com"
+
+    @classmethod
+    def of(cls, base: str) -> "Place":
+        """Return github.com, or a GitHub Enterprise Server by the URL that people open it with."""
+        base = base.rstrip("/")
+        return cls() if base in {"", "https://github.com"} else cls(base, f"{base}/api/v3")
+
+    def form(self, organization: str, state: str) -> str:
+        """Return where the manifest is posted to."""
+        owner = f"/organizations/{quote(organization, safe='')}" if organization else ""
+        return f"{self.web}{owner}/settings/apps/new?{urlencode({'state': state})}"
+
+
+def manifest(name: str, service: str, back: str) -> dict[str, Any]:
+    """Return the App's manifest. `service` is the service's public URL, `back` where the browser is sent afterwards."""
+    return {
+        "name": name,
+        "url": service,
+        "description": "A stage of its own on AWS for every pull request",
+        "hook_attributes": {"url": f"{service}/webhooks/github", "active": True},
+        "redirect_url": back,
+        "public": False,
+        "default_permissions": dict(PERMISSIONS),
+        "default_events": list(EVENTS),
+    }
