@@ -23,7 +23,7 @@ from action.event_log import EventLog
 from action.inputs import Inputs
 from action.refusal import Cancelled, Refused
 from action.runner import Runner
-from action.summary import Result, shown_outputs, url_of
+from action.summary import Plan, Result, shown_outputs, url_of
 from action.workflow import Workflow, is_lasting
 
 _CANCEL_SECONDS = 8.5
@@ -48,7 +48,7 @@ def alone(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner
     """Run the engine. Raises `Refused` where it cannot be run at all, and `Cancelled`."""
     start = begun(inputs, workflow)
     command = command_of(inputs, workflow)
-    _refuse_without_credentials(workflow, environ)
+    _refuse_fork(workflow)
     argv = [str(python), "-m", "stagedoor.cli", command, "--stage", start.stage, "--json"]
     argv += ["--app", inputs.app] if inputs.app else []
     if command == "remove":
@@ -61,14 +61,13 @@ def alone(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner
     return replace(_result(said, command, start, inputs), seconds=time.monotonic() - began)
 
 
-def _refuse_without_credentials(workflow: Workflow, environ: Mapping[str, str]) -> None:
-    named = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")  # fmt: skip
-    if workflow.from_fork and not any(environ.get(name) for name in named):
+def _refuse_fork(workflow: Workflow) -> None:
+    """Refuse a fork's code, whatever the workflow was given: it would be deployed with this repository's role."""
+    if workflow.from_fork:
         raise Refused(
-            "fork-without-credentials",
+            "fork-refused",
             "A pull request from a fork has no AWS role here, and must not have one.",
-            "Deploy forks by a service: `synth: runner` and `/deploy` of a maintainer.",
+            "Deploy forks by a service: `synth: runner`, and `/deploy` of a maintainer.",
         )
 
 
@@ -177,16 +176,17 @@ def _result(said: Mapping[str, Any], command: str, start: Result, inputs: Inputs
     outputs = said.get("outputs") if isinstance(said.get("outputs"), dict) else {}
     if command == "remove":
         return replace(start, app=app, status="removed", changed=bool(said.get("deleted")))
-    plan = said.get("plan")
-    unchanged = plan.get("unchanged") if isinstance(plan, dict) else said.get("unchanged", True)
+    if command == "diff":
+        return _compared(said, replace(start, app=app))
+    unchanged = said.get("unchanged", True)
     url = url_of(shown_outputs(outputs or {}, inputs.outputs))
-    refusals = plan.get("refusals") if isinstance(plan, dict) else None
-    return replace(
-        start,
-        app=app,
-        status="failed" if refusals else "unchanged" if unchanged else "succeeded",
-        url=url,
-        outputs=outputs,
-        changed=not unchanged,
-        refused=Refused.of(refusals[0]) if refusals else None,
-    )
+    status = "unchanged" if unchanged else "succeeded"
+    return replace(start, app=app, status=status, url=url, outputs=outputs, changed=not unchanged)
+
+
+def _compared(said: Mapping[str, Any], start: Result) -> Result:
+    """Return what a deploy would do; what CloudFormation would refuse is a failure."""
+    plan = Plan.of(said.get("plan"))
+    refused = Refused.of(plan.refusals[0]) if plan.refusals else None
+    status = "failed" if refused else "unchanged" if plan.unchanged else "succeeded"
+    return replace(start, status=status, changed=not plan.unchanged, refused=refused, plan=plan)

@@ -34,18 +34,29 @@ def ask(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner: 
             "Leave `server` out: then the engine runs in this job, and compares.",
         )
     stage = workflow.stage(inputs.stage)
-    service = _service(inputs, environ, runner, stage)
-    until = time.monotonic() + inputs.timeout
-    found = _stage(service, inputs, workflow, stage, until)
-    if inputs.command == "outputs":
-        return _outputs(service, found, inputs, workflow)
     if inputs.command == "deploy" and workflow.closed:
         runner.line("The pull request is closed: the service removes its stage by itself.")
-        return Result(str(found.get("app") or inputs.app), stage, "unchanged", workflow.commit, workflow.web_url)
+        return _nothing_done(inputs, workflow, stage, "unchanged")
+    service = _service(inputs, environ, runner, stage)
+    until = time.monotonic() + inputs.timeout
+    try:
+        found = _stage(service, inputs, workflow, stage, until)
+    except Refused as refused:
+        if inputs.command == "remove" and refused.id == "unknown-stage":
+            runner.line(f"The stage {stage} is not there: nothing to remove.")
+            return _nothing_done(inputs, workflow, stage, "removed")
+        raise
+    if inputs.command == "outputs":
+        return _outputs(service, found, inputs, workflow)
     asked = _asked(service, found, inputs, workflow, until)
     began = time.monotonic()
     runner.line(f"Stage {stage}, commit {workflow.commit[:7]}: {_said(asked)}.")
     return _followed(service, found, asked, inputs, workflow, runner, began, until)
+
+
+def _nothing_done(inputs: Inputs, workflow: Workflow, stage: str, status: str) -> Result:
+    app = inputs.app or workflow.repository.rpartition("/")[2]
+    return Result(app, stage, status, workflow.commit, workflow.web_url)
 
 
 def _service(inputs: Inputs, environ: Mapping[str, str], runner: Runner, stage: str) -> Service:
@@ -84,7 +95,7 @@ def _stage(service: Service, inputs: Inputs, workflow: Workflow, stage: str, unt
     query = {"repository": workflow.address, "stage": stage}
     if inputs.app:
         query["app"] = inputs.app
-    patience = min(until, time.monotonic() + RACE_SECONDS)
+    patience = min(until, time.monotonic() + (0 if inputs.command == "remove" else RACE_SECONDS))
     attempt = 0
     while True:
         refused = Refused(
@@ -182,9 +193,11 @@ def _result(
 ) -> Result:
     """Return what the end of a stream says. A deploy that a newer wish has overtaken is none of this commit."""
     status = str(end.get("outcome") or "errored")
+    if inputs.command == "deploy" and end.get("commit") not in (None, workflow.commit):
+        status = "superseded"  # a later push came between, and it is its commit that answers
     if inputs.command == "remove" and status in ("succeeded", "unchanged"):
         status = "removed"
-    outputs = end.get("outputs") if isinstance(end.get("outputs"), dict) else {}
+    outputs = end.get("outputs") if isinstance(end.get("outputs"), dict) and status != "superseded" else {}
     said = end.get("error")
     run_id = end.get("run")
     url = str(end.get("url") or "") or url_of(shown_outputs(outputs or {}, inputs.outputs))
@@ -199,7 +212,7 @@ def _result(
         outputs=outputs,
         seconds=took,
         changed=bool(end.get("changed")),
-        refused=Refused.of(said) if isinstance(said, dict) else _ended(status),
+        refused=Refused.of(said) if isinstance(said, dict) and status != "superseded" else _ended(status),
     )
 
 

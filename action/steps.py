@@ -156,6 +156,8 @@ def _finish(result: Result, inputs: Inputs, runner: Runner) -> int:
     if result.refused is not None and not good:
         runner.error(result.refused)
     elif good:
-        where = f": {result.url}" if result.url else ""
-        runner.line(f"The stage {result.stage} of {result.app}: {result.status}{where}")
+        said = f"{result.status}: {result.url}" if result.url else result.status
+        if result.plan is not None:
+            said = "a deploy would change it" if result.changed else "nothing would change"
+        runner.line(f"The stage {result.stage} of {result.app}: {said}")
     return 0 if good else 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from action.refusal import Refused
@@ -26,10 +27,30 @@ STATES = {
     "removed": "🗑️ Removed",
 }
 TABLE_HEAD = "| Stage | State | URL | Commit | Took | Run |\n|---|---|---|---|---|---|"
+STACKS_HEAD = "| Stack | Action | Resources | Permissions | Why |\n|---|---|---|---|---|"
+_STACKS_SHOWN = 100
 OUTPUTS_HEAD = "| Output | Value |\n|---|---|"
 VALUE_LIMIT = 1_000
 _SHORT = 120
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~&@$\"']")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a deploy would do: the JSON of `stagedoor diff` (docs/cli.md), as far as the summary tells of it."""
+
+    unchanged: bool
+    stacks: tuple[Mapping[str, Any], ...] = ()
+    refusals: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, said: Any) -> Plan:
+        """Read it."""
+        plan = said if isinstance(said, dict) else {}
+        stacks, refusals = (
+            tuple(each for each in plan.get(key) or () if isinstance(each, dict)) for key in ("stacks", "refusals")
+        )
+        return cls(bool(plan.get("unchanged")), stacks, refusals)
 
 
 @dataclass(frozen=True)
@@ -47,6 +68,7 @@ class Result:
     seconds: float | None = None
     changed: bool = False
     refused: Refused | None = None
+    plan: Plan | None = None
 
 
 def shown_outputs(outputs: Mapping[str, Mapping[str, str]], patterns: Sequence[str]) -> list[tuple[str, str]]:
@@ -70,6 +92,8 @@ def url_of(shown: Sequence[tuple[str, str]]) -> str:
 
 def markdown(result: Result, patterns: Sequence[str]) -> str:
     """Return the summary."""
+    if result.plan is not None:
+        return _comparison(result, result.plan)
     cells = [
         code(result.stage),
         STATES.get(result.status, code(result.status)),
@@ -86,6 +110,32 @@ def markdown(result: Result, patterns: Sequence[str]) -> str:
         rows = [f"| {code(name)} | {code(_shortened(value, VALUE_LIMIT))} |" for name, value in shown[:50]]
         parts.append("\n".join([OUTPUTS_HEAD, *rows]))
     return "\n\n".join(parts) + "\n"
+
+
+def _comparison(result: Result, plan: Plan) -> str:
+    """Return what a deploy would do to each stack."""
+    parts = [f"#### {inline(result.app)}: what a deploy to {code(result.stage)} would change"]
+    if result.refused is not None:
+        parts.append(_words(result.refused))
+    rows = [_stack_row(stack) for stack in plan.stacks[:_STACKS_SHOWN]]
+    parts.append("\n".join([STACKS_HEAD, *rows]) if rows and not plan.unchanged else "Nothing would change.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _stack_row(stack: Mapping[str, Any]) -> str:
+    changes = [each for each in stack.get("resources") or () if isinstance(each, dict)]
+    replaced = sum(each.get("replacement") in ("maybe", "always") for each in changes)
+    lost = sum(bool(each.get("loses_data")) for each in changes)
+    counts = [str(len(changes)), f"{replaced} replaced" if replaced else "", f"**{lost} lose data**" if lost else ""]
+    permissions = len(stack.get("permissions") or ())
+    cells = [
+        code(str(stack.get("name") or "")),
+        code(str(stack.get("action") or "")),
+        ", ".join(each for each in counts if each),
+        str(permissions or "-"),
+        inline(str(stack.get("reason") or "-")),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def refusal(refused: Refused) -> str:

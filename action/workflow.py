@@ -104,7 +104,10 @@ class Workflow:
 
     @property
     def from_fork(self) -> bool:
-        """Whether the pull request's commits are another repository's."""
+        """Whether the commit is another repository's."""
+        before = self.event.get("workflow_run")
+        if isinstance(before, Mapping):
+            return bool(_at(before, "head_repository", "id") != _at(self.event, "repository", "id"))
         head, base = (_at(self.pull, end, "repo", "id") for end in ("head", "base"))
         return bool(self.pull) and head != base
 

@@ -84,6 +84,7 @@ def request_deploy(
             "Somebody who may write to the repository comments `/deploy` with the commit's whole id.",
         )
     if newest and (newest.want, newest.commit) == (Want.COMMIT, commit) and not again:
+        _look_now(session, stage, newest)
         return Requested(stage.id, newest.generation, new=False)
     return _append(session, stage, newest, Want.COMMIT, commit=commit, actor=actor, cause=cause)
 
@@ -212,6 +213,18 @@ def touch_source(session: Session, repository_id: int, kind: SourceKind, ref: st
             index_elements=["repository_id", "kind", "ref"], set_={"generation": Source.generation + 1}
         )
     )
+
+
+def _look_now(session: Session, stage: Stage, newest: Intent) -> None:
+    """Have a run that waits for a workflow look again: whoever asks may know that there is something by now."""
+    waits = select(Run.id).where(
+        Run.stage_id == stage.id,
+        Run.generation == newest.generation,
+        Run.outcome.is_(None),
+        Run.blocked_reason.is_not(None),
+    )
+    if session.scalars(waits).first() is not None:
+        stage.not_before, stage.rung_at = None, None
 
 
 def _locked(session: Session, stage: Stage) -> tuple[Stage, Intent | None]:

@@ -23,6 +23,10 @@ from tests.action.expressions import as_text, condition, interpolate
 from tests.action.runner_commands import Heard, lines_of, pairs_of
 
 ROOT = Path(__file__).parents[2]
+_OLD = [Path.home() / ".pyenv" / "versions" / "3.9.18" / "bin" / "python3", Path("/usr/bin/python3.9")]
+OLD = next(filter(Path.exists, _OLD), None)
+"""The oldest Python that runners have, where this machine has it, too."""
+
 SHELL = ["bash", "--noprofile", "--norc", "-eo", "pipefail"]
 _FILES = ("OUTPUT", "ENV", "PATH", "STATE", "STEP_SUMMARY")
 
@@ -89,6 +93,10 @@ class Job:
         outputs = described["outputs"].items()
         self.outputs = {name: interpolate(says["value"], contexts, {}) for name, says in outputs}
         return not self._failed and not self._cancelled
+
+    def prepend_path(self, folder: Path) -> None:
+        """Have programs found there first, as actions such as setup-python do for later steps."""
+        self._path.append(str(folder))
 
     def cancel(self, *, patience: float = 7.5) -> None:
         """Cancel the job as the runner does: SIGINT, SIGTERM after 7.5 s, the end of the whole tree 2.5 s later."""

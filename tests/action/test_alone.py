@@ -123,6 +123,9 @@ def test_a_pull_requests_life(job, aws: LocalAws, github: LocalGitHub, repositor
     compared = run_of(job, github, repository, mine, number)
     assert compared.use(command="diff"), compared.log
     assert (compared.outputs["status"], compared.outputs["changed"]) == ("succeeded", "true")
+    assert f"what a deploy to <code>pr-{number}</code> would change" in compared.summary
+    assert "| <code>update</code> | 1 | - |" in compared.summary
+    assert "Live" not in compared.summary
 
     github.push(repository, "shorter", {"app.py": "raise SystemExit('::add-mask::e')"})
     broken = run_of(job, github, repository, mine, number)
@@ -207,10 +210,12 @@ def test_a_step_that_was_killed_is_told_of_by_the_next(job, github: LocalGitHub,
     assert check["conclusion"] == "cancelled"
 
 
-def test_a_fork_gets_nothing(job, github: LocalGitHub, repository: LocalRepository):
+def test_a_fork_gets_nothing_even_where_there_are_credentials(
+    job, aws: LocalAws, github: LocalGitHub, repository: LocalRepository
+):
     github.push(repository, "slow", {"word": "one"})
     number = github.open_pull_request(repository, "slow")
-    here = run_of(job, github, repository, {}, number)
+    here = run_of(job, github, repository, aws.environment("770000000003"), number)
     event = pull_request(number, head=repository.pulls[number].head_sha)
     event["pull_request"]["head"]["repo"] = {"id": 1}
     (here.folder / "event.json").write_text(json.dumps(event))

@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import shutil
+import sys
 import threading
 import time
 import zipfile
@@ -10,8 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from service.stages.artifact import open_letter
+from stagedoor.assembly.inspection import InspectionLimits, inspect_assembly
+from stagedoor.assembly.packing import unpack
+from stagedoor.assembly.reader import read_assembly
+from stagedoor.target import Target
 from tests.action.apps import ASSETS, HUNT, put_app
 from tests.action.conftest import COMMIT, pull_request
+from tests.action.job import OLD, ROOT
 
 
 def unpacked(artifact: bytes) -> dict[str, bytes]:
@@ -240,6 +248,38 @@ def test_a_pull_request_of_a_fork_is_synthesised_alike(job):
     put_app(here.workspace)
     assert here.use(synth="runner")
     assert json.loads(unpacked(here.artifacts["stagedoor-assembly"])["stagedoor-artifact.json"])["commit"] == "2" * 40
+
+
+@pytest.mark.skipif(OLD is None, reason="there is no Python 3.9 here")
+def test_the_oldest_python_of_runners_will_do(job):
+    here = job()
+    here.prepend_path(Path(str(OLD)).parent)
+    put_app(here.workspace, ASSETS + "\nimport sys; print('Python', sys.version)")
+    assert here.use(synth="runner"), here.log
+    assert "synth | Python 3.9" in here.log
+    assert here.artifacts
+
+
+@pytest.mark.xdist_group("cdk")
+def test_a_real_cdk_apps_assembly_passes_the_services_inspection(job, tmp_path: Path):
+    here = job()
+    shutil.copytree(
+        ROOT / "examples" / "notes",
+        here.workspace,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns(".venv", "cdk.out", "__pycache__"),
+    )
+    here.prepend_path(Path(sys.executable).parent)
+    assert here.use(synth="runner"), here.log
+    (tmp_path / "artifact.zip").write_bytes(here.artifacts["stagedoor-assembly"])
+    limits = InspectionLimits()
+    unpack(tmp_path / "artifact.zip", tmp_path / "assembly", limits)
+    open_letter(tmp_path / "assembly", "pr-7")
+    target = Target("here", "1" * 12, "eu-west-1")
+    assembly = read_assembly(tmp_path / "assembly")
+    inspect_assembly(assembly, target)
+    assert [stack.own_name for stack in assembly.stacks] == ["Notes"]
+    assert any(asset.source.is_dir() for stack in assembly.stacks for asset in stack.assets)
 
 
 def _read(file: Path) -> bytes:
