@@ -196,10 +196,17 @@ class LiveBody(Body):
     functions: Patterns | None = None
 
 
+def _either(schema: dict[str, Any]) -> None:
+    """Say that one of the two is needed; what stands for the other is no value that could be sent."""
+    schema["oneOf"] = [{"required": ["commit"]}, {"required": ["assembly"]}]
+    for name in ("commit", "assembly"):
+        del schema["properties"][name]["default"]
+
+
 class DeployBody(Body):
     """What a stage is to be: a commit of its repository, or an assembly that was uploaded."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["commit"]}, {"required": ["assembly"]}]})
+    model_config = ConfigDict(json_schema_extra=_either)
 
     commit: Commit = ""
     assembly: Annotated[Id, Field(description="The id of an assembly")] = 0

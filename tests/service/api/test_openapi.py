@@ -36,6 +36,9 @@ def test_all_that_the_document_refers_to_is_in_it_and_is_a_schema() -> None:
     schemas = said["components"]["schemas"]
     for schema in schemas.values():
         Draft202012Validator.check_schema(schema)
+        for each in schema.get("properties", {}).values():
+            if "default" in each and "$ref" not in json.dumps(each):
+                Draft202012Validator(each).validate(each["default"])
     text = json.dumps(said)
     named = {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert named <= set(schemas)
