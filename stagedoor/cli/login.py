@@ -5,8 +5,10 @@ import time
 
 import click
 
-from stagedoor.cli.options import EXIT_CODES
+from stagedoor.cli.options import EXIT_CODES, Options
+from stagedoor.cli.screen import Ending
 from stagedoor.cli.service import Logins, Service, ServiceRefused, find_server
+from stagedoor.cli.work import at_work
 
 SERVER = click.option(
     "--server",
@@ -30,19 +32,19 @@ def login(server: str | None, as_json: bool) -> None:
     Example:
       stagedoor login --server https://stages.example.com
     """
-    logins = Logins.of_user()
-    service = Service(find_server(server, None, logins))
-    begun = service.post("/login")
-    if as_json:
-        click.echo(json.dumps({"event": "code", "user_code": begun["user_code"], "at": begun["verification_uri"]}))
-    else:
-        click.echo(f"Open {begun['verification_uri']} and enter {begun['user_code']}", err=True)
-    done = _wait(service, str(begun["device_code"]), int(begun.get("interval", 5)), int(begun.get("expires_in", 900)))
-    logins.keep(service.url, done["token"], done["login"])
-    if as_json:
-        click.echo(json.dumps({"event": "result", "ok": True, "login": done["login"], "server": service.url}))
-    else:
-        click.echo(f"Logged in at {service.url} as {done['login']}.", err=True)
+    with at_work(Options(None, None, None, None, as_json, False)) as work, work.interruption.anywhere():
+        logins = Logins.of_user()
+        service = Service(find_server(server, None, logins))
+        begun = service.post("/login")
+        if as_json:
+            click.echo(json.dumps({"event": "code", "user_code": begun["user_code"], "at": begun["verification_uri"]}))
+        else:
+            click.echo(f"Open {begun['verification_uri']} and enter {begun['user_code']}", err=True)
+        seconds = int(begun.get("interval", 5)), int(begun.get("expires_in", 900))
+        done = _wait(service, str(begun["device_code"]), *seconds)
+        logins.keep(service.url, done["token"], done["login"])
+        said = {"login": done["login"], "server": service.url}
+        work.screen.end(Ending(f"Logged in at {service.url} as {done['login']}.", data=said))
 
 
 def _wait(service: Service, device_code: str, pause: int, patience: int) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """`stagedoor tokens`: tokens by which machines call the deployment service, for stages of one repository."""
 
 import functools
-import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ import click
 
 from stagedoor.cli.app_folder import find_repository, remote_address
 from stagedoor.cli.login import SERVER
-from stagedoor.cli.options import EXIT_CODES
-from stagedoor.cli.screen import write
+from stagedoor.cli.options import EXIT_CODES, Options
+from stagedoor.cli.screen import Ending, write
 from stagedoor.cli.service import Logins, Service, find_server
 from stagedoor.cli.table import write_table
+from stagedoor.cli.work import Work, at_work
 from stagedoor.errors import UserError
 
 _RIGHTS = ("read", "deploy", "remove")
@@ -35,13 +35,11 @@ class At:
     service: Service
     repository: str
     as_json: bool
+    work: Work
 
     def end(self, text: str, **result: Any) -> None:
         """Say how a command ended, to a person or as JSON."""
-        if self.as_json:
-            click.echo(json.dumps({"event": "result", "ok": True, "repository": self.repository, **result}))
-        elif text:
-            click.echo(text, err=True)
+        self.work.screen.end(Ending(text, data={"repository": self.repository, **result}))
 
 
 @click.group(epilog=EXIT_CODES)
@@ -65,9 +63,10 @@ def _with_service(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
     @functools.wraps(command)
     def placed(server: str | None, repository: str | None, as_json: bool, **given: Any) -> None:
-        logins = Logins.of_user()
-        service = Service.logged_in(find_server(server, None, logins), logins)
-        command(at=At(service, repository or _address_here(), as_json), **given)
+        with at_work(Options(None, None, None, None, as_json, False)) as work, work.interruption.anywhere():
+            logins = Logins.of_user()
+            service = Service.logged_in(find_server(server, None, logins), logins)
+            command(at=At(service, repository or _address_here(), as_json, work), **given)
 
     return placed
 
@@ -105,7 +104,7 @@ def list_all(at: At) -> None:
     found = at.service.get("/tokens", repository=at.repository)["tokens"]
     if not at.as_json:
         write_table(_COLUMNS, map(_row, found))
-    at.end("" if found else "There is none.", tokens=found)
+    at.end(f"{at.repository} has {len(found) or 'no'} token{'' if len(found) == 1 else 's'}.", tokens=found)
 
 
 @tokens.command(epilog=EXIT_CODES)
