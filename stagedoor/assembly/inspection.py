@@ -36,6 +36,12 @@ class ForeignEnvironment(UserError):
     id = "foreign-environment"
 
 
+class ForeignRole(UserError):
+    """A stack that wants to be deployed by a role of another account than the target's."""
+
+    id = "foreign-role"
+
+
 class AssemblyTooLarge(UserError):
     """More stacks, assets, files or bytes than the limits allow."""
 
@@ -88,6 +94,7 @@ def inspect_assembly(
     _check_context(assembly)
     check_annotations(assembly.annotations)
     _check_environments(assembly, target)
+    _check_roles(assembly, target)
     _check_counts(assembly, limits)
     try:
         _check_files(assembly, limits)
@@ -124,6 +131,21 @@ def _check_environments(assembly: Assembly, target: Target) -> None:
                     f"The stack {stack.display_name!a} is to tell {arn[:300]!a} what happens to it; "
                     f"the target is {target.account}, {target.region}.",
                     "Name a topic of the target in `notification_arns`, or none.",
+                )
+
+
+def _check_roles(assembly: Assembly, target: Target) -> None:
+    """Raise where a stack names a role of another account. One of the target's own is passed over: its operator says
+    which are used.
+    """
+    for stack in assembly.stacks:
+        for role in stack.roles:
+            account = "".join(resolved(role, target).split(":")[4:5])
+            if account.isdecimal() and account != target.account:
+                raise ForeignRole(
+                    f"The stack {stack.display_name!a} is to be deployed by {role[:300]!a}; "
+                    f"the target's account is {target.account}.",
+                    "Leave roles out of the stack synthesizer: the target's are used.",
                 )
 
 

@@ -62,7 +62,8 @@ class Stack:
     `dependencies` are ids of other stacks of the assembly. `construct_paths` maps logical ids to construct paths.
     `assets` are those that this stack needs, its own template excepted. `acknowledged` are the ids of the rules that
     the app knows to be broken, by construct path; they hold for all that is below it. `places` are where in the
-    repository resources were asked for, by logical id, as far as the assembly says.
+    repository resources were asked for, by logical id, as far as the assembly says. `roles` are those that the app
+    wants to be deployed by: the target's are used, and these are only looked at.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Stack:
     notification_arns: tuple[str, ...] = ()
     acknowledged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     places: Mapping[str, Location] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
 
 
 class Level(StrEnum):

@@ -5,6 +5,7 @@ that nobody knows), so that nothing is lost in silence. Everything else about a 
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -50,6 +51,9 @@ _Asset = FileAsset | DockerImageAsset
 MANIFESTS = 100
 ARTIFACTS = 1_000
 ASSETS = 5_000
+STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+"""What CloudFormation takes; how long one may be is for `naming` to say, which knows what is put before it."""
+
 READ_BYTES = 64 * 1024 * 1024
 """The most manifests, artifacts, assets of stacks (one that two stacks need counts twice) and bytes of documents in one
 assembly. A few files can name each other, or one template, without end, and reading takes a second for each 30 MB."""
@@ -250,6 +254,8 @@ def _read_stack(
     handed_over = list(legacy_assets(place.root, place.directory, f"{place.name}: {artifact_id}", metadata))
     own_assets = [assets[name] for name in dict.fromkeys(artifact.dependencies) if name in assets]
     own_name = properties.stack_name or artifact_id
+    if not STACK_NAME.fullmatch(own_name):
+        raise MalformedAssembly(f"{own_name[:200]!a} in {place.name} is no name of a stack.", SYNTH_AGAIN)
     return Stack(
         id=place.prefix + artifact_id,
         own_name=own_name,
@@ -268,6 +274,7 @@ def _read_stack(
         notification_arns=tuple(properties.notification_arns),
         acknowledged=_acknowledged(metadata),
         places=source_places(metadata, found.sources),
+        roles=tuple(role for role in (properties.deploy_role, properties.execution_role) if role),
     )
 
 

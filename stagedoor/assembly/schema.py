@@ -96,6 +96,8 @@ class RawStackProperties:
     notification_arns: Annotated[list[str], "notificationArns"] = field(default_factory=list)
     termination_protection: Annotated[bool, "terminationProtection"] = False
     bootstrap_version: Annotated[int, "requiresBootstrapStackVersion"] = 0
+    deploy_role: Annotated[str | None, "assumeRoleArn"] = None
+    execution_role: Annotated[str | None, "cloudFormationExecutionRoleArn"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
