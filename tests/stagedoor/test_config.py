@@ -140,7 +140,7 @@ dev = 3
     assert found[3][2:] == ("`apps.web.comand` is not known.", "Did you mean `command`?")
     assert found[5][2:] == ("`apps.web.paths[2]` is a number.", 'Write text in quotes: "…".')
     assert found[6][2:] == ("`previews.enabled` is text.", "Write true or false, without quotes.")
-    assert found[7][3] == 'Write "deny".'
+    assert found[7][3] == 'Write "deny" or "approve".'
     assert "whoever operates the service decides" in found[10][2]
     assert "granted" in found[12][3]
     assert found[13][2:] == ("`stages.dev` is a number.", "Write a table: [stages.dev].")

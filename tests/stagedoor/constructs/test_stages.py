@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aws_cdk
 import pytest
 
+from stagedoor.assembly.reader import read_assembly
 from stagedoor.constructs import App, Bucket, ConstructError, Cron, EventBus, Parameter, Queue, Secret, Stack, Table
 from tests.stagedoor.constructs.everything import write_functions
 
@@ -28,6 +30,22 @@ def resources(app: App, folder: Path) -> Resources:
     for resource in app.synth().get_stack_artifact("Data").template["Resources"].values():
         found.setdefault(resource["Type"], []).append(resource)
     return found
+
+
+def test_an_assembly_says_for_which_stage_it_was_made_where_a_construct_asked(
+    new_app: Callable[..., App], app_folder: Path
+):
+    app = new_app()
+    resources(app, app_folder)
+    assert read_assembly(Path(app.outdir)).made_for == {"pr-1"}
+    plain = aws_cdk.App(outdir=str(app_folder / "plain"))
+    aws_cdk.Stack(plain, "Plain")
+    plain.synth()
+    assert read_assembly(app_folder / "plain").made_for == frozenset()
+    table = aws_cdk.App(outdir=str(app_folder / "table"))
+    Table(aws_cdk.Stack(table, "Plain"), "Notes", partition_key="id")
+    table.synth()
+    assert read_assembly(app_folder / "table").made_for == {"pr-1"}
 
 
 def test_a_preview_goes_whole(new_app: Callable[..., App], app_folder: Path):
