@@ -4,22 +4,29 @@ An execution role may be held by IAM to create roles with the boundary alone (`i
 infra/target.py is: then an app whose roles lack it could not be deployed, and no app knows of it.
 """
 
+from typing import Any
+
 from stagedoor.assembly.model import Template
 
-BOUNDED_TYPES = frozenset({"AWS::IAM::Role", "AWS::IAM::User"})
+BOUNDED_TYPES = ("AWS::IAM::Role", "AWS::IAM::User")
 
 
 def with_boundary(template: Template, boundary: str | None) -> Template:
-    """Return the template with the boundary, an ARN, on each role and user; in the place of one that the app names."""
-    resources = template.get("Resources", {})
-    identities = [name for name, each in resources.items() if each.get("Type") in BOUNDED_TYPES]
-    if boundary is None or not identities:
+    """Return the template with the boundary, an ARN, on each role and user; in the place of one that the app names.
+
+    What is not of a template's shape stays as it is: CloudFormation refuses it.
+    """
+    resources = template.get("Resources")
+    if boundary is None or not isinstance(resources, dict):
         return template
-    bounded = {
-        name: {
-            **resources[name],
-            "Properties": {**resources[name].get("Properties", {}), "PermissionsBoundary": boundary},
-        }
-        for name in identities
-    }
-    return {**template, "Resources": {**resources, **bounded}}
+    bounded = {name: _bounded(each, boundary) for name, each in resources.items()}
+    return template if bounded == resources else {**template, "Resources": bounded}
+
+
+def _bounded(resource: Any, boundary: str) -> Any:
+    if not isinstance(resource, dict) or resource.get("Type") not in BOUNDED_TYPES:
+        return resource
+    properties = resource.get("Properties") or {}
+    if not isinstance(properties, dict):
+        return resource
+    return {**resource, "Properties": {**properties, "PermissionsBoundary": boundary}}

@@ -99,6 +99,8 @@ def test_a_stage_gets_the_boundary_on_each_of_its_roles():
     assert [bounded[name]["Properties"]["PermissionsBoundary"] for name in ("Ours", "Theirs", "Bare")] == ["arn:b"] * 3
     assert bounded["Queue"] == {"Type": "AWS::SQS::Queue"}
     assert with_boundary(app, None) == app
+    for strange in ({}, {"Resources": None}, {"Resources": {"A": 1, "B": {"Type": ["AWS::IAM::Role"]}}}):
+        assert with_boundary(strange, "arn:b") == strange
 
 
 def test_it_is_deployed_and_its_outputs_are_a_target(target, tmp_path, monkeypatch):
