@@ -56,8 +56,10 @@ def work() -> None:
     os.nice(NICENESS)
     configure_logs()
     shield_this_process()  # an app of the same user must not read our environment
-    # Imported before the first fork, so that each job does not pay for it again.
-    import service.worker.jobs  # noqa: F401
+    # Before the first fork, so that each job does not pay for it again.
+    from service.worker import jobs
+
+    jobs.make_ready()
 
     queue = queue_on(os.environ[QUEUE_VARIABLE])
     queue.job_class = RingJob
