@@ -123,8 +123,8 @@ class ContextValue(Base):
 class AssemblyRow(Base):
     """An assembly as its app wrote it, before it was made a stage's own. Never shared across trust levels.
 
-    `digest` is of its files, `size` their bytes. `blob` is where it is in the store; empty: it is not kept, as it is too
-    large or its time was over. `stage` is the stage that it was made for, where it would be wrong for another.
+    `digest` is of its files, `size` their bytes. `blob` is where it is in the store; empty: it is not kept, as it was
+    too large or its time is over. `stage` is the stage that it was made for, where it would be wrong for another.
     """
 
     __tablename__ = "assemblies"

@@ -39,8 +39,9 @@ class Source(Base):
 
     A webhook only raises `generation`: something changed over there. A worker then asks GitHub what is true now and
     says so in the stages' intents. `rerun_generation` is the newest generation at which somebody asked for the same
-    again, `workflow_generation` the newest at which a workflow had ended. `reads_begun` numbers those questions and `read_written` is the newest whose answer
-    was written, so that a slow answer never overwrites a newer one. The other columns are what was last seen.
+    again, `workflow_generation` the newest at which a workflow had ended. `reads_begun` numbers those questions and
+    `read_written` is the newest whose answer was written, so that a slow answer never overwrites a newer one. The other
+    columns are what was last seen.
     """
 
     __tablename__ = "sources"

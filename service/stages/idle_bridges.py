@@ -23,7 +23,7 @@ def take_out_idle_bridges(parts: Parts) -> int:
         idle = (
             select(Stage.id, Intent.settings)
             .join(Intent, (Intent.stage_id == Stage.id) & (Intent.generation == Stage.wanted_generation))
-            .where(Intent.want == Want.COMMIT, Intent.created_at < before, (seen.is_(None)) | (seen < before))
+            .where(Intent.want != Want.GONE, Intent.created_at < before, (seen.is_(None)) | (seen < before))
         )
         ids = [stage_id for stage_id, settings in session.execute(idle) if "live" in settings]
         locked = select(Stage).where(Stage.id.in_(ids)).with_for_update(skip_locked=True)

@@ -1,15 +1,19 @@
 """Where a workflow makes the assembly, a run waits for it, takes it, and says what came of it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
+from service.app import create_app
 from service.github.workflows import WorkflowRun
-from service.models import AssemblyRow, Run
+from service.models import AssemblyRow, Intent, Run, Stage
 from service.stages.artifact import Artifact, counting
 from service.stages.journal import read_events
 from service.stages.requests import cancel_run
+from tests.service.rows import T0
 from tests.service.stages.conftest import House
 from tests.service.stages.packed import artifact
 
@@ -74,6 +78,48 @@ def test_a_run_waits_says_so_and_deploys_what_the_workflow_leaves(waiting: tuple
     with house.parts.sessions() as session:
         kept = session.scalars(select(AssemblyRow)).one()
     assert (kept.id, kept.commit) == (done.assembly_id, head(house, source))
+
+
+def test_the_console_shows_what_a_run_waits_for(waiting: tuple[House, int]) -> None:
+    house, source = waiting
+    (run,) = house.runs(source)
+    settings = house.parts.settings.model_copy(update={"github_webhook_secrets": (SecretStr("s" * 16),)})
+    pages = create_app(parts=replace(house.parts, settings=settings)).test_client()
+    for page in (f"/runs/{run.id}", f"/stages/{run.stage_id}", "/"):
+        shown = pages.get(page).get_data(as_text=True)
+        assert '<span class="badge waiting">waiting</span>' in shown, page
+    assert str(run.blocked_reason) in pages.get(f"/runs/{run.id}").get_data(as_text=True)
+
+
+def test_only_a_workflow_that_somebody_waits_for_has_github_asked(house: House) -> None:
+    source = house.pull_request()
+    house.resolve(source)
+    sha, stage = head(house, source), house.stage(source)
+    house.hear()
+    before = house.source(source).generation
+    for commit in (sha, house.repository.git.resolve("main")):
+        house.github.end_workflow(house.repository, house.github.begin_workflow(house.repository, commit), {})
+    house.hear()
+    assert house.source(source).generation == before
+    with house.parts.sessions.begin() as session:
+        session.add(
+            Run(
+                stage_id=stage.id,
+                intent_id=session.scalars(select(Intent.id)).one(),
+                generation=1,
+                fence=1,
+                kind="deploy",
+                commit=sha,
+                blocked_reason="Waits.",
+                started_at=T0,
+            )
+        )
+        session.get_one(Stage, stage.id).not_before = T0 + timedelta(days=9999)
+    house.github.end_workflow(house.repository, house.github.begin_workflow(house.repository, sha), {})
+    house.hear()
+    assert house.source(source).generation == before + 1
+    house.resolve(source)
+    assert house.stage(source).not_before is None
 
 
 def test_a_workflow_that_failed_is_named_and_its_next_run_is_noticed(waiting: tuple[House, int]) -> None:
@@ -182,4 +228,3 @@ def test_an_app_that_may_not_read_actions_says_so(waiting: tuple[House, int], mo
     _age(house, source, timedelta(0))
     house.reconcile(source)
     assert (house.runs(source)[-1].error or {}).get("id") == "workflows-unreadable"
-
