@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
@@ -22,7 +24,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the step that is named, and return its exit status."""
     step = {"ask": _ask, "synth": _synth, "engine": _engine, "install": _install, "alone": _alone, "tell": _tell}
     environ = dict(os.environ)
-    runner = Runner(environ)
+    # Whatever the machine's locale is.
+    runner = Runner(environ, io.TextIOWrapper(sys.stdout.buffer, "utf-8", "replace"))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _cancel)
     try:

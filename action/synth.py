@@ -10,6 +10,7 @@ from pathlib import Path
 
 from action.app_folder import AppFolder, find_app
 from action.assembly import make_fit
+from action.env_files import read_env_files
 from action.inputs import Inputs
 from action.places import place_in
 from action.program import inherited, variables
@@ -45,9 +46,11 @@ def synthesise(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], r
     output.mkdir(parents=True)
     scratch.mkdir()
     told = variables(app, stage, f"{workflow.host}/{workflow.repository_id}", output, scratch)
+    theirs = inherited(environ)
+    env = {**theirs, **read_env_files(app.path, app.root, stage, theirs), **told}
     with runner.group(f"Run the program of {app.name} for the stage {stage}"):
         for line in app.lines:
-            _run(line, app, {**inherited(environ), **told}, runner, inputs.timeout)
+            _run(line, app, env, runner, inputs.timeout)
     if not (output / "manifest.json").is_file():
         raise Refused(
             "synth-wrote-no-assembly",

@@ -32,7 +32,7 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
     try:
         if os.stat(process).st_uid == os.getuid() and "MARK=%s" in (process / "environ").read_text():
             look(f"process {(process / 'comm').read_text().strip()}", (process / "environ").read_text())
-        look("command line", (process / "cmdline").read_text())
+            look("command line", (process / "cmdline").read_text())
     except (OSError, UnicodeDecodeError):
         pass
 places = [pathlib.Path("..").resolve(), pathlib.Path.home() / ".aws", pathlib.Path.home() / ".config" / "gh"]
@@ -40,7 +40,7 @@ for place in places:
     for file in place.rglob("*") if place.is_dir() else ():
         if file.is_file() and "/app.py" not in str(file) and file.stat().st_size < 1_000_000:
             look(f"file {file.name}", file.read_text(errors="replace"))
-for address in ("http://169.254.169.254/latest/meta-data/", "http://169.254.170.2/", "http://metadata.google.internal/"):
+for address in ("http://169.254.169.254/latest/meta-data/", "http://169.254.170.2/"):
     try:
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=0.3)
         found.append(f"metadata {address}")
@@ -48,7 +48,8 @@ for address in ("http://169.254.169.254/latest/meta-data/", "http://169.254.170.
         pass
 print("FOUND", json.dumps(found))
 """
-"""A program that looks for credentials: in its environment, files, other processes and the metadata services."""
+"""A program that looks for credentials: in its environment, files, other processes and the metadata services.
+Of processes only its own job's: a runner has no others, this machine has."""
 
 
 def put_app(folder: Path, more: str = "") -> Path:

@@ -4,18 +4,25 @@ import ast
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from action import program, summary, workflow
+from action import env_files, program, summary, workflow
 from action.app_folder import find_app
 from action.engine import UV_VERSION
 from action.places import place_in
 from action.refusal import Place, Refused
 from service.github import messages, report
 from stagedoor import naming
+from stagedoor.errors import UserError
+from stagedoor.synth import env_files as synth_env_files
 from stagedoor.synth import places
 from stagedoor.synth import program as synth_program
 from stagedoor.synth.settings import context_of, read_settings
@@ -100,6 +107,31 @@ def test_a_program_is_told_what_the_service_tells_it(tmp_path: Path):
     here = {"CDK_DEFAULT_ACCOUNT", "CDK_DEFAULT_REGION", "CDK_VALIDATION", "STAGEDOOR_BUNDLING", "npm_config_offline"}
     assert ours == {name: value for name, value in theirs.variables.items() if name not in here}
     assert program.context_of(app, "pr-7") == context_of(read_settings(tmp_path, tmp_path), {"stagedoor:stage": "pr-7"})
+
+
+_PIECES = st.sampled_from(
+    [*"A=='\"#\\$ \t\n\r{}:-x", "export ", "NAME=", "B=${NAME:-d}", "'q'", '"q"', "\\n", "\\'", "\n#c\n", "\r\n", "é"]
+)
+
+
+@given(st.lists(_PIECES, max_size=25).map("".join), st.sampled_from([{}, {"NAME": "ours"}]))
+def test_env_files_are_read_alike(text: str, ours: dict[str, str]):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / ".env").write_bytes(text.encode())
+        (folder / ".env.pr-7").write_text("LAST=${A}${NAME}")
+        theirs = _read(lambda: synth_program._told(synth_env_files.read_env_files(folder, folder, "pr-7", ours)))
+        assert _read(lambda: env_files.read_env_files(folder, folder, "pr-7", ours)) == theirs
+
+
+def _read(read: Callable[[], dict[str, str]]) -> Any:
+    """Return what was read, or what is said of the line that is none."""
+    try:
+        return read()
+    except Refused as refused:
+        return refused.id, str(refused), refused.place and (refused.place.path, refused.place.line)
+    except UserError as error:
+        return error.id, str(error), error.location and (error.location.path, error.location.line)
 
 
 def test_a_place_is_found_alike(tmp_path: Path):

@@ -175,6 +175,20 @@ def test_the_runners_files_are_not_the_apps(job):
     assert "OWN ['GITHUB_ACTIONS', 'GITHUB_HEAD_REF', 'GITHUB_REF', 'GITHUB_SHA']" in here.log
 
 
+def test_env_files_are_told_to_the_program(job):
+    here = job(env={"REGION_OF_CI": "eu-west-1"})
+    told = "[os.environ[name] for name in ('GREETING', 'REGION_OF_CI', 'STAGEDOOR_STAGE')]"
+    put_app(here.workspace, f"print('TOLD', *{told})")
+    (here.workspace / ".env").write_text("GREETING=hello\nREGION_OF_CI=us-east-1\nSTAGEDOOR_STAGE=prod\n")
+    (here.workspace / ".env.pr-7").write_text("GREETING=${GREETING}-7")
+    assert here.use(synth="runner"), here.log
+    assert "TOLD hello-7 eu-west-1 pr-7" in here.log
+    (here.workspace / ".env").write_text("this is none\n")
+    assert not here.use(synth="runner")
+    [(_, where, _)] = here.heard.annotations
+    assert (where["file"], where["line"], where["title"]) == (".env", "1", "Stagedoor: invalid-env-file")
+
+
 def test_a_token_that_the_checkout_kept_is_warned_of(job):
     here = job()
     put_app(here.workspace)
