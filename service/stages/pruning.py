@@ -1,6 +1,7 @@
 """What is kept for a while and then taken away: assemblies, runs' logs, and branches and pull requests of old."""
 
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import ScalarSelect, Select, delete, func, select, update
@@ -50,16 +51,16 @@ def prune_assemblies(parts: Parts) -> int:
     return len(found)
 
 
-def _live() -> Select[tuple[int | None]]:
+def _live() -> Select[int | None]:
     return select(Stage.assembly_id).where(Stage.assembly_id.is_not(None))
 
 
-def _wanted() -> Select[tuple[int | None]]:
+def _wanted() -> Select[int | None]:
     newest = (Intent.stage_id == Stage.id) & (Intent.generation == Stage.wanted_generation)
     return select(Intent.assembly_id).join(Stage, newest).where(Intent.want == Want.ASSEMBLY)
 
 
-def _newest(count: int) -> Select[tuple[int | None]]:
+def _newest(count: int) -> Select[Any]:
     """Select the last so many assemblies of each stage, by when a run last deployed them."""
     last = (
         select(Run.stage_id, Run.assembly_id, func.max(Run.id).label("run_id"))

@@ -1,7 +1,7 @@
 """The service's insides on real parts: a database, the local GitHub, the local AWS, and a tiny app."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class House:
         with self.parts.sessions() as session:
             return int(session.get_one(Source, source_id).ref)
 
-    def push(self, source_id: int, files: dict[str, str | None]) -> str:
+    def push(self, source_id: int, files: Mapping[str, str | None]) -> str:
         head = self.github.pull(self.repository, self.number(source_id))["head"]["ref"]
         return self.github.push(self.repository, head, files)
 

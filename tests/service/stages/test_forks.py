@@ -1,6 +1,7 @@
 """A fork's pull request waits for a maintainer's word, which holds for one commit and is asked of GitHub."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -44,7 +45,7 @@ class Fork:
         house.resolve(self.source)
         return pull.head_sha
 
-    def say(self, body: str, **more: str) -> None:
+    def say(self, body: str, **more: Any) -> None:
         self.house.github.say(self.house.repository, self.number, body, **more)
         self.house.hear()
         self.house.resolve(self.source)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from service.app import create_app
 from service.github.workflows import WorkflowRun
@@ -35,9 +36,9 @@ def head(house: House, source: int) -> str:
     return str(house.source(source).head_sha)
 
 
-def ended(house: House, source: int, data: bytes | None, conclusion: str = "success", **more: object) -> int:
+def ended(house: House, source: int, data: bytes | None, conclusion: str = "success") -> int:
     """Have a workflow run for the head to its end, and GitHub tell of it."""
-    run = house.github.begin_workflow(house.repository, head(house, source), **more)
+    run = house.github.begin_workflow(house.repository, head(house, source))
     house.github.end_workflow(
         house.repository, run, {} if data is None else {"stagedoor-assembly": data}, conclusion=conclusion
     )
@@ -163,7 +164,7 @@ def test_a_waiting_run_is_cancelled_and_superseded_as_any_other(waiting: tuple[H
     house.resolve(source)
     house.reconcile(source)
     with house.parts.sessions.begin() as session:
-        assert cancel_run(session, session.scalars(select(Run).order_by(Run.id.desc())).first(), actor="mona")
+        assert cancel_run(session, session.get_one(Run, newest_run(session)), actor="mona")
     house.reconcile(source)
     assert house.outcomes(source) == [("deploy", "superseded"), ("deploy", "cancelled")]
 
@@ -178,12 +179,12 @@ def test_a_workflow_of_another_stage_is_refused_with_the_remedy(waiting: tuple[H
 def _age(house: House, source: int, by: timedelta) -> None:
     """Have the newest run wait for that long already, and be looked at now."""
     with house.parts.sessions.begin() as session:
-        run = session.get_one(Run, house_run(house, session))
+        run = session.get_one(Run, newest_run(session))
         run.started_at -= by
         run.stage.not_before = None
 
 
-def house_run(house: House, session) -> int:
+def newest_run(session: Session) -> int:
     return int(session.scalars(select(Run.id).order_by(Run.id.desc()).limit(1)).one())
 
 
