@@ -1,4 +1,8 @@
-"""What the service must be told and nobody else may know: kept in the parameter store, set by `stagedoor setup`."""
+"""What the service must be told and nobody else may know: kept in the parameter store, set by `stagedoor setup`.
+
+It is not in the folder /stagedoor, where the secrets of apps are: a target's roles may look into that and delete there.
+So these are not our `Secret` construct, either.
+"""
 
 from collections.abc import Mapping
 
@@ -6,8 +10,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from stagedoor.constructs import Secret
-from stagedoor.constructs.secret import stored_names
+from stagedoor.constructs.stage import stage_of
 
 NAMES = ("GithubAppId", "GithubPrivateKey", "GithubWebhookSecrets", "ConsolePassword", "TokenKey")
 """The secrets' names; each is the variable `STAGEDOOR_GITHUB_APP_ID`, … of the service's processes."""
@@ -18,18 +21,23 @@ def variable(name: str) -> str:
     return "STAGEDOOR" + "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in name)
 
 
-def secrets(scope: Construct) -> Mapping[str, str]:
-    """Declare the secrets, which `stagedoor deploy` asks for; return the parameters' names by variable."""
-    return {variable(name): stored_names(Secret(scope, name))[0] for name in NAMES}
+def folder(scope: Construct) -> str:
+    """Return the parameters' folder, which is `setup`'s `--store ssm:…`."""
+    return f"/stagedoor-service/{stage_of(scope).name}"
 
 
-def for_container(scope: Construct, parameters: Mapping[str, str]) -> dict[str, ecs.Secret]:
-    """Return what ECS puts into a container's environment when it starts."""
+def parameters(scope: Construct) -> Mapping[str, str]:
+    """Return the parameters' names by variable."""
+    return {variable(name): f"{folder(scope)}/{name}" for name in NAMES}
+
+
+def for_container(scope: Construct) -> dict[str, ecs.Secret]:
+    """Return what ECS puts into a container's environment when it starts; it starts none that lacks one."""
     return {
         name: ecs.Secret.from_ssm_parameter(
             ssm.StringParameter.from_secure_string_parameter_attributes(
                 scope, f"{name}Parameter", parameter_name=parameter
             )
         )
-        for name, parameter in parameters.items()
+        for name, parameter in parameters(scope).items()
     }

@@ -14,7 +14,7 @@ from aws_cdk import aws_iam as iam
 from infra.data import log_group, vpc
 from infra.exceptions import accept, accept_wildcards
 from infra.machine import Machine, user_data
-from infra.secrets import secrets
+from infra.secrets import parameters
 from infra.services import PORT
 from infra.watch import BEHIND, Watch, Watched, counted
 from infra.wishes import Wishes
@@ -33,7 +33,7 @@ class Single(Stack):
         self._wishes = wishes
         self._vpc = vpc(self, zones=1, nat=False)
         self._log = log_group(self, "Log")
-        self._parameters = secrets(self)
+        self._parameters = parameters(self)
         self.role = self._role()
         self._volume = self._data_volume()
         address = ec2.CfnEIP(self, "Address", domain="vpc")
@@ -56,11 +56,11 @@ class Single(Stack):
         self._log.grant_write(role)
         repository = ecr.Repository.from_repository_name(self, "Repository", self._wishes.image_repository)
         repository.grant_pull(role)
-        parameters = [
+        named = [
             f"arn:{Aws.PARTITION}:ssm:{Aws.REGION}:{Aws.ACCOUNT_ID}:parameter{each}"
             for each in self._parameters.values()
         ]
-        role.add_to_policy(iam.PolicyStatement(actions=["ssm:GetParameters"], resources=parameters))
+        role.add_to_policy(iam.PolicyStatement(actions=["ssm:GetParameters"], resources=named))
         if self._wishes.target_roles:
             role.add_to_policy(iam.PolicyStatement(actions=["sts:AssumeRole"], resources=self._wishes.target_roles))
         accept(role, "IAM4", "Session Manager, in place of SSH: no port is open for it.",

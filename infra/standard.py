@@ -9,7 +9,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from infra.data import Data
 from infra.door import Door
 from infra.exceptions import accept_wildcards
-from infra.secrets import for_container, secrets
+from infra.secrets import for_container
 from infra.services import PORT, RELAY, WEB, WORKER, Common, RoleService
 from infra.watch import BEHIND, CONNECTED, Watch, Watched, counted
 from infra.wishes import Wishes
@@ -45,7 +45,7 @@ class Standard(Stack):
     def _secrets(self, data: Data) -> dict[str, ecs.Secret]:
         urls = {"STAGEDOOR_DATABASE_URL": data.database_url, "STAGEDOOR_REDIS_URL": data.queue_url}
         return {
-            **for_container(self, secrets(self)),
+            **for_container(self),
             **{
                 name: ecs.Secret.from_secrets_manager(
                     secretsmanager.Secret.from_secret_complete_arn(self, f"{name}Secret", secret.ref)

@@ -57,7 +57,6 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, di
     environment = {
         "STAGEDOOR_LASTING": "1",
         "STAGEDOOR_STAGE": "prod",
-        "STAGEDOOR_PARAMETERS": "/stagedoor/service",
         "CDK_VALIDATION": "false",  # CloudFormation's rules; those of cdk-nag are asked all the same
     }
     with mock.patch.dict(os.environ, environment):

@@ -69,7 +69,7 @@ def test_setup_writes_the_secrets_where_the_tasks_read_them(templates):
     web = containers(templates)["web"]
     read = {each["Name"]: str(each["ValueFrom"]) for each in web["Secrets"]}
     for name in map(variable, NAMES):
-        assert f"parameter{parameter_name('/stagedoor/service/prod', name)}'" in read[name]
+        assert f"parameter{parameter_name('/stagedoor-service/prod', name)}'" in read[name]
 
 
 def test_no_password_is_in_a_template(templates):
