@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from action.event_log import EventLog
-from action.http_calls import Http, backoff
+from action.http_calls import PASSING, Http, backoff
 from action.inputs import Inputs
 from action.oidc import id_token
 from action.refusal import Cancelled, Refused
@@ -75,6 +75,10 @@ def _service(inputs: Inputs, environ: Mapping[str, str], runner: Runner, stage: 
                 f"The service at {inputs.server} does not take this job's identity.",
                 "See that `server` is its public URL, and that its GitHub App is installed here; its log says why.",
             )
+        if answer.status in PASSING:
+            raise Refused(
+                "no-service", f"The service at {inputs.server} answered {answer.status}.", "Run this job again later."
+            )
         return checked(answer, inputs.server)
 
     def patient() -> Mapping[str, Any]:
@@ -82,7 +86,7 @@ def _service(inputs: Inputs, environ: Mapping[str, str], runner: Runner, stage: 
             try:
                 return exchange()
             except Refused as refused:
-                if refused.id not in ("no-service", "service-refused") or attempt == 4:
+                if refused.id != "no-service" or attempt == 4:
                     raise
                 time.sleep(backoff(attempt))
         raise AssertionError("unreachable")

@@ -17,6 +17,9 @@ from action.refusal import Refused
 
 NOTE = "stagedoor-artifact.json"
 VERSION = 1
+_LINE_ENDS = "\r\n"
+_NOT_TAKEN = frozenset('":<>|*?' + _LINE_ENDS)
+"""Source: `path-and-artifact-name-validation.ts` in https://github.com/actions/toolkit/tree/main/packages/artifact."""
 
 
 def make_fit(assembly: Path, app: str, commit: str, stage: str) -> None:
@@ -100,6 +103,12 @@ def _executables(assembly: Path) -> Iterator[str]:
         for name in sorted((*folders, *files)):
             path = Path(base, name)
             at = path.relative_to(assembly).as_posix()
+            if _NOT_TAKEN & set(name):
+                raise Refused(
+                    "file-name-cannot-travel",
+                    f"{at!a} of the assembly has a character in its name that GitHub's artifacts do not take.",
+                    f"They take none of {' '.join(sorted(_NOT_TAKEN - set(_LINE_ENDS)))}, and no line breaks.",
+                )
             if path.is_symlink():
                 _check_link(path, at, assembly)
             if not path.is_file() and not path.is_dir():

@@ -116,6 +116,7 @@ NOTHING = '(out / "manifest.json").unlink()'
         (MISSING, "context-missing"),
         (LINK, "link-leads-out"),
         (PIPE, "special-file"),
+        ("(out / 'a:b').touch()", "file-name-cannot-travel"),
         (NOTHING, "synth-wrote-no-assembly"),
         (OUTSIDE.replace("code.mkdir()", "").replace('(code / "index.py").write_text("x")', ""), "asset-not-found"),
     ],
