@@ -10,7 +10,7 @@ from pathlib import Path
 from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
-from stagedoor.cli import collect_seldom
+from stagedoor.cli import collect_seldom, end_at_once
 from stagedoor.cli.account import find_target
 from stagedoor.deploy.apply import Deployed, deploy
 from stagedoor.deploy.clients import Clients, new_session
@@ -47,6 +47,7 @@ def main() -> None:
     session = new_session()
     target = find_target(session, None, QUALIFIER, Trust.PREVIEW)
     deploy_assembly(Path(directory), stage(name), Clients(target, own=session))
+    end_at_once(0)
 
 
 if __name__ == "__main__":

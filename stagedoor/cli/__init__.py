@@ -6,9 +6,12 @@ Commands of the deployment service (`serve`, `worker`) are found by entry point,
 Read `deploy.py` first, then `work.py` (the frame of every command) and `screen.py` (what is shown).
 """
 
+import atexit
 import gc
 import os
 import sys
+import threading
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
@@ -20,7 +23,7 @@ from stagedoor.cli.failure import INTERRUPTED, OUR_ERROR, USER_ERROR, failure_of
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint, EntryPoints
 
-__all__ = ["INTERRUPTED", "OUR_ERROR", "PLUGINS", "USER_ERROR", "collect_seldom", "main", "stagedoor"]
+__all__ = ["INTERRUPTED", "OUR_ERROR", "PLUGINS", "USER_ERROR", "collect_seldom", "end_at_once", "main", "stagedoor"]
 
 PLUGINS = "stagedoor.commands"
 OWN = (
@@ -107,6 +110,16 @@ def collect_seldom() -> None:
     gc.set_threshold(_MORE_OBJECTS)
 
 
+def end_at_once(code: int) -> NoReturn:
+    """End as Python does, but for taking each module apart, which takes a tenth of a short command's time."""
+    threading._shutdown()  # type: ignore[attr-defined]  # what threads still do is done, as ever
+    atexit._run_exitfuncs()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
 def main() -> NoReturn:
     """Run the command line and exit."""
     collect_seldom()
@@ -132,4 +145,4 @@ def main() -> NoReturn:
     sys.stderr.flush()
     if code == INTERRUPTED:
         os._exit(code)  # whoever pressed Ctrl-C twice does not wait for an upload's thread
-    sys.exit(code)
+    end_at_once(code)

@@ -1,20 +1,39 @@
-"""A deploy's synth, begun before it is known for which account: the CDK loads while the AWS SDK loads and is asked."""
+"""What is begun before it is wanted.
+
+A deploy's synth, before it is known for which account: the CDK loads while the AWS SDK loads and is asked. And what a
+deploy needs after its synth, while that goes on.
+"""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
 from stagedoor.cli.app_folder import find_app
 from stagedoor.cli.cache import cache_dir, work_folder
 from stagedoor.errors import UserError
 from stagedoor.naming import is_lasting
-from stagedoor.synth.ahead import Ahead, slot_ahead
 from stagedoor.synth.sources import as_it_was
 from stagedoor.target import Trust
 
+if TYPE_CHECKING:
+    from stagedoor.deploy.clients import Clients
+    from stagedoor.synth.ahead import Ahead
+
+_CHANGING = (
+    "stagedoor.deploy.changing",
+    "stagedoor.deploy.comparison.account_checks",
+    "stagedoor.deploy.comparison.nested",
+    "stagedoor.deploy.comparison.permissions",
+    "stagedoor.deploy.comparison.refusals",
+)
+"""What only a deploy that changes something loads."""
+
 
 @contextmanager
-def begun_ahead(wanted: str | None, stage: str | None, *, cache: bool) -> Iterator[Ahead | None]:
+def begun_ahead(wanted: str | None, stage: str | None, *, cache: bool) -> "Iterator[Ahead | None]":
     """Begin the process of a synth, where the app's program will probably be run, and end it when it is not wanted.
 
     None where there is nothing to begin; what may be wrong with the app is told by whoever then synthesises.
@@ -26,6 +45,9 @@ def begun_ahead(wanted: str | None, stage: str | None, *, cache: bool) -> Iterat
             trusted = cache_dir() / (Trust.PRODUCTION if is_lasting(stage or "") else Trust.PREVIEW).value
             root = app.repository.root
             if not (cache and app.cache and as_it_was(root, trusted / "trees")):
+                # Only here: a tree that is as it was needs nothing of this.
+                from stagedoor.synth.ahead import Ahead, slot_ahead
+
                 slot = slot_ahead(app.path, root, trusted, app.command)
                 ahead = Ahead(slot, until_the_end.enter_context(work_folder())) if slot else None
         except (UserError, OSError):
@@ -33,3 +55,20 @@ def begun_ahead(wanted: str | None, stage: str | None, *, cache: bool) -> Iterat
         if ahead:
             until_the_end.callback(ahead.close)
         yield ahead
+
+
+def load_meanwhile(clients: "Clients") -> None:
+    """Load what a deploy that changes something needs, while the app's program runs. Whoever then needs it waits for
+    what is not there yet, and is told what went wrong.
+    """
+
+    def load() -> None:
+        from stagedoor.deploy.clients import Phase
+
+        with suppress(Exception):
+            clients.client("ssm", Phase.DEPLOY)
+            clients.client("s3", Phase.PUBLISH)
+            for name in _CHANGING:
+                import_module(name)
+
+    Thread(target=load, name="meanwhile", daemon=True).start()

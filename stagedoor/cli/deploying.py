@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stagedoor.assembly.annotations import shown
 from stagedoor.assembly.bridged_functions import BridgedFunction
@@ -11,6 +12,7 @@ from stagedoor.assembly.bridging.model import Bridges
 from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.model import Assembly, Level
 from stagedoor.assembly.rewrite import rewrite_assembly
+from stagedoor.cli.ahead import load_meanwhile
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir, work_folder
 from stagedoor.cli.options import Options
@@ -37,8 +39,10 @@ from stagedoor.synth.context.lookup import Account, synthesize_with_context
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
 from stagedoor.synth.synthesis import SynthRequest, synthesize
 from stagedoor.synth.validation import Validation
-from stagedoor.synth.warm import Warm
 from stagedoor.target import Target
+
+if TYPE_CHECKING:
+    from stagedoor.synth.warm import Warm
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Wanted:
     cache: bool = True
 
 
-def deploy_app(wanted: Wanted, options: Options, warm: Warm | None = None) -> None:
+def deploy_app(wanted: Wanted, options: Options, warm: "Warm | None" = None) -> None:
     """Deploy the app that the options name. `warm` may have a process for its program."""
     with at_work(options) as work:
         if warm:
@@ -72,7 +76,9 @@ def deploy_app(wanted: Wanted, options: Options, warm: Warm | None = None) -> No
         work.screen.end(_ending(found.identity, target, deployed))
 
 
-def _deploy(work: Work, app: AppFolder, found: FoundStage, wanted: Wanted, warm: Warm | None) -> Deployed:
+def _deploy(work: Work, app: AppFolder, found: FoundStage, wanted: Wanted, warm: "Warm | None") -> Deployed:
+    if warm:
+        load_meanwhile(found.clients)
     with work_folder() as folder, _validation(work, found.target) as validation:
         with work.interruption.anywhere():
             own = own_assembly(work, app, found, folder, validation, warm)
@@ -100,6 +106,7 @@ def _deploy(work: Work, app: AppFolder, found: FoundStage, wanted: Wanted, warm:
             alone=True,
             hotswaps=hotswaps_of(identity, found.clients, wanted.hotswap),
             before_apply=lambda: validation.check(work.emit),
+            seen=found.just_seen(),
         )
 
 
@@ -140,7 +147,7 @@ def own_assembly(
     found: FoundStage,
     folder: Path,
     validation: Validation | None = None,
-    warm: Warm | None = None,
+    warm: "Warm | None" = None,
 ) -> Assembly:
     """Run the app's program, and return the assembly that it wrote, with the parameters that the command was given."""
     target = found.target

@@ -1,5 +1,6 @@
 """A stage that has no service: who owns it, whether it is to last, and what of it is in the account already."""
 
+import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,9 @@ from stagedoor.target import Target, Trust
 OWNER = "local"
 """What stands in the tags in place of a deployment service's id."""
 
+_MOMENT_SECONDS = 1.0
+"""A deploy that finds its synth done already plans on what it has read of the stacks; after a synth it reads anew."""
+
 
 class CannotAdopt(UserError):
     """There is nothing to take over, or what is there cannot be."""
@@ -32,13 +36,22 @@ class CannotAdopt(UserError):
 
 @dataclass(frozen=True, slots=True)
 class FoundStage:
-    """A stage, the way to it, and what of it is in the account. `stacks` are all of the account's and region's."""
+    """A stage, the way to it, and what of it is in the account. `stacks` are all of the account's and region's, as they
+    were at `read_at` of the monotonic clock.
+    """
 
     identity: StageIdentity
     target: Target
     clients: Clients
     stacks: Sequence[ActualStack]
     known: Sequence[KnownStack]
+    read_at: float
+
+    def just_seen(self) -> dict[str, ActualStack] | None:
+        """Return the stacks by name where they were read a moment ago; what is older is read again."""
+        if time.monotonic() - self.read_at > _MOMENT_SECONDS:
+            return None
+        return {stack.name: stack for stack in self.stacks}
 
 
 def find_stage(work: Work, app: AppFolder, stage: str, *, adopt: bool = False) -> FoundStage:
@@ -50,6 +63,7 @@ def find_stage(work: Work, app: AppFolder, stage: str, *, adopt: bool = False) -
     identity = stage_identity(app, stage)
     target = work.target(app.path, app.repository.root, trust_of(identity))
     clients = work.clients(target)
+    read_at = time.monotonic()
     stacks = tuple(read_all_stacks(clients))
     known = known_stacks(stacks, identity)
     own = [stack.name for stack in known if stack.name.startswith(f"{identity.prefix}-")]
@@ -62,7 +76,7 @@ def find_stage(work: Work, app: AppFolder, stage: str, *, adopt: bool = False) -
         identity = replace(identity, prefix="", disposable=False)
         target = replace(target, trust=trust_of(identity))
         clients = work.clients(target)
-    return FoundStage(identity, target, clients, stacks, known)
+    return FoundStage(identity, target, clients, stacks, known, read_at)
 
 
 def adopting(found: FoundStage, own_names: Collection[str]) -> StageIdentity:

@@ -3,18 +3,15 @@
 `decision.py` has the decision about one stack; `plan_deploy` reads what it needs, and what changes in each stack.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from stagedoor.assembly.model import Assembly, Template
 from stagedoor.assembly.template import construct_paths_of
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.comparison.account_checks import StageStacks, account_refusals
 from stagedoor.deploy.comparison.differences import StackDifference, difference
-from stagedoor.deploy.comparison.nested import nested_comparisons
-from stagedoor.deploy.comparison.permissions import PermissionChange, permission_changes
-from stagedoor.deploy.comparison.refusals import export_refusals, exports, printable, template_refusals
 from stagedoor.deploy.comparison.resolution import Comparison, resolve, values_of
 from stagedoor.deploy.decision import Action, Decision, decide
 from stagedoor.deploy.stacks import (
@@ -38,6 +35,9 @@ from stagedoor.deploy.wanted import (
 )
 from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
+
+if TYPE_CHECKING:
+    from stagedoor.deploy.comparison.permissions import PermissionChange
 
 _ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"})
 """Statuses in which a stack has the template from before its last update."""
@@ -72,7 +72,7 @@ class StackPlan:
     reason: str
     actual: ActualStack | None = None
     difference: StackDifference = field(default_factory=StackDifference)
-    permissions: tuple[PermissionChange, ...] = ()
+    permissions: "tuple[PermissionChange, ...]" = ()
     comparison: Comparison | None = field(default=None, repr=False)
     swap: Swap | None = field(default=None, repr=False)
     nested: tuple[Comparison, ...] = field(default=(), repr=False)
@@ -106,25 +106,26 @@ def plan_deploy(
     clients: Clients,
     known: Sequence[KnownStack],
     hotswaps: Hotswaps | None = None,
+    seen: Mapping[str, ActualStack] | None = None,
 ) -> Plan:
     """Compare an assembly, whose assets have their addresses, with what the account says of the stage.
 
     `known` are the stacks that the stage had; those that the app no longer has are deleted where the stage is
-    disposable. `hotswaps` are read here; without any, nothing is known of them and none is done. What CloudFormation
-    would refuse is in the plan. Raises `StackNotOurs` when a stack's name is taken.
+    disposable. `hotswaps` are read here; without any, nothing is known of them and none is done. `seen` are all stacks
+    of the account by name, read a moment ago; where it is None they are read here. What CloudFormation would refuse is
+    in the plan. Raises `StackNotOurs` when a stack's name is taken.
     """
     for stack in assembly.stacks:
         check_region(stack, clients.target)
     wanted = wanted_stacks(assembly, identity)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="plan") as readers:
         hotswapped = readers.submit(hotswaps.read) if hotswaps else None
-        planned = list(readers.map(lambda one: _plan_stack(one, identity, clients, hotswapped), wanted))
+        planned = list(readers.map(lambda one: _plan_stack(one, identity, clients, hotswapped, seen), wanted))
         names = {one.name for one in wanted}
         surplus = tuple(stack for stack in known if stack.name not in names)
         dropped = [gone for stack in surplus if (gone := _plan_surplus(stack, identity, clients))]
         plan = Plan(tuple(wanted), (*planned, *dropped), surplus)
-        found = _refusals(plan, identity, clients, readers)
-        return replace(plan, refusals=tuple(type(one)(printable(one.what), printable(one.remedy)) for one in found))
+        return replace(plan, refusals=tuple(_refusals(plan, identity, clients, readers)))
 
 
 def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Executor) -> Iterator[UserError]:
@@ -132,6 +133,19 @@ def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Ex
     changed = [stack for stack in plan.stacks if stack.comparison and stack.action is not Action.HOTSWAP]
     if not changed:
         return
+    # Only here: a deploy that finds nothing to do does not wait for what compares and refuses to load.
+    from stagedoor.deploy.comparison.refusals import printable
+
+    for one in _all_refusals(plan, changed, identity, clients, readers):
+        yield type(one)(printable(one.what), printable(one.remedy))
+
+
+def _all_refusals(
+    plan: Plan, changed: Sequence[StackPlan], identity: StageIdentity, clients: Clients, readers: Executor
+) -> Iterator[UserError]:
+    from stagedoor.deploy.comparison.account_checks import StageStacks, account_refusals
+    from stagedoor.deploy.comparison.refusals import export_refusals, exports, template_refusals
+
     changing = [(stack.comparison, stack.difference) for stack in changed if stack.comparison]
     nested = [one for stack in changed for one in stack.nested]
     changing += [(one, difference(one.before, one.after, one.paths)) for one in nested]
@@ -149,9 +163,13 @@ def _refusals(plan: Plan, identity: StageIdentity, clients: Clients, readers: Ex
 
 
 def _plan_stack(
-    wanted: Wanted, identity: StageIdentity, clients: Clients, hotswapped: Future[Hotswaps] | None
+    wanted: Wanted,
+    identity: StageIdentity,
+    clients: Clients,
+    hotswapped: Future[Hotswaps] | None,
+    seen: Mapping[str, ActualStack] | None,
 ) -> StackPlan:
-    actual = read_stack(clients, wanted.name)
+    actual = read_stack(clients, wanted.name) if seen is None else seen.get(wanted.name)
     template = None
     if actual is not None:
         check_ours(actual, identity)
@@ -172,6 +190,9 @@ def _plan_stack(
 
 def _compared(planned: StackPlan, wanted: Wanted, old: Template, clients: Clients) -> StackPlan:
     """Return the plan of a stack with what changes in it; `old` is empty where everything is new."""
+    from stagedoor.deploy.comparison.nested import nested_comparisons
+    from stagedoor.deploy.comparison.permissions import permission_changes
+
     target = clients.target
     actual = None if planned.action in (Action.CREATE, Action.RECREATE) else planned.actual
     after = worked_out(wanted, actual, target)

@@ -13,7 +13,8 @@ from stagedoor.bundling.errors import InvalidBundle
 from stagedoor.bundling.installing import Store
 from stagedoor.bundling.wanted import BUNDLE_FILE, NodeWanted, read_wanted
 from stagedoor.events import Emit, Event, EventKind
-from stagedoor.synth.dependencies import HEAD, install_packages, settings_above, to_log
+from stagedoor.synth.above import settings_above
+from stagedoor.synth.dependencies import HEAD, install_packages, to_log
 from stagedoor.synth.executor import Command, Executor
 from stagedoor.synth.node_modules import node_modules_shown
 from stagedoor.synth.tree import read_text

@@ -23,6 +23,7 @@ from stagedoor.bundling.requirement_files import import_root
 from stagedoor.bundling.tools import base_python, find_uv
 from stagedoor.errors import UserError
 from stagedoor.events import Emit, Event, EventKind
+from stagedoor.synth.above import settings_above
 from stagedoor.synth.executor import Command, Executor
 from stagedoor.synth.recipes import Installer, Recipe, UnsupportedDependencies, find_recipes, node_recipe
 from stagedoor.synth.tree import exists, read_text
@@ -249,12 +250,6 @@ def to_log(name: str, printed: list[str], emit: Emit, head: int = 0) -> Callable
         emit(Event(EventKind.LOG, name, message=line))
 
     return on_line
-
-
-def settings_above(folder: Path) -> tuple[Path, ...]:
-    """Return the files above `folder` that tools look for on their way up; one that they cannot read stops them."""
-    names = ("pyproject.toml", "package.json", "tsconfig.json")
-    return tuple(file for above in folder.parents for name in names if (file := above / name).is_file())
 
 
 def _node_environment(made: Path) -> Environment:

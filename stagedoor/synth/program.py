@@ -18,8 +18,8 @@ from stagedoor import __version__
 from stagedoor.bundling.places import APP_FOLDER
 from stagedoor.bundling.tools import base_python, find_uv
 from stagedoor.errors import Location, UserError
+from stagedoor.synth.above import settings_above
 from stagedoor.synth.confinement import environment as environment_from
-from stagedoor.synth.dependencies import settings_above
 from stagedoor.synth.env_files import read_env_files
 from stagedoor.synth.settings import context_of, read_settings
 from stagedoor.synth.tree import UnsafeFile

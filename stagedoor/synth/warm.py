@@ -31,8 +31,9 @@ from types import TracebackType
 from typing import Protocol
 
 from stagedoor.errors import UserError
+from stagedoor.synth.above import settings_above
 from stagedoor.synth.confinement import environment as environment_from
-from stagedoor.synth.dependencies import Environment, settings_above
+from stagedoor.synth.dependencies import Environment
 from stagedoor.synth.executor import Command, Completed, LocalProcessExecutor, TookTooLong, go_on
 from stagedoor.synth.inside import INSIDE, START, WARM_KERNEL
 from stagedoor.synth.keeping import write_whole

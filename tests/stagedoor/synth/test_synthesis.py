@@ -12,8 +12,9 @@ import pytest
 from stagedoor.events import Event, EventKind, silent
 from stagedoor.synth.executor import Limits, LocalProcessExecutor
 from stagedoor.synth.program import NoCommand, SynthRequest, split_context
+from stagedoor.synth.running import NoAssembly, SynthFailed
 from stagedoor.synth.settings import InvalidCdkJson
-from stagedoor.synth.synthesis import NoAssembly, SynthFailed, synthesize
+from stagedoor.synth.synthesis import synthesize
 from stagedoor.synth.tree import UnsafeFile
 from stagedoor.target import Trust
 

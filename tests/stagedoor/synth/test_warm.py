@@ -16,7 +16,8 @@ from stagedoor.synth.ahead import Ahead, slot_ahead
 from stagedoor.synth.dependencies import install
 from stagedoor.synth.executor import Command, Completed, Executor, Limits, LocalProcessExecutor
 from stagedoor.synth.program import SynthRequest, read_program
-from stagedoor.synth.synthesis import SynthFailed, synthesize
+from stagedoor.synth.running import SynthFailed
+from stagedoor.synth.synthesis import synthesize
 from stagedoor.synth.warm import Slot, WarmPool, script_of
 from stagedoor.synth.warm_keeper import KeptWarm, WarmKeeper
 from stagedoor.synth.warm_rooms import WarmRooms

@@ -29,7 +29,8 @@ from stagedoor.synth.executor import (
     go_on,
 )
 from stagedoor.synth.program import SynthRequest, read_program
-from stagedoor.synth.synthesis import SynthFailed, synthesize
+from stagedoor.synth.running import SynthFailed
+from stagedoor.synth.synthesis import synthesize
 from stagedoor.synth.warm import Slot
 from stagedoor.synth.warm_keeper import KeptWarm, WarmKeeper, keepers_folder
 from stagedoor.synth.warm_rooms import WarmRooms
@@ -135,7 +136,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         rooms = WarmRooms(folder, lambda check: LocalProcessExecutor(limits, check=check), memory=180 * MIB, seconds=3)
         made = Place(tmp_path, installed(tmp_path / "made"), rooms, WarmKeeper(rooms))
         made.limits = replace(limits, seconds=3)
-        monkeypatch.setattr("stagedoor.synth.synthesis.install", lambda *_anything: made.environment)
+        monkeypatch.setattr("stagedoor.synth.running.install", lambda *_anything: made.environment)
         yield made
         made.keeper.close()
         assert not made.rooms.waiting
