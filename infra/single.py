@@ -21,6 +21,8 @@ from infra.wishes import Wishes
 from stagedoor.constructs import App, Stack
 
 MACHINE = "t3a.medium"
+KERNEL = "6.12"
+"""Of Amazon Linux, which has Landlock since release 2023.8.20250804; ports it knows since Linux 6.7."""
 DATA_GB = 30
 BACKED_UP = "stagedoor:data"
 
@@ -129,7 +131,7 @@ class Single(Stack):
             vpc=self._vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
             instance_type=ec2.InstanceType(MACHINE),
-            machine_image=ec2.MachineImage.latest_amazon_linux2023(),
+            machine_image=ec2.MachineImage.latest_amazon_linux2023(kernel=ec2.AmazonLinux2023Kernel(KERNEL)),
             role=self.role,
             security_group=group,
             user_data=ec2.UserData.custom(user_data(machine)),
