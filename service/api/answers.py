@@ -54,6 +54,7 @@ class RunAnswer(Answer):
     actor: str
     phase: str
     outcome: Annotated[Outcome | None, Field(description="null while it is under way")]
+    waits_for: Annotated[str | None, Field(description="What it waits for, where it does")]
     cancel_requested: bool
     error: ErrorAnswer | None
     warnings: list[Any]

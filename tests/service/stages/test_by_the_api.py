@@ -21,8 +21,9 @@ from tests.service.test_front_door import serve
 
 
 @pytest.fixture
-def served(live_house: House) -> Iterator[tuple[House, str]]:
+def served(live_house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[House, str]]:
     """A house whose front door is served, with a worker behind it."""
+    monkeypatch.setattr("service.api.streams.LONGEST_SECONDS", 60)
     settings = live_house.parts.settings.model_copy(
         update={
             "github_webhook_secrets": (SecretStr(SECRET),),
@@ -64,7 +65,9 @@ def test_a_preview_is_asked_for_followed_rolled_back_and_removed(served: tuple[H
     def followed(requested: dict[str, Any]) -> list[Message]:
         path = f"{url}/api/v1/stages/{requested['stage']}/stream?generation={requested['generation']}"
         with requests.get(path, headers={"Authorization": f"Bearer {token}"}, stream=True, timeout=60) as answer:
-            return list(messages(answer))
+            said = list(messages(answer))
+        assert said[-1][0] == "end", said
+        return said
 
     def word(end: dict[str, Any]) -> tuple[str, bool, Any]:
         return end["outcome"], end["changed"], end["outputs"].get("Tiny", {}).get("Word")
