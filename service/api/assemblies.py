@@ -23,6 +23,7 @@ from stagedoor.errors import UserError
 from stagedoor.target import Trust
 
 PIECE_SECONDS = 30.0  # a sender that says nothing for so long has gone
+WHOLE_SECONDS = 900.0  # and one that takes so long for all of it keeps others out
 AT_ONCE = 4
 _WRITTEN_BYTES = 1024 * 1024
 _STALE_SECONDS = 6 * 3600
@@ -110,10 +111,11 @@ async def _receive(request: Request, file: Path, limit: int) -> None:
     """Write the body to a file as it comes. Raises `BodyTooLarge` and `BodyTooSlow`."""
     size, waiting = 0, bytearray()
     pieces = request.stream()
+    until = time.monotonic() + WHOLE_SECONDS
     with file.open("wb") as opened:
         while True:
             try:
-                async with asyncio.timeout(PIECE_SECONDS):
+                async with asyncio.timeout(min(PIECE_SECONDS, until - time.monotonic())):
                     piece = await anext(pieces, None)
             except (TimeoutError, ClientDisconnect):
                 raise BodyTooSlow from None

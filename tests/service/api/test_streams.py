@@ -226,8 +226,9 @@ def test_what_is_no_assembly_or_too_large_is_refused_by_name(front: Front) -> No
     assert list((front.parts.settings.data_dir / "uploads").iterdir()) == []
 
 
-def test_an_upload_that_falls_silent_is_given_up(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.assemblies.PIECE_SECONDS", 0.3)
+@pytest.mark.parametrize("limit", ["PIECE_SECONDS", "WHOLE_SECONDS"])
+def test_an_upload_that_falls_silent_is_given_up(front: Front, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(f"service.api.assemblies.{limit}", 0.3)
     host, port = front.url.removeprefix("http://").split(":")
     lines = [f"POST /api/v1{PLACE} HTTP/1.1", f"Host: {host}", "Content-Length: 1000", "Content-Type: application/zip"]
     lines.append(f"Authorization: {front.headers['Authorization']}")
