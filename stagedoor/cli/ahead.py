@@ -1,14 +1,8 @@
-"""What is begun before it is wanted.
-
-A deploy's synth, before it is known for which account: the CDK loads while the AWS SDK loads and is asked. And what a
-deploy needs after its synth, while that goes on.
-"""
+"""A deploy's synth, begun before it is known for which account: the CDK loads while the AWS SDK loads and is asked."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from importlib import import_module
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from stagedoor.cli.app_folder import find_app
@@ -19,17 +13,7 @@ from stagedoor.synth.sources import as_it_was
 from stagedoor.target import Trust
 
 if TYPE_CHECKING:
-    from stagedoor.deploy.clients import Clients
     from stagedoor.synth.ahead import Ahead
-
-_CHANGING = (
-    "stagedoor.deploy.changing",
-    "stagedoor.deploy.comparison.account_checks",
-    "stagedoor.deploy.comparison.nested",
-    "stagedoor.deploy.comparison.permissions",
-    "stagedoor.deploy.comparison.refusals",
-)
-"""What only a deploy that changes something loads."""
 
 
 @contextmanager
@@ -55,20 +39,3 @@ def begun_ahead(wanted: str | None, stage: str | None, *, cache: bool) -> "Itera
         if ahead:
             until_the_end.callback(ahead.close)
         yield ahead
-
-
-def load_meanwhile(clients: "Clients") -> None:
-    """Load what a deploy that changes something needs, while the app's program runs. Whoever then needs it waits for
-    what is not there yet, and is told what went wrong.
-    """
-
-    def load() -> None:
-        from stagedoor.deploy.clients import Phase
-
-        with suppress(Exception):
-            clients.client("ssm", Phase.DEPLOY)
-            clients.client("s3", Phase.PUBLISH)
-            for name in _CHANGING:
-                import_module(name)
-
-    Thread(target=load, name="meanwhile", daemon=True).start()

@@ -3,8 +3,7 @@
 import click
 
 from stagedoor.cli.ahead import begun_ahead
-from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
-from stagedoor.cli.parameters import PARAMETERS
+from stagedoor.cli.options import EXIT_CODES, PARAMETERS, STAGE, Options, with_options
 
 
 @click.command(epilog=EXIT_CODES)

@@ -12,7 +12,6 @@ from stagedoor.assembly.bridging.model import Bridges
 from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.model import Assembly, Level
 from stagedoor.assembly.rewrite import rewrite_assembly
-from stagedoor.cli.ahead import load_meanwhile
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import cache_dir, work_folder
 from stagedoor.cli.options import Options
@@ -77,8 +76,6 @@ def deploy_app(wanted: Wanted, options: Options, warm: "Warm | None" = None) -> 
 
 
 def _deploy(work: Work, app: AppFolder, found: FoundStage, wanted: Wanted, warm: "Warm | None") -> Deployed:
-    if warm:
-        load_meanwhile(found.clients)
     with work_folder() as folder, _validation(work, found.target) as validation:
         with work.interruption.anywhere():
             own = own_assembly(work, app, found, folder, validation, warm)

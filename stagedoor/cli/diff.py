@@ -11,8 +11,7 @@ from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import work_folder
 from stagedoor.cli.deploying import hotswaps_of, own_assembly, stage_assembly
 from stagedoor.cli.failure import USER_ERROR
-from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
-from stagedoor.cli.parameters import PARAMETERS
+from stagedoor.cli.options import EXIT_CODES, PARAMETERS, STAGE, Options, with_options
 from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.plan_tree import plan_tree, summary
 from stagedoor.cli.screen import Ending

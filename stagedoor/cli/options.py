@@ -17,6 +17,15 @@ Exit codes: 0 done, 1 something that you can put right, 2 wrong usage,
 STAGE = click.option("--stage", metavar="NAME", help="The stage. [default: one of your own, dev-<your login>]")
 """Of commands that a stage of one's own serves as well: `personal_stage.stage_named` says which that is."""
 
+PARAMETERS = click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="[STACK:]NAME=VALUE",
+    help="A value for a parameter of the app's templates; more than once for several.",
+)
+"""`parameters.with_parameters` reads them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -3,20 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-import click
-
 from stagedoor.assembly.documents import read_document
 from stagedoor.assembly.model import Assembly, Stack
 from stagedoor.assembly.template import section
 from stagedoor.errors import UserError
-
-PARAMETERS = click.option(
-    "--parameter",
-    "parameters",
-    multiple=True,
-    metavar="[STACK:]NAME=VALUE",
-    help="A value for a parameter of the app's templates; more than once for several.",
-)
 
 
 class UnknownParameter(UserError):

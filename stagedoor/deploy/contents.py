@@ -95,10 +95,9 @@ def empty_contents(clients: Clients, contents: Contents) -> list[tuple[Resource,
 
 def remove_log_groups(clients: Clients, names: Iterable[str]) -> None:
     """Delete log groups that a stack left; CloudFormation does not know of them."""
-    logs = clients.client("logs", Phase.DEPLOY)
     for name in names:
         try:
-            logs.delete_log_group(logGroupName=name)
+            clients.client("logs", Phase.DEPLOY).delete_log_group(logGroupName=name)
         except ClientError as error:
             if error_code(error) != "ResourceNotFound":
                 raise

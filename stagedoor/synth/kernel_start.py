@@ -50,7 +50,7 @@ def begin_kernel(*, keep: bool = False) -> None:
 def _unpack(embedded: str, folder: str) -> None:
     for name in os.listdir(embedded) if os.path.isdir(embedded) else ():
         place, _, file = name.partition("__")  # as jsii unpacks them
-        if file.endswith((".js", ".map")):
+        if file.endswith(".js"):
             os.makedirs(f"{folder}/{place}", exist_ok=True)
             Path(folder, place, file).write_bytes(Path(embedded, name).read_bytes())
 

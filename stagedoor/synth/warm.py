@@ -185,7 +185,7 @@ class WarmProcess:
         self._passing = folder / "passing"
         self._seconds = seconds
         self._until = time.monotonic() + WAIT_SECONDS
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._used_for: Slot | None = None
         self._ended = threading.Event()
         self._turn = threading.Lock()
@@ -253,7 +253,10 @@ class WarmProcess:
             while self._thread.is_alive() or not self._lines.empty():
                 check()
                 with suppress(queue.Empty):
-                    on_line(self._lines.get(timeout=_LOOK_SECONDS))
+                    line = self._lines.get(timeout=_LOOK_SECONDS)
+                    if line is None:
+                        break
+                    on_line(line)
         finally:
             self.end()
         if self._error is not None:
@@ -305,6 +308,7 @@ class WarmProcess:
             pass
         except (UserError, OSError) as error:
             self._error = error
+        self._lines.put(None)  # whoever waits for a line need not wait longer
 
     def _go_on(self) -> None:
         with self._turn:
