@@ -81,7 +81,7 @@ class Asking:
         """
         screen = self.work.screen
         screen.heading(heading)
-        self.work.going_on = "The run goes on at the service; `stagedoor cancel` ends it."
+        self.work.going_on = "What was asked for goes on at the service."
         end: Mapping[str, Any] = {}
         with screen, self.work.interruption.anywhere():
             for message in followed(self.service, path):
@@ -95,9 +95,8 @@ class Asking:
         if end["outcome"] not in GOOD and end["outcome"] != good:
             raise _failure(end)
         told = {name: end[name] for name in ("run", "outcome", "status", "url", "changed")}
-        more = (end["url"],) if end["url"] else ()
         ended = f"The run {end['run']} ended: {end['outcome']}."
-        screen.end(Ending(ended, more, end["outputs"], {"app": self.app, **data, **told}))
+        screen.end(Ending(ended, outputs=end["outputs"], data={"app": self.app, **data, **told}))
 
 
 def run_of(
