@@ -55,6 +55,7 @@ class Place:
     session: boto3.Session
     environment: dict[str, str]
     log: Path
+    ready: Ready
     groups: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start_group(self, processes: int = 3) -> None:
@@ -150,12 +151,13 @@ def running_place(
         parts.callback(engine.dispose)
         session = boto3.Session(ACCOUNT, "local", region_name=REGION)
         cloudformation = session.client("cloudformation", endpoint_url=aws.endpoint)
-        parts.enter_context(Ready(cloudformation, random.Random(chance.random()), ready))
+        signals = parts.enter_context(Ready(cloudformation, random.Random(chance.random()), ready))
         (folder / "key.pem").write_text(github.private_key)
         port = free_port()
         github.webhook_url = f"http://127.0.0.1:{port}/webhooks/github"
         environment = _environment(folder, database_url, aws, proxy, github, queue)
-        place = Place(aws, proxy, github, queue, make_sessions(engine), session, environment, folder / "service.log")
+        log = folder / "service.log"
+        place = Place(aws, proxy, github, queue, make_sessions(engine), session, environment, log, signals)
         parts.callback(place.end_workers)
         parts.enter_context(place.serving(port))
         yield place

@@ -18,14 +18,14 @@ _LOOK_SECONDS = 0.15
 
 
 class Ready:
-    """Signals each wait condition that waits, after a time by chance between `seconds`."""
+    """Signals each wait condition that waits, after a time by chance between `seconds`, which may be changed."""
 
     def __init__(
         self, cloudformation: "CloudFormationClient", chance: random.Random, seconds: tuple[float, float]
     ) -> None:
         self._cloudformation = cloudformation
         self._chance = chance
-        self._seconds = seconds
+        self.seconds = seconds
         self._due: dict[tuple[str, str], float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ready", daemon=True)
@@ -62,7 +62,7 @@ class Ready:
                 self._signal(arn, logical_id, event["EventId"])
 
     def _signal(self, arn: str, logical_id: str, event_id: str) -> None:
-        due = self._due.setdefault((arn, event_id), time.monotonic() + self._chance.uniform(*self._seconds))
+        due = self._due.setdefault((arn, event_id), time.monotonic() + self._chance.uniform(*self.seconds))
         if time.monotonic() < due:
             return
         try:
