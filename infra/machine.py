@@ -40,7 +40,8 @@ ExecStart=/usr/bin/docker run --rm --name stagedoor --publish {port}:{port} --en
   --volume /etc/stagedoor/targets.toml:/etc/stagedoor/targets.toml:ro \\
   --env STAGEDOOR_TARGETS_FILE=/etc/stagedoor/targets.toml \\
   --pids-limit 4096 --stop-timeout 45 \\
-  --log-driver awslogs --log-opt awslogs-group={log_group} --log-opt mode=non-blocking {image} all
+  --log-driver awslogs --log-opt awslogs-group={log_group} --log-opt awslogs-region={region} \\
+  --log-opt mode=non-blocking {image} all
 ExecStop=/usr/bin/docker stop --time 45 stagedoor
 
 [Install]
@@ -109,7 +110,9 @@ def user_data(machine: Machine) -> str:
         "/etc/stagedoor/targets.toml": machine.targets,
         "/usr/local/bin/stagedoor-variables": _VARIABLES,
         "/usr/local/bin/stagedoor-environment": environment,
-        "/etc/systemd/system/stagedoor.service": _UNIT.format(port=PORT, log_group=machine.log_group, image=image),
+        "/etc/systemd/system/stagedoor.service": _UNIT.format(
+            port=PORT, log_group=machine.log_group, region=machine.region, image=image
+        ),
     }
     written = "\n".join(f"cat > {path} <<'STAGEDOOR'\n{text.rstrip()}\nSTAGEDOOR" for path, text in files.items())
     return _START.format(region=machine.region, volume=machine.volume, files=written)

@@ -93,9 +93,7 @@ def _serve(role: Role, workers: int, host: str | None, port: int | None) -> None
     shield_this_process()
     chosen = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = Settings().model_copy(update=chosen)
-    if "{address}" in settings.internal_url:
-        address = settings.internal_url.replace("{address}", _own_address())
-        settings = settings.model_copy(update={"internal_url": address})
+    settings = _with_own_address(settings)
     settings.check()
     # Raised where the signal finds us, so that what was started is ended; uvicorn raises it again when it is done.
     _on_signal(sys.exit)
@@ -185,9 +183,14 @@ def _check_confinement(settings: Settings) -> None:
         )
 
 
-def _own_address() -> str:
-    """Return the address by which other machines of this network reach this one."""
-    return socket.gethostbyname(socket.gethostname())
+def _with_own_address(settings: Settings) -> Settings:
+    """Return the settings with this machine's own address, as its network knows it, where the internal URL leaves it
+    open: a task in ECS learns its address when it starts.
+    """
+    if "{address}" not in settings.internal_url:
+        return settings
+    own = socket.gethostbyname(socket.gethostname())
+    return settings.model_copy(update={"internal_url": settings.internal_url.replace("{address}", own)})
 
 
 def _prepare(settings: Settings) -> None:

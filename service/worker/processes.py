@@ -74,6 +74,7 @@ def work() -> None:
     try:
         worker.work(logging_level="WARNING", with_scheduler=False)
     except SystemExit:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # our own group repeats it
         if job := worker.horse_pid:  # RQ has killed it and waited for it
             parts = make_parts(Settings())
             log.warning(
@@ -164,7 +165,8 @@ class WorkerGroup:
 
     def _end_children(self) -> None:
         """Let the jobs at hand end, then kill them and have what they held given back, then kill the workers, too."""
-        for seconds in (STOP_SECONDS, FORCE_SECONDS):
+        # Repeated: RQ hears no second signal in the second after the first, which a busy machine may hear late.
+        for seconds in (STOP_SECONDS, *[FORCE_SECONDS / 4] * 4):
             for child in self._children:
                 child.send_signal(signal.SIGTERM)
             if self._have_ended(seconds):

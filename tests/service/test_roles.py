@@ -13,10 +13,11 @@ from contextlib import contextmanager
 import pytest
 
 from service import health
-from service.commands import _prepare
+from service.commands import _check_confinement, _prepare, _with_own_address
 from service.database import SchemaState, make_engine, schema_state
 from service.pulse import CONNECTED
-from service.settings import Settings
+from service.settings import Settings, SettingsInvalid
+from stagedoor.synth.confinement import Granted
 from tests.service.test_commands import NEEDED
 
 
@@ -103,6 +104,23 @@ def test_what_a_version_makes_of_a_database(environment, tmp_path):
     _prepare(Settings())
     assert schema_state(engine) is SchemaState.CURRENT
     assert schema_state(make_engine(f"sqlite:///{tmp_path}/data")) is SchemaState.OUT_OF_REACH
+
+
+def test_the_internal_url_may_leave_the_address_open():
+    made = _with_own_address(Settings(internal_url="http://{address}:8000"))
+    assert re.fullmatch(r"http://\d+\.\d+\.\d+\.\d+:8000", made.internal_url)
+    assert _with_own_address(Settings(internal_url="http://web:8000")).internal_url == "http://web:8000"
+
+
+def test_a_worker_does_not_start_where_the_kernel_keeps_nothing_apart_and_that_is_required(monkeypatch):
+    strict = Settings(synth_confinement="required")
+    for granted in (Granted(True, True, 0), Granted(False, False, 4)):
+        monkeypatch.setattr("service.commands.find_granted", lambda granted=granted: granted)
+        _check_confinement(strict)
+    monkeypatch.setattr("service.commands.find_granted", lambda: Granted(True, False, 3))
+    _check_confinement(Settings())
+    with pytest.raises(SettingsInvalid, match="STAGEDOOR_SYNTH_CONFINEMENT"):
+        _check_confinement(strict)
 
 
 def test_the_health_check_knows_who_is_ill(environment, tmp_path, capsys):

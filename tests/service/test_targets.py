@@ -31,6 +31,12 @@ def settings(tmp_path, text):
     return Settings(targets_file=path)
 
 
+def test_targets_may_be_text_where_there_is_no_file_to_be_had():
+    assert declared_targets(Settings(targets=GOOD)).grants[0].repository == "acme/*"
+    with pytest.raises(SettingsInvalid, match=r"STAGEDOOR_TARGETS: targets\.previews\.account"):
+        declared_targets(Settings(targets=GOOD.replace("123456789012", "12", 1)))
+
+
 def test_targets_and_grants_become_what_the_file_says_each_time(database, tmp_path):
     prepare(database, settings(tmp_path, GOOD))
     prepare(database, settings(tmp_path, GOOD.replace("acme/*", "umbrella/app").replace("eu-central-1", "eu-west-1")))

@@ -1,6 +1,7 @@
 """One test for each class of reference in the table of docs/assembly.md, on what a real CDK app wrote."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,16 @@ def resource(template: dict[str, Any], type_name: str) -> dict[str, Any]:
 
 def files_of(assembly: Assembly, stack_id: str) -> list[FileAsset]:
     return [asset for asset in assembly.stack(stack_id).assets if isinstance(asset, FileAsset)]
+
+
+def test_every_role_gets_the_targets_boundary(app: Assembly, tmp_path: Path) -> None:
+    """Without it an execution role that may make bounded roles alone refuses the stage."""
+    bounded = replace(TARGET, permissions_boundary=f"arn:aws:iam::{TARGET.account}:policy/boundary")
+    written = rewrite_assembly(without(app, "Fixed"), PR_1, bounded, tmp_path / "pr-1").assembly
+    resources = [item for _, template in all_templates(written) for item in template.get("Resources", {}).values()]
+    roles = [item["Properties"]["PermissionsBoundary"] for item in resources if item["Type"] == "AWS::IAM::Role"]
+    assert roles
+    assert set(roles) == {bounded.permissions_boundary}
 
 
 def test_every_reference_leads_somewhere(app: Assembly, preview: Assembly) -> None:
