@@ -57,7 +57,7 @@ up: setup ## start the same and stay
 	@$(RUN)/python -m demo up
 
 test: setup tests/node/node_modules/.made bench/peers/node_modules/.made $(HERE)/moto/.made ## every test
-	@$(RUN)/pytest -n 2 --dist loadgroup
+	@PYTHONDONTWRITEBYTECODE= $(RUN)/pytest -n 2 --dist loadgroup
 
 storm: setup ## one test alone: the service under kills, freezes and a lost queue
 	@$(RUN)/pytest -s tests/chaos/test_storm.py
@@ -76,6 +76,7 @@ lint: setup ## style, types, import arrows, workflows
 	@$(RUN)/ruff check .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
+	@for app in examples/*/app.py; do MYPYPATH="$${app%/app.py}" $(RUN)/mypy --no-error-summary "$$app"; done
 	@$(RUN)/lint-imports --no-cache --no-logo
 	@$(RUN)/hadolint --config .hadolint.yaml Dockerfile
 	@$(RUN)/zizmor --quiet --offline .github action.yml examples/workflows
