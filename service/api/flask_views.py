@@ -30,6 +30,7 @@ def make_blueprint(operations: Iterable[Operation]) -> Blueprint:
         )
     blueprint.register_error_handler(UserError, _refused)
     blueprint.register_error_handler(Exception, _failed)
+    blueprint.after_request(_as_it_says)
     return blueprint
 
 
@@ -83,6 +84,12 @@ def _view(operation: Operation) -> Callable[..., Response]:
         return _answer(model, status)
 
     return answer
+
+
+def _as_it_says(response: Response) -> Response:
+    """An app's own words are in many answers: no browser may take them for a page."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def _elsewhere(**_ids: int) -> ResponseReturnValue:
