@@ -155,7 +155,7 @@ class Job:
         self._process = subprocess.Popen(
             [*SHELL, str(program)],
             cwd=self.workspace,
-            env={**self._base(action), **env, **{f"GITHUB_{name}": str(file) for name, file in files.items()}},
+            env={**self.environment(action), **env, **{f"GITHUB_{name}": str(file) for name, file in files.items()}},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -170,7 +170,7 @@ class Job:
         self.summary += files["STEP_SUMMARY"].read_text()
         return status, {**self.heard.outputs, **pairs_of(files["OUTPUT"].read_text())}
 
-    def _base(self, action: Path) -> dict[str, str]:
+    def environment(self, action: Path = ROOT) -> dict[str, str]:
         """Return what each step's environment holds on a runner; nothing of this process's but where programs are."""
         names = ("PATH", "HOME", "LANG", *KEPT_FOR_REGISTRIES)
         machine = {name: os.environ[name] for name in names if name in os.environ}

@@ -277,7 +277,7 @@ def test_the_oldest_python_of_runners_will_do(job):
 
 @pytest.mark.xdist_group("cdk")
 def test_a_real_cdk_apps_assembly_passes_the_services_inspection(job, tmp_path: Path):
-    here = job()
+    here = job(env={"CDK_VALIDATION": "false"})  # half of the time, and not what this is about
     shutil.copytree(
         ROOT / "examples" / "notes",
         here.workspace,

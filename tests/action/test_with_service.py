@@ -1,5 +1,6 @@
 """Modes 1 and 2 against the real service: its front door and workers, the local GitHub and AWS, an OIDC issuer."""
 
+import io
 import itertools
 import threading
 import time
@@ -10,6 +11,11 @@ from typing import Any
 
 import pytest
 
+from action.ask import ask
+from action.inputs import Inputs
+from action.refusal import Refused
+from action.runner import Runner
+from action.workflow import Workflow
 from demo.cloud import Cloud
 from demo.github.world import LocalRepository
 from tests.action.apps import ASSETS, put_app
@@ -135,6 +141,29 @@ def test_the_workflow_may_come_before_the_webhook(house: House, repository: Loca
     github.redeliver(github.deliveries[-1])
     working.join(60)
     assert early.outputs["status"] == "succeeded", early.log
+
+
+def test_a_job_of_an_older_commit_sets_nothing_back(
+    house: House, repository: LocalRepository, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("action.ask.RACE_SECONDS", 3.0)
+    github = house.github
+    github.push(repository, "twice", {"word": "one"})
+    number = github.open_pull_request(repository, "twice")
+    late = house.run_of(repository, number)
+    github.push(repository, "twice", {"word": "two"})
+    newer = house.run_of(repository, number)
+    assert newer.use(server=house.cloud.service.url), newer.log
+    env = {**late.environment(), "INPUT_SERVER": house.cloud.service.url}
+    with pytest.raises(Refused) as refused:
+        ask(Inputs.of(env), Workflow.of(env), env, Runner({}, io.StringIO()))
+    assert refused.value.id == "commit-not-wanted"
+
+
+def test_a_closed_pull_request_is_left_to_the_service(job: Any):
+    here = job(pull_request(action="closed"))
+    assert here.use(server="http://127.0.0.1:9"), here.log
+    assert here.outputs["status"] == "unchanged"
 
 
 def test_a_stream_that_is_cut_loses_no_line_and_doubles_none(house: House, repository: LocalRepository):
