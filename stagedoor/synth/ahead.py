@@ -12,7 +12,7 @@ from stagedoor.synth.executor import Limits, LocalProcessExecutor, go_on
 from stagedoor.synth.settings import read_settings
 from stagedoor.synth.warm import Slot, WarmProcess, new_folder, script_of
 
-_LOOK_SECONDS = 0.005
+_LOOK_SECONDS = 0.002
 
 
 def slot_ahead(app_dir: Path, root: Path, cache: Path, command: str | None = None) -> Slot | None:

@@ -1,10 +1,10 @@
 // Loaded by --require into a kernel of jsii that `kernel_start.py` starts, before jsii's own program.
 //
 // The folder STAGEDOOR_KERNEL holds what an earlier kernel of the same environment left (STAGEDOOR_KERNEL_KEEP=1):
-// `code`, V8's compiled code of the files that it loaded from the unpacked packages beside, which nobody changes, and
-// the names of those of aws-cdk-lib. V8 refuses what another version of it compiled. While the kernel waits for the
-// first request after aws-cdk-lib was loaded, it loads those files: Python imports its own half meanwhile. Nothing of
-// this is left behind.
+// `code`, V8's compiled code of the files that it loaded from the unpacked packages beside, which nobody changes, the
+// names of those of aws-cdk-lib, and where they find each other. V8 refuses what another version of it compiled. While
+// the kernel waits for the first request after aws-cdk-lib was loaded, it loads those files: Python imports its own
+// half meanwhile. Nothing of this is left behind.
 "use strict";
 const fs = require("fs");
 const Module = require("module");
@@ -21,7 +21,9 @@ const AFTER = "\n});";
 const LIBRARY = /\/node_modules\/aws-cdk-lib\/index\.js$/;
 const PACKAGE = /^(.*?\/node_modules\/(?:@[^/]+\/)?[^/]+)\/(.*)$/;
 const REQUESTS = 3; // the descriptor
+const PLACE = "<place>";
 const { _compile } = Module.prototype;
+const load = Module._extensions[".js"];
 const { readSync } = fs;
 const packages = real(path.join(path.dirname(folder), "jsii"));
 const roots = new Map();
@@ -29,9 +31,10 @@ const made = new Map();
 const loaded = [];
 const known = read(path.join(folder, "code"));
 let library = null;
+let place = null;
 
 Module.prototype._compile = function (content, filename) {
-  if (library === null && LIBRARY.test(filename)) library = this;
+  if (library === null && LIBRARY.test(filename)) found(this);
   const name = keep || known.files.size > 0 ? nameOf(filename) : null;
   const code = known.files.get(name);
   if (!code && !(keep && name !== null && isPlain(content))) return _compile.call(this, content, filename);
@@ -41,6 +44,19 @@ Module.prototype._compile = function (content, filename) {
   const run = script.runInThisContext({ displayErrors: true });
   return run.call(this.exports, this.exports, requireOf(this), this, filename, path.dirname(filename));
 };
+
+// A file that is known is no ES module: whether one is, Node asks the package.json of each folder above it.
+Module._extensions[".js"] = (module, filename) => {
+  if (!known.files.has(nameOf(filename))) return load(module, filename);
+  return module._compile(fs.readFileSync(filename, "utf8"), filename);
+};
+
+// Node is told where its files find each other. `place` is where packages are linked, another folder each time.
+function found(module) {
+  library = module;
+  place = path.dirname(path.dirname(module.path));
+  for (const [key, file] of known.paths) Module._pathCache[key.replaceAll(PLACE, place)] = file.replace(PLACE, place);
+}
 
 // Which file of which package; null for any that is not of the unpacked ones: the kernel itself, which lies in another
 // folder each time (V8 keeps where code lay, and the CDK asks for that), and the app's own.
@@ -95,9 +111,9 @@ function read(file) {
     const head = JSON.parse(content.subarray(4, 4 + content.readUInt32LE(0)).toString());
     const code = content.subarray(4 + content.readUInt32LE(0));
     const files = head.files.map(([name, at, size]) => [name, code.subarray(at, at + size)]);
-    return { files: new Map(files), loaded: head.loaded };
+    return { files: new Map(files), loaded: head.loaded, paths: head.paths };
   } catch {
-    return { files: new Map(), loaded: [] };
+    return { files: new Map(), loaded: [], paths: [] };
   }
 }
 
@@ -111,7 +127,9 @@ if (keep) {
       files.push([name, at, code.length]);
       at += code.length;
     }
-    const head = Buffer.from(JSON.stringify({ files, loaded }));
+    const ours = Object.entries(Module._pathCache).filter(([, file]) => place !== null && nameOf(file) !== null);
+    const paths = ours.map(([key, file]) => [key.replaceAll(place, PLACE), file.replace(place, PLACE)]);
+    const head = Buffer.from(JSON.stringify({ files, loaded, paths }));
     const size = Buffer.alloc(4);
     size.writeUInt32LE(head.length);
     fs.mkdirSync(folder, { recursive: true });

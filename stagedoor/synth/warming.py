@@ -44,7 +44,7 @@ while indexes and time.monotonic() < deadline:
 Most modules are compiled by a second process meanwhile, since the import first waits for Node to unpack the library.
 """
 
-_FORMAT = "4"
+_FORMAT = "5"
 """Raised when more is kept, so that it is made for older environments, too."""
 
 _BY_A_SIGNAL = 128
