@@ -217,14 +217,11 @@ def touch_source(session: Session, repository_id: int, kind: SourceKind, ref: st
 
 def _look_now(session: Session, stage: Stage, newest: Intent) -> None:
     """Have a run that waits for a workflow look again: whoever asks may know that there is something by now."""
-    waits = select(Run.id).where(
-        Run.stage_id == stage.id,
-        Run.generation == newest.generation,
-        Run.outcome.is_(None),
-        Run.blocked_reason.is_not(None),
-    )
-    if session.scalars(waits).first() is not None:
-        stage.not_before, stage.rung_at = None, None
+    goes_on = select(Run).where(Run.stage_id == stage.id, Run.generation == newest.generation, Run.outcome.is_(None))
+    for run in session.scalars(goes_on):
+        run.not_before = now(session)  # whoever looks at this moment, and finds nothing, sees that it has changed
+        if run.blocked_reason is not None:
+            stage.not_before, stage.rung_at = None, None
 
 
 def _locked(session: Session, stage: Stage) -> tuple[Stage, Intent | None]:

@@ -148,10 +148,11 @@ def block_run(lease: Lease, begun: Begun, reason: str, first_look_seconds: float
         is_news = run.blocked_reason != reason
         waited = (moment - run.started_at).total_seconds()
         again = moment + timedelta(seconds=max(first_look_seconds, min(waited / 4, LONGEST_LOOK_SECONDS)))
-        run.blocked_reason, run.not_before = reason, again
-        # While GitHub was asked, somebody may have asked for an end, or another workflow may have ended: then at once.
+        # While GitHub was asked, somebody may have asked for another look or for an end, or a workflow may have ended.
+        asked = run.not_before != begun.run.not_before
         heard = stage.source is not None and stage.source.workflow_generation > begun.workflows
-        stage.not_before = None if heard or run.cancel_requested else again
+        run.blocked_reason, run.not_before = reason, again
+        stage.not_before = None if asked or heard or run.cancel_requested else again
         return is_news
 
 

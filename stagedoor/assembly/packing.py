@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from stagedoor.assembly.archives import RATIO, UNPACKED_BYTES, SparingFile
 from stagedoor.assembly.inspection import DEFAULT_LIMITS, InspectionLimits
@@ -54,7 +55,7 @@ def contents_of(directory: Path) -> Contents:
         elif path.is_dir():
             said = "directory"
         else:
-            with path.open("rb") as file:
+            with _opened(path) as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
             total += path.stat().st_size
             said = f"{'program' if _is_executable(path) else 'file'} {content}"
@@ -84,7 +85,7 @@ def pack(directory: Path, archive: Path) -> None:
             else:
                 entry.external_attr = (stat.S_IFREG | (0o755 if _is_executable(path) else 0o644)) << 16
                 entry.file_size = path.stat().st_size
-                with path.open("rb") as source, packed.open(entry, "w") as target:
+                with _opened(path) as source, packed.open(entry, "w") as target:
                     shutil.copyfileobj(source, target, _CHUNK)
 
 
@@ -204,6 +205,11 @@ def _files(directory: Path) -> Iterator[tuple[str, Path]]:
         if not files and not folders and here != directory:
             found.append((here.relative_to(directory).as_posix(), here))
     return iter(sorted(found))
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file, and not what a link leads to that has taken its place meanwhile."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
 
 
 def _is_executable(path: Path) -> bool:

@@ -222,7 +222,8 @@ def test_a_removal_that_aws_does_not_let_through_is_tried_again_for_a_while(live
         assert live_house.stage(source).not_before is not None
     threading.Event().wait(0.3)
     live_house.reconcile(source)
-    assert live_house.outcomes(source)[1:] == [("remove", "failed"), ("remove", "succeeded")]
+    _, first, *_, last = live_house.outcomes(source)  # a slow machine tries twice before the first look is over
+    assert (first, last) == (("remove", "failed"), ("remove", "succeeded"))
     assert stacks() == []
 
 

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from service.app import create_app
 from service.github.workflows import WorkflowRun
 from service.models import AssemblyRow, Intent, Run, Stage
+from service.stages import run as run_module
 from service.stages.artifact import Artifact, counting
 from service.stages.journal import read_events
-from service.stages.requests import cancel_run
+from service.stages.requests import cancel_run, request_deploy
 from tests.service.rows import T0
 from tests.service.stages.conftest import House
 from tests.service.stages.packed import artifact
@@ -81,6 +82,26 @@ def test_a_run_waits_says_so_and_deploys_what_the_workflow_leaves(waiting: tuple
     assert (kept.id, kept.commit) == (done.assembly_id, head(house, source))
 
 
+def test_who_asks_while_github_is_looked_at_is_not_forgotten(
+    waiting: tuple[House, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, source = waiting
+    stage, sha, look_for = house.stage(source), head(house, source), run_module.look_for
+
+    def asked_meanwhile(*arguments):
+        with house.parts.sessions.begin() as session:
+            assert not request_deploy(session, session.get_one(Stage, stage.id), sha, actor="actions:acme/x#1").new
+        return look_for(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "look_for", asked_meanwhile)
+        _age(house, timedelta(0))
+        house.reconcile(source)
+    assert house.stage(source).not_before is None
+    house.reconcile(source)
+    assert house.stage(source).not_before is not None
+
+
 def test_the_console_shows_what_a_run_waits_for(waiting: tuple[House, int]) -> None:
     house, source = waiting
     (run,) = house.runs(source)
@@ -125,7 +146,7 @@ def test_only_a_workflow_that_somebody_waits_for_has_github_asked(house: House) 
 
 def test_a_workflow_that_failed_is_named_and_its_next_run_is_noticed(waiting: tuple[House, int]) -> None:
     house, source = waiting
-    _age(house, source, timedelta(minutes=2))
+    _age(house, timedelta(minutes=2))
     failed = ended(house, source, None, conclusion="failure")
     error = house.runs(source)[-1].error or {}
     assert error["id"] == "workflow-failed"
@@ -141,7 +162,7 @@ def test_a_workflow_that_failed_is_named_and_its_next_run_is_noticed(waiting: tu
 
 def test_a_run_does_not_wait_for_ever_nor_for_what_left_nothing(waiting: tuple[House, int]) -> None:
     house, source = waiting
-    _age(house, source, timedelta(minutes=2))
+    _age(house, timedelta(minutes=2))
     ended(house, source, None)
     assert (house.runs(source)[-1].error or {})["id"] == "workflow-without-assembly"
     newest = house.push(source, {"README.md": "words"})
@@ -150,7 +171,7 @@ def test_a_run_does_not_wait_for_ever_nor_for_what_left_nothing(waiting: tuple[H
     house.github.begin_workflow(house.repository, newest)
     house.reconcile(source)
     assert "Waits for the workflow 'preview' (http" in str(house.runs(source)[-1].blocked_reason)
-    _age(house, source, timedelta(hours=2))
+    _age(house, timedelta(hours=2))
     house.reconcile(source)
     error = house.runs(source)[-1].error or {}
     assert error["id"] == "workflow-late"
@@ -176,7 +197,7 @@ def test_a_workflow_of_another_stage_is_refused_with_the_remedy(waiting: tuple[H
     assert (error["id"], house.stage(source).live_commit) == ("made-for-other-stage", None)
 
 
-def _age(house: House, source: int, by: timedelta) -> None:
+def _age(house: House, by: timedelta) -> None:
     """Have the newest run wait for that long already, and be looked at now."""
     with house.parts.sessions.begin() as session:
         run = session.get_one(Run, newest_run(session))
@@ -226,6 +247,6 @@ def test_for_a_branch_only_a_push_to_it_counts() -> None:
 def test_an_app_that_may_not_read_actions_says_so(waiting: tuple[House, int], monkeypatch: pytest.MonkeyPatch) -> None:
     house, source = waiting
     monkeypatch.setattr("service.github.client.WORKFLOW_PERMISSIONS", {"actions": "admin"})
-    _age(house, source, timedelta(0))
+    _age(house, timedelta(0))
     house.reconcile(source)
     assert (house.runs(source)[-1].error or {}).get("id") == "workflows-unreadable"
