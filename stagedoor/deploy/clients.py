@@ -137,6 +137,8 @@ class Clients:
     def client(self, service: Service, phase: Phase) -> Any:
         """Return the client of a service for a phase. Raises `WrongAccount` when the identity is another account's."""
         role = self._role(phase)
+        if (made := self._clients.get((service, role))) is not None:  # while another is made, nobody waits for this one
+            return made
         with self._lock:
             if (service, role) not in self._clients:
                 self._check_account(role)
