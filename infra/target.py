@@ -49,7 +49,7 @@ IMAGES = (
 LOOKUPS = (
     *("ec2:DescribeVpcs", "ec2:DescribeSubnets", "ec2:DescribeRouteTables", "ec2:DescribeVpnGateways"),
     *("ec2:DescribeAvailabilityZones", "ec2:DescribeImages", "ec2:DescribeSecurityGroups"),
-    *("ec2:DescribeVpcEndpointServices", "route53:ListHostedZonesByName", "kms:ListAliases"),
+    *("ec2:DescribeVpcEndpointServices", "route53:ListHostedZonesByName", "route53:GetHostedZone", "kms:ListAliases"),
     *("elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeListeners"),
     *("elasticloadbalancing:DescribeTags",),
 )

@@ -1,12 +1,15 @@
 """The roles of a target: who may assume them, what they may do, and that a stage can be deployed through them."""
 
 import json
+import re
 import tomllib
+from pathlib import Path
 
 import boto3
 import pytest
 
 from demo.aws.server import LocalAws
+from infra.target import GITHUB_ISSUER, STACKS, WITHOUT_RESOURCE
 from service.targets import Declared
 from stagedoor.assembly.boundary import with_boundary
 from stagedoor.deploy.clients import Clients, Phase
@@ -16,6 +19,7 @@ from tests.infra.test_templates import of_type
 
 pytestmark = pytest.mark.xdist_group("infra")  # the templates are synthesised once
 
+TREE = Path(__file__).resolve().parents[2]
 ROLES = ("DeployRole", "PublishRole", "LookupRole")
 
 
@@ -46,11 +50,10 @@ def test_only_the_service_with_the_external_id_may_assume_the_roles(target):
 def test_without_a_service_only_workflows_of_the_named_repositories_may(templates):
     (trusted,) = role_of(templates["workflows"]["Target"], "DeployRole")["AssumeRolePolicyDocument"]["Statement"]
     assert trusted["Action"] == "sts:AssumeRoleWithWebIdentity"
-    conditions = json.dumps(trusted["Condition"])
-    assert '"token.actions.githubusercontent.com:aud": "sts.amazonaws.com"' in conditions
-    assert '["repo:acme/notes:environment:production"]' in conditions.replace(': "repo', ': ["repo').replace(
-        'n"}', 'n"]}'
-    )
+    assert trusted["Condition"] == {
+        "StringEquals": {f"{GITHUB_ISSUER}:aud": "sts.amazonaws.com"},
+        "StringLike": {f"{GITHUB_ISSUER}:sub": ["repo:acme/notes:environment:production"]},
+    }
 
 
 def test_no_role_has_an_action_with_a_wildcard(target):
@@ -58,6 +61,16 @@ def test_no_role_has_an_action_with_a_wildcard(target):
         for statement in statements_of(target, name):
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             assert statement["Effect"] == "Deny" or not any("*" in action for action in actions)
+
+
+def test_the_deploy_role_may_do_what_the_engine_asks_of_cloudformation(target):
+    """Each operation that is called by its name in the source, page by page or not."""
+    called = set()
+    for file in (TREE / "stagedoor/deploy").rglob("*.py"):
+        called |= set(re.findall(r'cloudformation\.(?:get_paginator\("(\w+)"|(\w+)\()', file.read_text()))
+    wanted = {"".join(word.capitalize() for word in (page or call).split("_")) for page, call in called}
+    assert len(wanted) > 15
+    assert {f"cloudformation:{each}" for each in wanted} <= {*STACKS, *WITHOUT_RESOURCE}
 
 
 def test_the_deploy_role_hands_cloudformation_that_one_role(target):
