@@ -24,12 +24,11 @@ CHANGED = """
 **One function's code changed.** A line is added to one function's file before each turn, in each side's own copy of the
 app; the clock runs from the shell to the end of the command. `--hotswap` goes straight to the function on both sides.
 
-Of ours, some 2.6 s of processor time are the app's own program: half is Python, which imports the CDK and runs the
-app, half Node, which loads the CDK's code and makes the templates. Neither waits for the command's own part any more
-(0.6 s, half of it to load the AWS SDK): they load while that looks who it is. Python and Node mostly wait for each
-other. Less would need the CDK loaded before the command, as `stagedoor dev` and a worker have it (a tenth of the
-time), and so something that outlives a command; or Node's code compiled ahead, which Node 22 does for its own modules
-and Node 20 does not.
+Of ours, two thirds of the processor time are the app's own program: half is Python, which imports the CDK and runs the
+app, half Node, which makes the templates; its code is compiled ahead, and it loads while Python imports
+(`docs/synth.md`). Both load while the command's own part does (half of that is to load the AWS SDK). Less would need
+the CDK loaded before the command, as `stagedoor dev` and a worker have it (a tenth of the time), and so something that
+outlives a command.
 """
 
 
