@@ -14,6 +14,7 @@ from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.plan import Plan, plan_deploy
+from stagedoor.deploy.stacks import read_all_stacks
 from stagedoor.errors import UserError
 from stagedoor.events import Event, silent
 from stagedoor.target import Target
@@ -188,3 +189,18 @@ def test_a_plan_makes_no_call_twice_and_only_calls_that_matter(
     changed = calls("b")
     assert set(changed.values()) == {1}
     assert {action for action, _ in changed} == {"DescribeStacks", "GetTemplate", "GetStackPolicy"}
+
+
+def test_stacks_that_were_read_a_moment_ago_are_not_read_again_and_what_is_in_them_is(
+    app: Path, scripted: ScriptedCloudFormation, scripted_clients: Clients
+):
+    def deployed(value: str) -> bool:
+        seen = {stack.name: stack for stack in read_all_stacks(scripted_clients)}
+        scripted.calls.clear()
+        ledger = MemoryLedger("1")
+        return deploy(pair(app, value), IDENTITY, scripted_clients, ledger, silent, alone=True, seen=seen).unchanged
+
+    assert not deployed("a")
+    assert deployed("a")
+    assert {action for action, _ in scripted.calls} == {"GetTemplate", "ListChangeSets"}
+    assert not deployed("b")
