@@ -15,8 +15,8 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from stagedoor.assembly.archives import RATIO, UNPACKED_BYTES, SparingFile
 from stagedoor.assembly.inspection import DEFAULT_LIMITS, InspectionLimits
@@ -207,7 +207,7 @@ def _files(directory: Path) -> Iterator[tuple[str, Path]]:
     return iter(sorted(found))
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BufferedReader:
     """Open a file, and not what a link leads to that has taken its place meanwhile."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
 

@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 from service.app import create_app
 from service.github.workflows import WorkflowRun
 from service.models import AssemblyRow, Intent, Run, Stage
-from service.stages import run as run_module
-from service.stages.artifact import Artifact, counting
+from service.stages.artifact import Artifact, counting, look_for
 from service.stages.journal import read_events
 from service.stages.requests import cancel_run, request_deploy
 from tests.service.rows import T0
@@ -86,7 +85,7 @@ def test_who_asks_while_github_is_looked_at_is_not_forgotten(
     waiting: tuple[House, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house, source = waiting
-    stage, sha, look_for = house.stage(source), head(house, source), run_module.look_for
+    stage, sha = house.stage(source), head(house, source)
 
     def asked_meanwhile(*arguments):
         with house.parts.sessions.begin() as session:
@@ -94,7 +93,7 @@ def test_who_asks_while_github_is_looked_at_is_not_forgotten(
         return look_for(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "look_for", asked_meanwhile)
+        patch.setattr("service.stages.run.look_for", asked_meanwhile)
         _age(house, timedelta(0))
         house.reconcile(source)
     assert house.stage(source).not_before is None
