@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from service.api.access import still_permitted
 from service.api.routes import api_routes
@@ -20,6 +21,7 @@ from service.console.stream import event_stream
 from service.flask_threads import FlaskThreads
 from service.parts import Parts, make_parts
 from service.pulse import relay_pulse
+from service.relay.bridge_side import ATTEMPTS, Attempts
 from service.relay.relay import Relay
 from service.relay.routes import relay_routes, running
 from service.roles import Role
@@ -35,7 +37,11 @@ def make_front_door(settings: Settings | None = None, role: Role = Role.ALL) -> 
     parts = make_parts(settings or Settings())
     parts.settings.check()
     relay = Relay(parts, still_permitted(parts)) if role.has_relay else None
-    routes = [*(relay_routes(relay) if relay else []), *(_web_routes(parts) if role.has_web else _health_routes(parts))]
+    attempts = Attempts(relay) if relay else None
+    routes = [
+        *(relay_routes(relay, attempts) if relay and attempts else []),
+        *(_web_routes(parts) if role.has_web else _health_routes(parts)),
+    ]
 
     @asynccontextmanager
     async def living(_app: Starlette) -> AsyncIterator[None]:
@@ -46,9 +52,26 @@ def make_front_door(settings: Settings | None = None, role: Role = Role.ALL) -> 
                 life.callback(pulse.cancel)
             yield
 
-    front_door = Starlette(routes=routes, lifespan=living)
+    front_door = FrontDoor(routes=routes, lifespan=living)
+    front_door.attempts = attempts
     front_door.state.relay = relay
     return front_door
+
+
+class FrontDoor(Starlette):
+    """A Starlette that lets invocations past its layers, as these take a tenth of what one costs the relay."""
+
+    attempts: Attempts | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an invocation at once, and all else as Starlette does."""
+        if self.attempts and scope["type"] == "http" and scope["method"] == "POST":
+            before, _, attempt = scope["path"].rpartition("/")
+            if before == ATTEMPTS[:-1] and attempt:
+                scope["path_params"] = {"attempt": attempt}
+                await self.attempts(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 def _web_routes(parts: Parts) -> list[BaseRoute]:

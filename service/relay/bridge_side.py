@@ -32,8 +32,10 @@ from service.relay.relay import Relay
 from service.relay.routing import chosen, named_developer
 from service.relay.sandboxes import MOST_BYTES
 from service.relay.sessions import GRACE_SECONDS
+from service.relay.turns import Turns
 from stagedoor.live.frames import CHUNK, LARGEST_BODY
 
+ATTEMPTS = "/live/attempts/"
 BODY_SECONDS = 30.0
 _LONGEST_ATTEMPT_ID = 128
 FORWARDED = HEADER.lower().encode()
@@ -65,10 +67,12 @@ class Attempts:
 
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with frames until the outcome is told, or with a status."""
         relay = self._relay
+        await self._turns.take()
         try:
             ask, event = await self._read(scope, receive)
         except _Unacceptable as error:

@@ -26,15 +26,15 @@ log = structlog.get_logger(__name__)
 _MOST_BYTES = 16 * 1024
 
 
-def relay_routes(relay: Relay) -> list[BaseRoute]:
+def relay_routes(relay: Relay, attempts: bridge_side.Attempts) -> list[BaseRoute]:
     """Return the routes under /live."""
 
     async def connect(websocket: WebSocket) -> None:
         await tunnel(relay, websocket)
 
     return [
-        Route("/live/attempts/{attempt}", bridge_side.Attempts(relay), methods=["POST"]),
-        Route("/live/attempts/{attempt}", bridge_side.known(relay)),
+        Route(f"{bridge_side.ATTEMPTS}{{attempt}}", attempts, methods=["POST"]),
+        Route(f"{bridge_side.ATTEMPTS}{{attempt}}", bridge_side.known(relay)),
         Route("/live/presence", bridge_side.presence(relay)),
         Route("/live/sandboxes/{sandbox}", bridge_side.sandbox(relay), methods=["PUT"]),
         Route("/live/token", _token(relay), methods=["POST"]),

@@ -80,8 +80,9 @@ class Developing:
         sources = self._sources()
         if not sources:
             raise NothingLive(
-                f"No function of the stage {self._stage.name} can run here.",
-                "The lines above say of each why.",
+                f"No function of the stage {self._stage.name} can run here"
+                f"{', of those that --only names' if self._wishes.only else ''}.",
+                f"The lines above say why of each that cannot. There are: {', '.join(sorted(self._names.values()))}.",
             )
         event_loop.run(self._serve(sources))
         self._work.screen.end(Ending(_NOBODY_BEHIND if emulator_endpoint(os.environ) else _DEPLOYED_AGAIN))

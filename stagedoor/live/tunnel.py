@@ -23,6 +23,9 @@ LONGEST_PAUSE = 1.0
 _HEARTBEAT = 5.0
 """Seconds between pings; half of it without an answer is a cut, well within the relay's grace."""
 _HANDSHAKE_SECONDS = 10.0
+_AT_ONCE = 16
+"""Of many frames that are here, so many are taken before what they began goes on: the first of a thousand events does
+not wait for the last to be read."""
 
 Tokens = Callable[[bool], Awaitable[str]]
 """Gives the stage token to connect with; True asks for a new one, as the last was not taken."""
@@ -177,7 +180,11 @@ class Tunnel:
             self._served.hello()
         )
         connection.send(session_frame(FrameType.HELLO, {k: v for k, v in hello.items() if v is not None}))
+        count = 0
         async for message in connection.socket:
+            count += 1
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             if message.type is not WSMsgType.BINARY:
                 raise FrameInvalid(f"a message of type {message.type!r}")
             frame = decoded(message.data)

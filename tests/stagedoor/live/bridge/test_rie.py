@@ -62,10 +62,17 @@ def invoked(python: Path, folder: Path, events: list[dict[str, Any]], **environm
             time.sleep(0.05)
         url = f"http://{addresses[0]}/2015-03-31/functions/function/invocations"
         answers = [requests.post(url, json=event, timeout=60) for event in events]
-        return [plain(f"{answer.status_code} {answer.text}") for answer in answers]
+        return [plain(f"{_status(answer)}{answer.text}") for answer in answers]
     finally:
         process.kill()
         process.wait()
+
+
+def _status(answer: requests.Response) -> str:
+    """Return the status, but of an answer that is too large: the emulator says 502 there since the runtime's process
+    ends by it, which with a bridge is a child that is started anew. Lambda itself says 200 to both.
+    """
+    return "" if "Function.ResponseSizeTooLarge" in answer.text else f"{answer.status_code} "
 
 
 def test_awss_emulator_answers_the_same_with_a_bridge_and_developers_answer_behind_it(
