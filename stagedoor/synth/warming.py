@@ -54,7 +54,7 @@ _HEAVY = "aws_ec2,aws_s3,aws_cloudwatch,aws_logs,aws_iam,aws_events,interfaces/a
 
 
 def warm(environment: Path, app_dir: Path, executor: Executor, emit: Emit) -> None:
-    """Warm `environment` for the app, unless that was done for the same modules; failing costs time only.
+    """Warm `environment` for the app, unless that was done for all of its modules; failing costs time only.
 
     One that passed a limit would pass it again, so it is not tried again; one that something else cut short is.
     """
@@ -62,7 +62,7 @@ def warm(environment: Path, app_dir: Path, executor: Executor, emit: Emit) -> No
     if not modules:
         return
     marker = environment / f"warm-{hashlib.sha256(' '.join((_FORMAT, *modules)).encode()).hexdigest()[:16]}"
-    if marker.exists():
+    if marker.exists() or _warmed(environment).issuperset(modules):
         return
     emit(Event(EventKind.LOG, "install", message="Compiling aws_cdk for its first use here: some seconds, once"))
     store = str(environment / "jsii")
@@ -76,11 +76,17 @@ def warm(environment: Path, app_dir: Path, executor: Executor, emit: Emit) -> No
         writable=(environment,),
     )
     try:
-        cut_short = executor.run(command, _ignore).status >= _BY_A_SIGNAL
+        status = executor.run(command, _ignore).status
     except UserError:
-        cut_short = False
-    if not cut_short:
-        marker.touch()
+        status = 1
+    if status < _BY_A_SIGNAL:
+        marker.write_text("" if status else " ".join((_FORMAT, *modules)))
+
+
+def _warmed(environment: Path) -> set[str]:
+    """Return the modules that were warmed here, for whichever app; one that was not tried to its end is none."""
+    told = [marker.read_text().split() for marker in environment.glob("warm-*")]
+    return {module for words in told if words[:1] == [_FORMAT] for module in words[1:]}
 
 
 def cdk_modules(app_dir: Path, environment: Path) -> list[str]:

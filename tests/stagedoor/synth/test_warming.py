@@ -43,6 +43,25 @@ def test_it_is_done_again_only_where_it_was_cut_short(tmp_path: Path, environmen
     assert executor.runs == runs
 
 
+@pytest.mark.parametrize(("ends", "runs"), [((0,), 1), ((1, 0), 2)], ids=["done", "without success"])
+def test_an_app_that_needs_less_finds_it_done(tmp_path: Path, environment: Path, ends: tuple[int, ...], runs: int):
+    library = next(environment.glob("venv/lib/python*/site-packages/aws_cdk"))
+    for name in ("aws_s3", "aws_sqs"):
+        (library / name).mkdir()
+        (library / name / "__init__.py").touch()
+    executor, program = Ending(*ends, 0), tmp_path / "app.py"
+    program.write_text("from aws_cdk import aws_s3, aws_sqs")
+    warm(environment, tmp_path, executor, silent)
+    program.write_text("from aws_cdk import aws_sqs")
+    warm(environment, tmp_path, executor, silent)
+    assert executor.runs == runs
+    (library / "aws_sns").mkdir()
+    (library / "aws_sns" / "__init__.py").touch()
+    program.write_text("from aws_cdk import aws_sns")
+    warm(environment, tmp_path, Ending(0), silent)
+    assert len(list(environment.glob("warm-*"))) == runs + 1
+
+
 def test_what_our_constructs_load_is_warmed_for_apps_that_name_none_of_it(tmp_path: Path, environment: Path):
     library = next(environment.glob("venv/lib/python*/site-packages/aws_cdk"))
     for name in ("aws_dynamodb", "aws_lambda", "aws_cloudfront"):
