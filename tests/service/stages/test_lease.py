@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
 from service import database as database_module
-from service.database import make_engine, make_sessions, migrate, now
+from service.database import make_engine, make_sessions, now
 from service.models import Stage
 from service.stages import lease as lease_module
 from service.stages.lease import Heartbeat, acquire
@@ -86,14 +86,18 @@ def test_of_many_threads_one_gets_the_stage(database, stage_id):
     assert sum(lease is not None for lease in leases) == 1
 
 
-def _hold_in_turns(url, stage_id, name, seconds, log):
-    """Take the stage, say so, hold it for a moment, say so, give it back; in a process of its own."""
+def _hold_in_turns(url, stage_id, name, times, seconds, log):
+    """Take the stage, say so, hold it for a moment, say so, give it back; in a process of its own.
+
+    So many times at least, as a machine that is busy does little in a second.
+    """
     engine = make_engine(url)
     sessions = make_sessions(engine)
     ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
+    while times > 0 or time.monotonic() < ends:
         held = acquire(sessions, stage_id, name, 30)
         if held is not None:
+            times -= 1
             log.put(("took", name, held.fence, time.monotonic()))
             time.sleep(0.003)
             log.put(("left", name, held.fence, time.monotonic()))
@@ -106,7 +110,8 @@ def test_two_services_on_one_database_never_hold_a_stage_at_once(database, datab
     spawn = multiprocessing.get_context("spawn")
     log = spawn.Queue()
     services = [
-        spawn.Process(target=_hold_in_turns, args=(database_url, stage_id, f"service {n}", 1.5, log)) for n in range(2)
+        spawn.Process(target=_hold_in_turns, args=(database_url, stage_id, f"service {n}", 12, 1.0, log))
+        for n in range(2)
     ]
     for service in services:
         service.start()
@@ -128,13 +133,14 @@ def test_two_services_on_one_database_never_hold_a_stage_at_once(database, datab
     assert len(fences) > 20
 
 
-def test_a_holder_that_froze_in_the_middle_of_a_write_keeps_nobody_waiting_for_ever(postgres_url, monkeypatch):
+def test_a_holder_that_froze_in_the_middle_of_a_write_keeps_nobody_waiting_for_ever(
+    postgres, postgres_url, monkeypatch
+):
+    with postgres.begin() as session:
+        stage_id = add_stage(session).id
     monkeypatch.setattr(database_module, "IDLE_TRANSACTION_SECONDS", 1)
     engine = make_engine(postgres_url)
-    migrate(engine)
     sessions = make_sessions(engine)
-    with sessions.begin() as session:
-        stage_id = add_stage(session).id
     frozen = acquire(sessions, stage_id, "frozen", 0)
     writing = frozen.fenced()
     writing.__enter__()  # its process has stopped here, with the row locked
