@@ -25,9 +25,7 @@ class Door(Construct):
         self, scope: Construct, construct_id: str, wishes: Wishes, vpc: ec2.Vpc, web: RoleService, relay: RoleService
     ) -> None:
         super().__init__(scope, construct_id)
-        group = ec2.SecurityGroup(
-            self, "Group", vpc=vpc, description="Stagedoor's front door", allow_all_outbound=False
-        )
+        group = ec2.SecurityGroup(self, "Group", vpc=vpc, description="Stagedoor: front door", allow_all_outbound=False)
         for port in (80, 443):
             group.add_ingress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port))
         accept(group, "EC23", "GitHub, workflows, Lambda functions and developers come from anywhere.")

@@ -29,6 +29,7 @@ After=docker.service network-online.target
 [Service]
 Restart=always
 RestartSec=5
+TimeoutStartSec=600
 TimeoutStopSec=60
 RuntimeDirectory=stagedoor
 RuntimeDirectoryMode=0700

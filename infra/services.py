@@ -79,7 +79,7 @@ class RoleService(Construct):
         for volume, path in (("data", "/data"), ("scratch", "/tmp")):  # noqa: S108 - the image's own volume
             self.task.add_volume(name=volume)
             container.add_mount_points(ecs.MountPoint(source_volume=volume, container_path=path, read_only=False))
-        self.group = ec2.SecurityGroup(self, "Group", vpc=common.data.vpc, description=f"Stagedoor's {construct_id}")
+        self.group = ec2.SecurityGroup(self, "Group", vpc=common.data.vpc, description=f"Stagedoor: {construct_id}")
         self.service = ecs.FargateService(
             self,
             "Service",

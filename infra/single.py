@@ -3,7 +3,7 @@
 The machine may be replaced at any time: what has to last is on a volume of its own, of which there is a snapshot a day.
 """
 
-from aws_cdk import Aws, CfnCondition, CfnTag, Duration, Fn, RemovalPolicy, Size, Tags
+from aws_cdk import Aws, CfnCondition, CfnTag, Duration, Fn, RemovalPolicy, Size, Tags, Token
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_dlm as dlm
@@ -100,7 +100,7 @@ class Single(Stack):
         dlm.CfnLifecyclePolicy(
             self,
             "Backup",
-            description="Stagedoor: a snapshot a day, for two weeks",
+            description="Stagedoor - a snapshot a day for two weeks",
             state="ENABLED",
             execution_role_arn=backup.role_arn,
             policy_details=dlm.CfnLifecyclePolicy.PolicyDetailsProperty(
@@ -154,15 +154,10 @@ class Single(Stack):
         return instance
 
     def _settings(self) -> dict[str, str]:
-        github = {
-            "STAGEDOOR_GITHUB_API_URL": self._wishes.github_api_url,
-            "STAGEDOOR_GITHUB_WEB_URL": self._wishes.github_web_url,
-        }
         return {
             "STAGEDOOR_PUBLIC_URL": f"https://{self.distribution.distribution_domain_name}",
-            "STAGEDOOR_TARGETS": self._wishes.targets.replace("\n", "\\n"),
             "STAGEDOOR_SYNTH_CONFINEMENT": "required",
-            **{name: value for name, value in github.items() if value},
+            **self._wishes.github,
         }
 
     def _cloudfront_addresses(self) -> str:
@@ -208,7 +203,7 @@ class Single(Stack):
     def _zone(self) -> str:
         first = CfnCondition(self, "FirstRegion", expression=Fn.condition_equals(Aws.REGION, "us-east-1"))
         others = f".{Aws.REGION}.compute.amazonaws.com"
-        return str(Fn.condition_if(first.logical_id, ".compute-1.amazonaws.com", others))
+        return Token.as_string(Fn.condition_if(first.logical_id, ".compute-1.amazonaws.com", others))
 
     def _watch(self) -> None:
         behind = counted(self._log, "Behind", BEHIND, "behind", "Stagedoor/Single", "Maximum")

@@ -105,6 +105,15 @@ def test_workers_become_the_targets_roles_and_nobody_else_does(templates):
     assert role.startswith("WorkerTaskTaskRole")
 
 
+def test_cloudfront_finds_the_machine_by_the_name_of_its_address(templates):
+    (front,) = of_type(templates["single"]["Single"], "CloudFront::Distribution").values()
+    (origin,) = front["DistributionConfig"]["Origins"]
+    parts = origin["DomainName"]["Fn::Join"][1]
+    assert parts[0] == "ec2-"
+    assert parts[1] == {"Fn::Join": ["-", {"Fn::Split": [".", {"Ref": "Address"}]}]}
+    assert parts[2]["Fn::If"][:2] == ["FirstRegion", ".compute-1.amazonaws.com"]
+
+
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
