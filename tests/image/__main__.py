@@ -87,16 +87,23 @@ def expect(condition: bool, message: str) -> None:
 
 
 def main() -> None:
-    """Check everything; the folder that is named as argument is kept, so that the next check builds faster."""
+    """Check everything. The folder that is named as argument is kept, so that the next check builds faster."""
     if missing := [tool for tool in NEEDED if shutil.which(tool) is None]:
         raise SystemExit(f"image-check needs {', '.join(missing)} and root")
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="image-check-")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     images = Images(folder)
     images.make_bases()
+    try:
+        check(images, Path(tempfile.mkdtemp(dir=folder, prefix="bundles-")))
+    finally:
+        images.close()
+
+
+def check(images: Images, bundles: Path) -> None:
+    """Build both targets and try them; what is written goes below `bundles`."""
     whole, front = images.build("stagedoor", TREE), images.build("front", TREE)
     print(f"stagedoor: {whole.size / 1e6:.0f} MB, front: {front.size / 1e6:.0f} MB, uncompressed")
-    bundles = Path(tempfile.mkdtemp(dir=folder, prefix="bundles-"))
     check_tools(whole, bundles, has=True)
     check_tools(front, bundles, has=False)
     data = bundles / "shared"

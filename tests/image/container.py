@@ -69,6 +69,10 @@ class Images:
         environment = dict(variable.split("=", 1) for variable in configuration["Env"])
         return Mounted(Path(self._buildah("mount", container).strip()), environment)
 
+    def close(self) -> None:
+        """Unmount what was mounted; the images stay, for the next time."""
+        self._buildah("rm", "--all")
+
     def _buildah(self, *arguments: str | Path) -> str:
         store = ("--storage-driver", "overlay", "--root", self._folder / "root", "--runroot", self._folder / "run")
         return subprocess.run(["buildah", *store, *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
