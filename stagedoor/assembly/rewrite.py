@@ -9,11 +9,10 @@ stacks. What none of them can make safe is reported, or refused where a second s
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stagedoor.assembly.boundary import with_boundary
 from stagedoor.assembly.bridged_functions import BridgedFunction
-from stagedoor.assembly.bridging.bridged import bridge_asset, needs_archive, with_bridges
-from stagedoor.assembly.bridging.model import Bridges
 from stagedoor.assembly.cross_region import with_own_parameters
 from stagedoor.assembly.exports import export_keys, export_name, with_own_exports
 from stagedoor.assembly.expressions import Scope, Unresolved
@@ -36,6 +35,9 @@ from stagedoor.errors import UserError
 from stagedoor.naming import StageIdentity
 from stagedoor.target import Target
 
+if TYPE_CHECKING:
+    from stagedoor.assembly.bridging.model import Bridges
+
 Trees = Mapping[str, TemplateTree]
 """The templates of each stack, by the stack's id."""
 
@@ -47,7 +49,7 @@ class DuplicateStackName(UserError):
 
 
 def rewrite_assembly(
-    assembly: Assembly, identity: StageIdentity, target: Target, output: Path, bridges: Bridges | None = None
+    assembly: Assembly, identity: StageIdentity, target: Target, output: Path, bridges: "Bridges | None" = None
 ) -> Rewritten:
     """Write the stage's own assembly into `output`, a directory that is empty or not there yet, and return it.
 
@@ -67,6 +69,9 @@ def rewrite_assembly(
     trees = _rewritten(assembly, original, rewriting, target)
     functions: tuple[BridgedFunction, ...] = ()
     if bridges is not None:
+        # Only here: most stages have no live functions, and do not wait for what makes functions live to load.
+        from stagedoor.assembly.bridging.bridged import with_bridges
+
         trees, functions = with_bridges(assembly.stacks, trees, bridges)
     fixed = [found for stack in assembly.stacks for found in fixed_name_findings(stack, trees[stack.id], rewriting)]
     if identity.disposable:
@@ -147,7 +152,7 @@ class _Writing:
     output: Path
     identity: StageIdentity
     target: Target
-    bridges: Bridges | None
+    bridges: "Bridges | None"
 
     def stack(self, stack: Stack, tree: TemplateTree) -> Stack:
         """Write a stack's templates and assets and return the stack as it is then."""
@@ -175,7 +180,11 @@ class _Writing:
         )
 
     def _bridge(self, tree: TemplateTree, target: Target) -> tuple[FileAsset, ...]:
-        if self.bridges is None or not needs_archive(tree):
+        if self.bridges is None:
+            return ()
+        from stagedoor.assembly.bridging.bridged import bridge_asset, needs_archive
+
+        if not needs_archive(tree):
             return ()
         path = self.output / "assets" / "stagedoor-bridge.zip"
         path.parent.mkdir(exist_ok=True)

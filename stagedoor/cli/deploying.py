@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from stagedoor.assembly.annotations import shown
 from stagedoor.assembly.bridged_functions import BridgedFunction
-from stagedoor.assembly.bridging.model import Bridges
 from stagedoor.assembly.inspection import inspect_assembly
 from stagedoor.assembly.model import Assembly, Level
 from stagedoor.assembly.rewrite import rewrite_assembly
@@ -41,6 +40,7 @@ from stagedoor.synth.validation import Validation
 from stagedoor.target import Target
 
 if TYPE_CHECKING:
+    from stagedoor.assembly.bridging.model import Bridges
     from stagedoor.synth.warm import Warm
 
 
@@ -167,7 +167,7 @@ def stage_assembly(
     identity: StageIdentity,
     target: Target,
     folder: Path,
-    bridges: Bridges | None = None,
+    bridges: "Bridges | None" = None,
     tell_functions: Callable[[Iterable[BridgedFunction]], None] = lambda _: None,
 ) -> Assembly:
     """Look at the app's assembly as hostile input, and return it as the stage has it. Of a stage with `bridges`, the

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.clients import Clients
@@ -22,9 +23,11 @@ from stagedoor.deploy.plan_json import plan_as_json
 from stagedoor.deploy.publishing.assets import address_assets
 from stagedoor.deploy.publishing.published import Published
 from stagedoor.deploy.stacks import ActualStack
-from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
+
+if TYPE_CHECKING:
+    from stagedoor.deploy.swapping.swap import Hotswaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def deploy(
     published: Published | None = None,
     *,
     alone: bool = False,
-    hotswaps: Hotswaps | None = None,
+    hotswaps: "Hotswaps | None" = None,
     before_apply: Callable[[], None] = nothing_to_wait_for,
     check: Callable[[], None] = nothing_to_wait_for,
     seen: Mapping[str, ActualStack] | None = None,

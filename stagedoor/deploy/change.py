@@ -22,8 +22,6 @@ from stagedoor.deploy.plan import StackPlan
 from stagedoor.deploy.request import Begun, Nothing, Request
 from stagedoor.deploy.rollback import ROLLED_BACK, continue_rollback
 from stagedoor.deploy.stacks import GONE, GOOD, REVIEW, ActualStack, check_ours, read_stack, read_template
-from stagedoor.deploy.swapping.hotswap import Swap
-from stagedoor.deploy.swapping.swap import Hotswaps, StackSwap
 from stagedoor.deploy.together import Work, ask
 from stagedoor.deploy.wanted import Wanted
 from stagedoor.deploy.watch import Watch
@@ -32,6 +30,9 @@ from stagedoor.naming import StageIdentity
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
+
+    from stagedoor.deploy.swapping.hotswap import Swap
+    from stagedoor.deploy.swapping.swap import Hotswaps
 
 _ROUNDS = 40
 """How often a stack is looked at anew before it is said that it does not come to rest. That takes a minute and a half
@@ -58,7 +59,7 @@ class StackChange:
     emit: Emit
     template_url: str | None = None
     alone: bool = False
-    hotswaps: Hotswaps | None = None
+    hotswaps: "Hotswaps | None" = None
     changed: bool = False
     result: ActualStack | None = None
     updating: str | None = None
@@ -103,7 +104,7 @@ class StackChange:
             return (yield from self._hotswap(planned.actual, planned.swap.deployed, planned.swap))
         return planned.action is Action.CREATE and planned.actual is None and (yield from self._change(None))
 
-    def _look(self) -> tuple[ActualStack | None, Mapping[str, Any] | None, Action, Swap | None]:
+    def _look(self) -> tuple[ActualStack | None, Mapping[str, Any] | None, Action, "Swap | None"]:
         actual = read_stack(self.clients, self.wanted.name)
         if actual is None:
             return None, None, Action.CREATE, None
@@ -114,11 +115,13 @@ class StackChange:
             decision, swap = self.hotswaps.decide(decision, self.wanted, actual, template)
         return actual, template, decision.action, swap
 
-    def _hotswap(self, actual: ActualStack, template: Mapping[str, Any] | None, swap: Swap | None) -> Work[bool]:
+    def _hotswap(self, actual: ActualStack, template: Mapping[str, Any] | None, swap: "Swap | None") -> Work[bool]:
         """Change the stack without CloudFormation; without a `swap`, take back what earlier ones did, and then let
         CloudFormation change what differs. Returns whether the stack is done; False: look at it again.
         """
-        hotswaps, deployed = cast(Hotswaps, self.hotswaps), dict(template or {})
+        from stagedoor.deploy.swapping.swap import StackSwap  # only where something is swapped
+
+        hotswaps, deployed = cast("Hotswaps", self.hotswaps), dict(template or {})
         swapping = StackSwap(self.wanted, actual, deployed, hotswaps, self.clients, self.ledger, self.emit)
         if swap is None:
             yield from swapping.back()

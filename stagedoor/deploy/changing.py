@@ -1,6 +1,7 @@
 """What a deploy does when there is something to do: publishes assets and changes stacks, as planned."""
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.change import StackChange
@@ -14,11 +15,13 @@ from stagedoor.deploy.publishing.publish import Publishing
 from stagedoor.deploy.publishing.published import Published
 from stagedoor.deploy.remove import delete_stacks
 from stagedoor.deploy.stacks import ActualStack
-from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.deploy.together import Work, run_together
 from stagedoor.errors import Cancelled, UserError
 from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import StageIdentity
+
+if TYPE_CHECKING:
+    from stagedoor.deploy.swapping.swap import Hotswaps
 
 _ASSETS = "(assets)"
 """The name of the work of publishing among those of the stacks, none of which can be called so."""
@@ -33,7 +36,7 @@ def change_stacks(
     emit: Emit,
     published: Published | None,
     alone: bool,
-    hotswaps: Hotswaps | None,
+    hotswaps: "Hotswaps | None",
     before_apply: Callable[[], None],
     check: Callable[[], None],
 ) -> dict[str, ActualStack | None]:

@@ -24,8 +24,6 @@ from stagedoor.deploy.stacks import (
     read_template,
     waiting_change_sets,
 )
-from stagedoor.deploy.swapping.hotswap import Swap
-from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.deploy.wanted import (
     Wanted,
     check_region,
@@ -38,6 +36,8 @@ from stagedoor.naming import StageIdentity
 
 if TYPE_CHECKING:
     from stagedoor.deploy.comparison.permissions import PermissionChange
+    from stagedoor.deploy.swapping.hotswap import Swap
+    from stagedoor.deploy.swapping.swap import Hotswaps
 
 _ROLLED_BACK = frozenset({"UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"})
 """Statuses in which a stack has the template from before its last update."""
@@ -74,7 +74,7 @@ class StackPlan:
     difference: StackDifference = field(default_factory=StackDifference)
     permissions: "tuple[PermissionChange, ...]" = ()
     comparison: Comparison | None = field(default=None, repr=False)
-    swap: Swap | None = field(default=None, repr=False)
+    swap: "Swap | None" = field(default=None, repr=False)
     nested: tuple[Comparison, ...] = field(default=(), repr=False)
 
 
@@ -105,7 +105,7 @@ def plan_deploy(
     identity: StageIdentity,
     clients: Clients,
     known: Sequence[KnownStack],
-    hotswaps: Hotswaps | None = None,
+    hotswaps: "Hotswaps | None" = None,
     seen: Mapping[str, ActualStack] | None = None,
 ) -> Plan:
     """Compare an assembly, whose assets have their addresses, with what the account says of the stage.
@@ -166,7 +166,7 @@ def _plan_stack(
     wanted: Wanted,
     identity: StageIdentity,
     clients: Clients,
-    hotswapped: Future[Hotswaps] | None,
+    hotswapped: "Future[Hotswaps] | None",
     seen: Mapping[str, ActualStack] | None,
 ) -> StackPlan:
     actual = read_stack(clients, wanted.name) if seen is None else seen.get(wanted.name)
