@@ -49,7 +49,7 @@ THOUSAND = """
 ideal are {ideal:g} s. All of it (relay, agent, {concurrency} workers and callers) shares the machine's {cores} cores;
 callers, relay and agent are on uvloop. Seconds of each round: {rounds}. Processor time for one call, in the
 middle: {processor}; {total:.2f} ms together, with which these cores can do {most:.0f} % of the ideal at most, if
-nothing else runs on them. Of the relay's, two fifths are the servers' and the loop's own (uvicorn, Starlette,
+nothing else runs on them. Of the relay's, two fifths are the servers' and the loop's own (uvicorn,
 websockets), the rest is spread thin over routing, custody and records; of the workers', most is awslambdaric itself
 and waking up twice. A machine with more cores, as where a service does not share one with its developers, has room.
 """

@@ -50,13 +50,15 @@ class DeployedFunction:
 
 
 def deployed_functions(looking: Looking) -> list[DeployedFunction]:
-    """Return all functions of a stage, nested stacks included, those that CDK itself adds last."""
+    """Return all functions of a stage, nested stacks included, those that CDK itself adds last.
+
+    A nested stack has the tags of the one that it is in, so it is found by itself and by that one: each function once.
+    """
     arns = [stack.arn for stack in looking.stage.stacks]
     with ThreadPoolExecutor(_READERS, thread_name_prefix="functions") as readers:
-        found = [
-            one for functions in readers.map(lambda arn: list(_read(looking.clients, arn)), arns) for one in functions
-        ]
-    return sorted(found, key=lambda one: (one.logical_id.startswith(("Custom", "LogRetention")), one.path))
+        read = readers.map(lambda arn: list(_read(looking.clients, arn)), arns)
+        found = {one.name: one for functions in read for one in functions}
+    return sorted(found.values(), key=lambda one: (one.logical_id.startswith(("Custom", "LogRetention")), one.path))
 
 
 def matching(functions: Sequence[DeployedFunction], pattern: str) -> list[DeployedFunction]:

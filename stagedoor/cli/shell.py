@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import click
 from botocore.exceptions import ClientError
@@ -21,6 +21,7 @@ from stagedoor.deploy.access import is_denied
 from stagedoor.deploy.clients import Phase
 from stagedoor.deploy.stacks import ActualStack
 from stagedoor.errors import UserError
+from stagedoor.events import Emit, Event, EventKind
 from stagedoor.naming import BINDING_OUTPUT
 from stagedoor.runtime.variables import VARIABLE
 from stagedoor.synth.env_files import read_env_files
@@ -63,7 +64,7 @@ def shell(command: tuple[str, ...], stage: str | None, function: str | None, wat
     with at_work(options) as work, work.interruption.anywhere():
         app = work.app()
         looking = look_at(work, app, stage_named(stage, app))
-        environment = _environment(app, looking, function)
+        environment = _environment(app, looking, function, work.emit)
         if shutil.which(argv[0], path=environment.get("PATH")) is None:
             raise NoProgram(f"There is no program {argv[0]!r}.", "See its spelling, and the PATH.")
     if watch:
@@ -74,26 +75,35 @@ def shell(command: tuple[str, ...], stage: str | None, function: str | None, wat
     os.execvpe(argv[0], argv, environment)  # noqa: S606 - the caller's own command, word by word
 
 
-def bound_variables(stacks: Iterable[ActualStack]) -> dict[str, str]:
-    """Return the variables by which `stagedoor.runtime` finds all that the stacks tell of, from their outputs."""
-    found = {}
+def bound_variables(stacks: Iterable[ActualStack], emit: Emit) -> dict[str, str]:
+    """Return the variables by which `stagedoor.runtime` finds all that the stacks tell of, from their outputs. Of two
+    resources of one kind and name the first is meant, and that is said.
+    """
+    found: dict[str, str] = {}
     for stack in stacks:
-        for name, value in stack.outputs.items():
+        for name, value in sorted(stack.outputs.items()):
             if name.startswith(BINDING_OUTPUT):
                 told = json.loads(value)
-                found[f"{VARIABLE}{told.pop('kind')}_{told.pop('name')}"] = json.dumps(told)
+                kind, resource = told.pop("kind"), told.pop("name")
+                text = json.dumps(told)
+                if found.setdefault(f"{VARIABLE}{kind}_{resource}", text) != text:
+                    said = (
+                        "The stage has several of this name: here it is the first. --function gives a function's own."
+                    )
+                    emit(Event(EventKind.WARNING, f"{kind}.{resource}", message=said))
     return found
 
 
-def _environment(app: AppFolder, looking: Looking, function: str | None) -> dict[str, str]:
+def _environment(app: AppFolder, looking: Looking, function: str | None, emit: Emit) -> dict[str, str]:
     """Return the environment of the command: this process's, the app's `.env` files, and the stage's."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLE)}
     stage, region = looking.stage.name, looking.target.region
     files = read_env_files(app.path, app.repository.root, stage, own)
-    bound: Mapping[str, str] = bound_variables(looking.stage.stacks)
     if function is not None:
         bound = _of_function(looking, function)
         own = {name: value for name, value in own.items() if name not in _CREDENTIALS}
+    else:
+        bound = bound_variables(looking.stage.stacks, emit)
     return {
         **own,
         **files,

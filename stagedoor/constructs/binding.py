@@ -5,6 +5,7 @@ the narrowest permissions that serve; and, by the assembly's metadata, the types
 each resource gives is decided in `grants/`.
 """
 
+import hashlib
 import keyword
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -83,13 +84,16 @@ class Bindable(Protocol):
 def tell(binding: Binding) -> None:
     """Write into the assembly that a resource can be bound: for `stagedoor types`, and with its values, once deployed,
     for `stagedoor shell`. To be called by each construct of ours when it is made, and when something is bound; says it
-    once. CloudFormation allows a stack 200 outputs, so functions are told of when something is bound to them.
+    once of each, of two that have one id in different scopes, too. CloudFormation allows a stack 200 outputs, so
+    functions are told of when something is bound to them.
     """
     check_name(binding)
     stack = Stack.of(binding.owner)
     output = f"{BINDING_OUTPUT}{binding.kind}{binding.name}".replace("_", "")
     if stack.node.try_find_child(output) is not None:
-        return
+        if any(entry.type == METADATA for entry in binding.owner.node.metadata):
+            return
+        output += hashlib.sha256(binding.owner.node.path.encode()).hexdigest()[:8]
     names = [*binding.properties, *binding.typed]
     binding.owner.node.add_metadata(
         METADATA, {"kind": binding.kind, "name": binding.name, "properties": names, "output": output}
