@@ -37,7 +37,7 @@ __all__ = ["BranchState", "GitHubClients", "GitHubUnavailable", "InstallationGon
 T = TypeVar("T")
 
 PERMISSIONS = {"checks": "write", "contents": "read", "deployments": "write", "pull_requests": "write"}
-"""What the App asks an organization for, and what its tokens carry when it tells something."""
+"""What its tokens carry when it asks or tells something; docs/github.md has all that the App asks an organization for."""
 
 FETCH_PERMISSIONS = {"contents": "read"}
 SECONDS_BETWEEN_WRITES = 0.1
