@@ -37,7 +37,7 @@ __all__ = ["BranchState", "GitHubClients", "GitHubUnavailable", "InstallationGon
 T = TypeVar("T")
 
 PERMISSIONS = {"checks": "write", "contents": "read", "deployments": "write", "pull_requests": "write"}
-"""What its tokens carry when it asks or tells something; docs/github.md has all that the App asks an organization for."""
+"""What its tokens carry when it asks or tells something; docs/github.md has all that the App asks for."""
 
 FETCH_PERMISSIONS = {"contents": "read"}
 SECONDS_BETWEEN_WRITES = 0.1
