@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import requests
 import uvicorn
 
 from service.asgi import make_front_door
-from service.database import make_engine, make_sessions, migrate
+from service.database import make_engine, make_sessions
 from service.models import Intent, Outcome, Run, RunKind, Stage, Want
 from service.parts import make_parts
 from service.settings import Settings, SettingsInvalid
@@ -49,11 +50,9 @@ def serve(settings):
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path, sqlite_template):
     made = Settings(data_dir=tmp_path, **NEEDED)
-    engine = make_engine(made.database)
-    migrate(engine)
-    engine.dispose()
+    shutil.copy(sqlite_template, tmp_path / "stagedoor.sqlite")
     return made
 
 

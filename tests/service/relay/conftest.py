@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import uvicorn
 
 from service.access.tokens import FunctionToken, StageToken, Tokens
 from service.asgi import make_front_door
-from service.database import make_engine, make_sessions, migrate
+from service.database import make_engine, make_sessions
 from service.relay.registry import LiveFunction, register
 from service.settings import Settings
 from stagedoor.live.frames import PROTOCOL, Frame, FrameType, chunks, credit_frame, decoded, head_frame, session_frame
@@ -40,11 +41,9 @@ class Door:
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path, sqlite_template):
     made = Settings(data_dir=tmp_path, **NEEDED)
-    engine = make_engine(made.database)
-    migrate(engine)
-    engine.dispose()
+    shutil.copy(sqlite_template, tmp_path / "stagedoor.sqlite")
     return made
 
 

@@ -1,6 +1,7 @@
 """The service's insides on real parts: a database, the local GitHub, the local AWS, and a tiny app."""
 
 import itertools
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from demo.aws.server import LocalAws
 from demo.github.server import LocalGitHub
 from demo.github.world import LocalRepository
 from service.blobs import FolderBlobs
-from service.database import Sessions, make_engine, make_sessions, migrate
+from service.database import Sessions, make_engine, make_sessions
 from service.github.client import GitHubClients
 from service.models import (
     GitHubHost,
@@ -185,12 +186,17 @@ def account() -> str:
 
 @pytest.fixture
 def live_house(
-    github: LocalGitHub, aws: LocalAws, tmp_path: Path, account: str, monkeypatch: pytest.MonkeyPatch
+    github: LocalGitHub,
+    aws: LocalAws,
+    sqlite_template: Path,
+    tmp_path: Path,
+    account: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[House]:
     """On SQLite, with the local AWS, in an account of its own."""
     for name, value in aws.environment(account).items():
         monkeypatch.setenv(name, value)
+    shutil.copy(sqlite_template, tmp_path / "stagedoor.sqlite")
     engine = make_engine(f"sqlite:///{tmp_path}/stagedoor.sqlite")
-    migrate(engine)
     yield make_house(github, make_sessions(engine), tmp_path, account)
     engine.dispose()

@@ -1,5 +1,6 @@
 """A queue, and a group of workers on it."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from service.database import make_engine, migrate
 from service.settings import Settings
 from service.worker.processes import WorkerGroup
 from service.worker.queue_server import embedded_queue
@@ -20,12 +20,11 @@ def queue_url(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("STAGEDOOR_DATA_DIR", str(tmp_path / "data"))
     made = Settings()
-    engine = make_engine(made.database)
-    migrate(engine)
-    engine.dispose()
+    made.data_dir.mkdir()
+    shutil.copy(sqlite_template, made.data_dir / "stagedoor.sqlite")
     return made
 
 
