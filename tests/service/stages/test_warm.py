@@ -25,7 +25,7 @@ def test_a_push_is_synthesised_by_a_process_that_waited(
     live_house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     house, environment = live_house, installed(tmp_path / "made")
-    monkeypatch.setattr("stagedoor.synth.synthesis.install", lambda *_anything: environment)
+    monkeypatch.setattr("stagedoor.synth.running.install", lambda *_anything: environment)
     with warm_keeper(house.parts.settings) as keeper:
         assert keeper is not None
         house.parts = replace(house.parts, warm_door=keeper.door)
