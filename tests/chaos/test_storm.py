@@ -28,7 +28,7 @@ from tests.chaos.storm import Developers, PostOffice, Pull
 pytestmark = [pytest.mark.xdist_group("whole service"), pytest.mark.timeout(900)]
 
 DELIVERIES = 500
-STORM_SECONDS = 30.0
+STORM_SECONDS = 45.0
 SETTLE_SECONDS = 200.0  # a bound, not a wait: six first deploys beside whatever else the machine does
 
 
