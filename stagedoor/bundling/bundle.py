@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stagedoor.bundling.local_packages import files_of_local, files_of_source
-from stagedoor.bundling.node_needs import node_digest, pinned_packages
+from stagedoor.bundling.node_needs import locked_beside, node_digest
 from stagedoor.bundling.options import NodeOptions, PythonOptions
 from stagedoor.bundling.places import cache_folder, repository_of
 from stagedoor.bundling.requirements import needed_by
@@ -87,7 +87,6 @@ def _python(
 
 def _node(source: Source, runtime: str, architecture: str, options: NodeOptions) -> NodeWanted:
     root = repository_of(source.app_dir)
-    installed = pinned_packages(options.install, source.file, root)
     return NodeWanted(
         _from_root(source, root),
         runtime.removesuffix(".x").replace("nodejs", "node"),
@@ -96,7 +95,7 @@ def _node(source: Source, runtime: str, architecture: str, options: NodeOptions)
         options.minify,
         options.source_map,
         tuple(dict.fromkeys((*ALWAYS_EXTERNAL, *options.external, *options.install))),
-        installed,
+        locked=locked_beside(options.install, source.file, root, architecture),
     )
 
 

@@ -22,7 +22,7 @@ def complete(bundle: Path, wanted: Wanted, root: Path, store: Store) -> None:
         _merge(store.python(wanted) / "packages", bundle)
     else:
         _build(bundle, wanted, root, store)
-        if wanted.install:
+        if wanted.install or wanted.locked:
             packages = bundle / "node_modules"
             if os.path.lexists(packages):
                 raise InvalidBundle("A function's bundle has a node_modules before one is made.", "Take it out.")

@@ -24,6 +24,7 @@ from stagedoor.bundling.errors import BundlingFailed
 from stagedoor.bundling.esbuild import ESBUILD, MAIN, install_words
 from stagedoor.bundling.installed import check_installed, tidied
 from stagedoor.bundling.local_packages import MACHINES
+from stagedoor.bundling.package_locks import FOLDER, LOCK, lock_of
 from stagedoor.bundling.tools import base_python, find_uv
 from stagedoor.bundling.wanted import NodeWanted, PythonWanted
 
@@ -74,8 +75,8 @@ class Store:
 
     def node(self, wanted: NodeWanted) -> Path:
         """Return the folder with the packages that are installed beside a bundle. Raises `BundlingFailed`."""
-        what = f"{', '.join(wanted.install)} for Node on {wanted.architecture}"
-        decides = {"install": wanted.install, "architecture": wanted.architecture, "kind": "node"}
+        what = f"{_beside(wanted)} for Node on {wanted.architecture}"
+        decides = {**_beside_decides(wanted), "architecture": wanted.architecture, "kind": "node"}
         return self._made(decides, what, lambda made: self._install_node(wanted, made))
 
     def esbuild(self) -> Path:
@@ -159,13 +160,17 @@ class Store:
         )
 
     def _install_node(self, wanted: NodeWanted, made: Path) -> None:
-        (made / "package.json").write_text("{}")
-        flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--no-package-lock", "--silent")
+        package, lock = lock_of(wanted.locked) if wanted.locked else ("{}", "")
+        (made / "package.json").write_text(package)
+        if lock:
+            (made / LOCK).write_text(lock)
+        how = ("ci",) if lock else ("install", "--no-save", "--no-package-lock")
+        flags = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")
         cpu = {"x86_64": "x64", "arm64": "arm64"}[wanted.architecture]
         self._do(
             made,
-            *("npm", "install", *flags, f"--cpu={cpu}", "--os=linux", "--libc=glibc", *wanted.install),
-            says=f"{', '.join(wanted.install)} could not be installed beside {wanted.source}.",
+            *("npm", *how, *flags, f"--cpu={cpu}", "--os=linux", "--libc=glibc", *wanted.install),
+            says=f"{_beside(wanted)} could not be installed beside {wanted.source}.",
             remedy="See what npm says below.",
         )
         packages = made / "node_modules"
@@ -195,6 +200,16 @@ class Store:
         status, printed = self.run(*argv, cwd=made, writable=(made, *caches.values()), env=env, network=True)
         if status:
             raise BundlingFailed(says, remedy, detail=printed)
+
+
+def _beside(wanted: NodeWanted) -> str:
+    """Name the packages that are installed beside a bundle, for people: of a lock those that are not in others."""
+    tops = (line.partition(" ")[0] for line in wanted.locked if line.count(FOLDER) == 1)
+    return ", ".join((*wanted.install, *(place.removeprefix(FOLDER) for place in tops)))
+
+
+def _beside_decides(wanted: NodeWanted) -> Mapping[str, object]:
+    return {"locked": wanted.locked} if wanted.locked else {"install": wanted.install}
 
 
 def _platform(wanted: PythonWanted) -> str:

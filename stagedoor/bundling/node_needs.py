@@ -1,23 +1,36 @@
 """What a bundle of esbuild's is made of, and which versions of packages are installed beside one."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stagedoor.bundling.errors import UnsupportedDependencies
 from stagedoor.bundling.local_packages import LEFT_OUT
+from stagedoor.bundling.package_locks import LOCK, locked_packages
 from stagedoor.bundling.source import Source
 
 LOCKS = ("package-lock.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock")
 
 
-def pinned_packages(names: Iterable[str], entry: Path, root: Path) -> tuple[str, ...]:
-    """Return `name@version` for each package, as the nearest `package-lock.json` has it.
+def locked_beside(names: Iterable[str], entry: Path, root: Path, architecture: str) -> tuple[str, ...]:
+    """Return what is to be installed for packages, as the nearest `package-lock.json` has it (`package_locks.py`).
 
     Raises `UnsupportedDependencies` for one that is in none.
     """
-    return tuple(f"{name}@{_version(name, entry, root)}" for name in names)
+    wanted = tuple(names)
+    lock = next((folder / LOCK for folder in above(entry, root) if (folder / LOCK).is_file()), None)
+    for name in wanted:
+        try:
+            if lock is None:
+                raise KeyError(LOCK)
+            locked_packages(lock, (name,), architecture)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise UnsupportedDependencies(
+                f"{name} is to be installed beside a function, and no {LOCK} says in which version, or not of all that "
+                "it needs.",
+                f"Run `npm install {name}`, and commit the {LOCK} that it writes.",
+            ) from None
+    return locked_packages(lock, wanted, architecture) if lock and wanted else ()
 
 
 def node_digest(source: Source, root: Path, wanted: str) -> str:
@@ -40,20 +53,6 @@ def node_digest(source: Source, root: Path, wanted: str) -> str:
 def above(place: Path, root: Path) -> list[Path]:
     """Return the folders above a place, the nearest first, up to the repository's root."""
     return [folder for folder in place.parents if folder.is_relative_to(root)]
-
-
-def _version(name: str, entry: Path, root: Path) -> str:
-    for folder in above(entry, root):
-        if (folder / "package-lock.json").is_file():
-            try:
-                packages = json.loads((folder / "package-lock.json").read_text())["packages"]
-                return str(packages[f"node_modules/{name}"]["version"])
-            except (ValueError, KeyError, TypeError):
-                break
-    raise UnsupportedDependencies(
-        f"{name} is to be installed beside a function, and no package-lock.json says in which version.",
-        f"Run `npm install {name}`, and commit the package-lock.json that it writes.",
-    )
 
 
 def _files(folder: Path) -> Iterator[Path]:

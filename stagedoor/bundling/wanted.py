@@ -38,6 +38,9 @@ _INDEX = re.compile(r"https://[A-Za-z0-9.-]+(?::\d+)?(?:/[A-Za-z0-9._~+%/-]*)?")
 _PACKAGE = r"(?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*"
 _EXTERNAL = re.compile(rf"(?:{_PACKAGE}|@[a-z0-9._~-]+/\*)(?:/[A-Za-z0-9._*/-]+)?|node:[a-z/_]+")
 _INSTALLED = re.compile(rf"{_PACKAGE}@[0-9A-Za-z.+-]+")
+_LOCKED = re.compile(
+    rf"node_modules/{_PACKAGE}(?:/node_modules/{_PACKAGE})* [0-9][0-9A-Za-z.+-]* (?:sha512|sha1)-[A-Za-z0-9+/=]+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,9 @@ class PythonWanted:
 class NodeWanted:
     """A file that esbuild is to bundle: `source`, from the repository's root, to what `FORMATS` says.
 
-    `target` is esbuild's (`node22`). `install` are packages, `name@version`, that are installed beside the bundle.
+    `target` is esbuild's (`node22`). `locked` are packages that are installed beside the bundle, `place version
+    integrity`, all that they need among them. `install`, `name@version`, is how older libraries say it, which left to
+    npm what they depend on.
     """
 
     source: str
@@ -74,6 +79,7 @@ class NodeWanted:
     source_map: bool = True
     external: tuple[str, ...] = ()
     install: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
     kind: str = "node"
 
 
@@ -133,9 +139,13 @@ def _check_node(wanted: NodeWanted) -> None:
     _one_of("format", wanted.format, tuple(FORMATS))
     if not wanted.source:
         raise _refused("names no file to start from")
-    for pattern, names in ((_EXTERNAL, wanted.external), (_INSTALLED, wanted.install)):
+    for pattern, names in (
+        (_EXTERNAL, wanted.external),
+        (_INSTALLED, wanted.install),
+        (_LOCKED, wanted.locked),
+    ):
         for name in names:
-            if len(name) > 300 or not pattern.fullmatch(name):
+            if len(name) > 1000 or not pattern.fullmatch(name):
                 raise _refused(f"names {name[:100]!r}, which is no package of a registry")
 
 

@@ -97,6 +97,9 @@ def test_nothing_else_is_installed(line):
         written(replace(NODE, install=("file:../evil",))),
         written(replace(NODE, install=("evil@git+https://example.com/x.git",))),
         written(replace(NODE, install=("--registry=https://evil.example.com@1",))),
+        written(replace(NODE, locked=("node_modules/../../evil 1.0.0 sha512-AAAA",))),
+        written(replace(NODE, locked=("node_modules/evil https://example.com/x.tgz sha512-AAAA",))),
+        written(replace(NODE, locked=("node_modules/evil 1.0.0",))),
         written(replace(NODE, external=("../x",))),
     ],
 )
