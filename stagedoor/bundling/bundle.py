@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stagedoor.bundling.bytecode import bytecode_of, magic_of
 from stagedoor.bundling.local_packages import files_of_local, files_of_source
 from stagedoor.bundling.node_needs import locked_beside, node_digest
 from stagedoor.bundling.options import NodeOptions, PythonOptions
@@ -51,7 +52,7 @@ def bundle_for(
     """
     if source.language is Language.PYTHON:
         wanted, files = _python(source, runtime, architecture, with_runtime, python or PythonOptions())
-        return _complete(_put(files, wanted, source.handler), wanted, source)
+        return _complete(_put(files, wanted, source.handler, magic=magic_of(runtime)), wanted, source)
     built = _node(source, runtime, architecture, node or NodeOptions())
     digest = node_digest(source, repository_of(source.app_dir), written(built))
     return _complete(_put({}, built, f"index.{source.handler.rpartition('.')[2]}", digest), built, source)
@@ -121,17 +122,19 @@ def _contents(folder: Path) -> Iterator[str]:
             yield f"{file.relative_to(folder).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
-def _put(files: Mapping[str, Path | bytes], wanted: Wanted | None, handler: str, more: str = "") -> Bundle:
-    """Write a bundle's folder, unless one with the same in it is there."""
+def _put(
+    files: Mapping[str, Path | bytes], wanted: Wanted | None, handler: str, more: str = "", magic: str = ""
+) -> Bundle:
+    """Write a bundle's folder, unless one with the same in it is there; with bytecode where that has a `magic`."""
     said = written(wanted) if wanted else ""
-    digest = hashlib.sha256(f"{said}\0{more}\0{sys.version_info[:2] if said else ''}".encode())
+    digest = hashlib.sha256(f"{said}\0{more}{magic}\0{sys.version_info[:2] if said else ''}".encode())
     for name, content in sorted(files.items()):
         data = content if isinstance(content, bytes) else content.read_bytes()
         digest.update(f"{name}\0{_mode(content)}\0".encode() + hashlib.sha256(data).digest())
     folder = _place() / digest.hexdigest()[:32]
     if not folder.exists():
         passing = Path(tempfile.mkdtemp(dir=folder.parent))
-        for name, content in files.items():
+        for name, content in {**files, **(bytecode_of(files) if magic else {})}.items():
             (passing / name).parent.mkdir(parents=True, exist_ok=True)
             if isinstance(content, bytes):
                 (passing / name).write_bytes(content)

@@ -126,7 +126,7 @@ def test_a_function_without_dependencies_is_whole_at_once(project: Project):
 
 def test_a_handler_may_import_its_projects_own_package(project: Project):
     project.write({"pyproject.toml": pyproject("shop"), "src/shop/__init__.py": "", "functions/main.py": HANDLER})
-    assert names_in(project.bundled("functions/main.handle")) == {"main.py", "shop"}
+    assert names_in(project.bundled("functions/main.handle")) == {"__pycache__", "main.py", "shop"}
 
 
 def test_registries_of_a_lock_are_asked_besides_the_usual_one(project: Project):
@@ -204,3 +204,23 @@ def test_under_cdk_synth_it_is_whole_at_once(project: Project, monkeypatch, caps
     with pytest.raises(BundlingFailed, match="uv, and it is not here") as missing:
         project.bundled("api/main.handle", architecture="arm64")
     assert "pip install uv" in missing.value.remedy
+
+
+def test_a_functions_own_modules_are_compiled_and_what_is_changed_later_holds(project: Project):
+    project.write({"functions/main.py": "WORD = 'bundled'\n", "functions/broken.py": "def (:\n"})
+    asset = project.bundled("functions/main.handler", HERE)
+    compiled = asset / "__pycache__" / f"main.{sys.implementation.cache_tag}.pyc"
+    assert not list(compiled.parent.glob("broken.*"))
+    ask = [sys.executable, "-v", "-c", "import main; print(main.WORD)"]
+    imported = subprocess.run(ask, cwd=asset, capture_output=True, text=True, check=True)
+    assert (imported.stdout, "main.cpython" in imported.stderr) == ("bundled\n", True)
+    assert any("code object from" in line and "/main.cpython" in line for line in imported.stderr.splitlines())
+    # The same bytes from a process that has other things loaded.
+    program = "import sys, argparse, json; from stagedoor.bundling.bytecode import bytecode_of as of; "
+    program += "sys.stdout.buffer.write(of({'main.py': b\"WORD = 'bundled'\\n\"}).popitem()[1])"
+    assert (
+        subprocess.check_output([sys.executable, "-c", program], cwd=Path(__file__).parents[3]) == compiled.read_bytes()
+    )
+    (asset / "main.py").write_text("WORD = 'changed'\n")
+    assert subprocess.check_output(ask[:1] + ask[2:], cwd=asset, text=True) == "changed\n"
+    assert not (project.bundled("functions/main.handler", "python3.9") / "__pycache__").exists()
