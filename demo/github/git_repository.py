@@ -122,21 +122,11 @@ class GitRepository:
         """Return a file as it is at `ref`, or None."""
         return self._try("cat-file", "blob", f"{self.resolve(ref)}:{path}")
 
-    def message(self, commit: str) -> str:
-        """Return a commit's message."""
-        return self._git("log", "-1", "--format=%B", commit)
-
-    def date(self, commit: str) -> str:
-        """Return when a commit was made, in ISO 8601."""
-        return self._git("log", "-1", "--format=%cI", commit)
-
-    def tree(self, commit: str) -> str:
-        """Return the id of a commit's tree."""
-        return self._git("rev-parse", f"{commit}^{{tree}}")
-
-    def parents(self, commit: str) -> list[str]:
-        """Return the ids of a commit's parents."""
-        return self._git("log", "-1", "--format=%P", commit).split()
+    def about(self, commit: str) -> tuple[str, str, str, tuple[str, ...]]:
+        """Return a commit's tree, its message, when it was made (ISO 8601) and its parents, all in one question."""
+        said = self._git("log", "-1", "--format=%T%n%cI%n%P%n%B", commit)
+        tree, date, parents, message = f"{said}\n\n\n".split("\n", 3)
+        return tree, message.strip("\n"), date, tuple(parents.split())
 
     def changes(self, base: str, head: str) -> list[Change]:
         """Return what `head` changed since it left `base`, as a pull request shows it."""

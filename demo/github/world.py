@@ -72,8 +72,7 @@ class LocalRepository:
 
     def commit(self, sha: str) -> Commit:
         """Return what git knows of a commit."""
-        git = self.git
-        return Commit(sha, git.tree(sha), git.message(sha), git.date(sha), tuple(git.parents(sha)))
+        return Commit(sha, *self.git.about(sha))
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,21 +193,20 @@ def free_port() -> int:
 
 
 def parent_of(pid: int) -> int:
-    """Return a process's parent; 0 when it has ended."""
-    return _stat(pid)[1]
-
-
-def _session_of(pid: int) -> int:
-    return _stat(pid)[3]
-
-
-def _stat(pid: int) -> tuple[int, ...]:
-    """Return a process's state, parent, group and session (proc_pid_stat(5)) as numbers; zeros when it has ended."""
+    """Return a process's parent (proc_pid_stat(5)); 0 when it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except OSError:
-        return (0, 0, 0, 0)
-    return (0, int(fields[1]), int(fields[2]), int(fields[3]))
+        return 0
+    return int(fields[1])
+
+
+def _session_of(pid: int) -> int:
+    """Return a process's session; 0 when it has ended. The kernel is asked: killers look at all processes often."""
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return 0
 
 
 def _pids() -> list[int]:
