@@ -29,6 +29,19 @@ def example_of(construct: Any) -> str:
     return textwrap.dedent(found[1]).strip()
 
 
+WITHOUT_RESOURCES = {"App", "Stack", "Secret", "Parameter"}
+"""Constructs of which no resource is made, or which are aws-cdk-lib's own."""
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - WITHOUT_RESOURCES))
+def test_all_that_are_made_of_resources_hand_them_out_and_take_arguments_for_them(name: str):
+    construct = getattr(stagedoor.constructs, name)
+    assert isinstance(inspect.getattr_static(construct, "nodes"), property)
+    assert inspect.signature(construct.__init__).parameters["cdk"].kind is inspect.Parameter.KEYWORD_ONLY
+    section = DOCS.read_text().partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    assert "Nodes: `" in section
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_works_and_is_in_the_docs(name: str, app_folder: Path, new_app: Callable[..., App]):
     construct = getattr(stagedoor.constructs, name)
