@@ -13,6 +13,7 @@ from constructs import Construct
 from stagedoor.constructs.errors import ConstructError
 from stagedoor.constructs.function import function_from, our_function
 from stagedoor.constructs.provider import Provider
+from stagedoor.constructs.words import check_nodes, keyed
 
 TIMEOUT = 300
 _LONGEST = 840
@@ -56,9 +57,11 @@ class Script(Construct):
         version: str = "",
         timeout: float = TIMEOUT,
         depends_on: Iterable[Construct] = (),
+        cdk: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         where = self.node.path
+        check_nodes(cdk, "resource", where=where)
         wanted = {"create": on_create, "update": on_update, "delete": on_delete}
         if not any(wanted.values()):
             raise ConstructError("The script is never run.", "Say on_create, on_update or on_delete.", where)
@@ -76,14 +79,17 @@ class Script(Construct):
         resource = CustomResource(
             self,
             "Run",
-            resource_type="Custom::StagedoorScript",
-            service_token=provider.function.function_arn,
-            service_timeout=Duration.seconds(round(timeout) + 90),
-            properties={
-                "Functions": {kind: function.function_arn for kind, function in functions.items()},
-                "Params": Stack.of(self).to_json_string(dict(params or {})),
-                "Version": version,
-                "Code": _code(functions.get("create"), functions.get("update")),
+            **{
+                "resource_type": "Custom::StagedoorScript",
+                "service_token": provider.function.function_arn,
+                "service_timeout": Duration.seconds(round(timeout) + 90),
+                "properties": {
+                    "Functions": {kind: function.function_arn for kind, function in functions.items()},
+                    "Params": Stack.of(self).to_json_string(dict(params or {})),
+                    "Version": version,
+                    "Code": _code(functions.get("create"), functions.get("update")),
+                },
+                **keyed(cdk, "resource"),
             },
         )
         resource.node.add_dependency(provider, *functions.values(), *depends_on)

@@ -86,7 +86,7 @@ class StaticSite(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         where, app_dir = self.node.path, Path.cwd().resolve()
-        check_nodes(cdk, "bucket", "distribution", where=where)
+        check_nodes(cdk, "bucket", "distribution", "files", where=where)
         values = dict(environment or {})
         told = {name: f"{{{{ {name} }}}}" if Token.is_unresolved(value) else value for name, value in values.items()}
         more = [(app_dir / each).resolve() for each in sources]
@@ -107,7 +107,7 @@ class StaticSite(Construct):
         distribution = self._distribution(
             bucket, page, _has_folders(files) and not spa, name, keyed(cdk, "distribution")
         )
-        copied = self._copy(files, bucket, distribution, values, hashed)
+        copied = self._copy(files, bucket, distribution, values, hashed, keyed(cdk, "files"))
         self._url = f"https://{name.name if name else distribution.distribution_domain_name}"
         self._nodes = StaticSiteNodes(bucket, distribution, copied)
         tell(self.binding)
@@ -172,6 +172,7 @@ class StaticSite(Construct):
         distribution: cloudfront.Distribution,
         values: Mapping[str, str],
         hashed: Sequence[str],
+        said: Mapping[str, Any],
     ) -> CustomResource:
         """Copy the site into its bucket with each deploy. aws-cdk-lib's own BucketDeployment would bring the AWS CLI as
         a layer, and a role for all objects of the assets' bucket.
@@ -194,17 +195,20 @@ class StaticSite(Construct):
         copied = CustomResource(
             self,
             "Copied",
-            resource_type="Custom::StagedoorSite",
-            service_token=provider.function.function_arn,
-            service_timeout=Duration.seconds(_COPY_SECONDS + 30),
-            properties={
-                "Bucket": bucket.bucket_name,
-                "Distribution": distribution.distribution_id,
-                "AssetBucket": asset.s3_bucket_name,
-                "AssetKey": asset.s3_object_key,
-                "Values": values,
-                "Hashed": list(hashed),
-                "Format": FORMAT,
+            **{
+                "resource_type": "Custom::StagedoorSite",
+                "service_token": provider.function.function_arn,
+                "service_timeout": Duration.seconds(_COPY_SECONDS + 30),
+                "properties": {
+                    "Bucket": bucket.bucket_name,
+                    "Distribution": distribution.distribution_id,
+                    "AssetBucket": asset.s3_bucket_name,
+                    "AssetKey": asset.s3_object_key,
+                    "Values": values,
+                    "Hashed": list(hashed),
+                    "Format": FORMAT,
+                },
+                **said,
             },
         )
         copied.node.add_dependency(provider, bucket, distribution)
