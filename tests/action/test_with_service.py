@@ -17,6 +17,7 @@ from action.refusal import Refused
 from action.runner import Runner
 from action.workflow import Workflow
 from demo.cloud import Cloud
+from demo.github.server import LocalGitHub
 from demo.github.world import LocalRepository
 from tests.action.apps import ASSETS, put_app
 from tests.action.conftest import HOSTILE_BRANCH, HOSTILE_TITLE, pull_request
@@ -194,14 +195,18 @@ def test_a_cancellation_is_passed_on(house: House, repository: LocalRepository):
     working.join(20)
     assert here.outputs["status"] == "cancelled"
     assert "The service was told to cancel the run" in here.log
+    commented(github, repository, number, "Cancelled")
+
+
+def commented(github: LocalGitHub, repository: LocalRepository, number: int, words: str) -> None:
+    """Wait for the comment to say so: GitHub is told a moment after the run has ended."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         comments = github.comments(repository, number)
-        if comments and "Cancelled" in comments[0]["body"]:
-            break
+        if comments and words in comments[0]["body"]:
+            return
         time.sleep(0.2)
-    else:
-        raise AssertionError(comments)
+    raise AssertionError(comments)
 
 
 SYNTH_HERE = {"stagedoor.toml": '[apps.notes]\nsynth = "actions"\n'}
@@ -256,7 +261,7 @@ def test_a_hostile_artifact_is_refused_by_name(house: House, repository: LocalRe
     assert [where["title"] for level, where, _ in waiting.heard.annotations if level == "error"] == [
         "Stagedoor: executable-asset"
     ]
-    assert "❌ Failed" in github.comments(repository, number)[0]["body"]
+    commented(github, repository, number, "❌ Failed")
 
 
 @pytest.mark.parametrize(
