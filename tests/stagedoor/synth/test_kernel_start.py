@@ -64,7 +64,7 @@ def told(environment: Path, name: str, *, keep: bool = False) -> dict[str, objec
         text=True,
         check=True,
     )
-    found = json.loads(done.stdout)
+    found: dict[str, object] = json.loads(done.stdout)
     assert found.pop("main") == str(folder / "program.js")
     assert found.pop("here") == str(folder / "node_modules" / "aws-cdk-lib" / "index.js")
     return found
