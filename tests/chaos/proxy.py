@@ -127,6 +127,11 @@ class RecordingProxy:
                 self._connections.kept = None
                 if attempt == 2:
                     raise
+            except BaseException:
+                # With an answer outstanding (a timeout) it would refuse every later call.
+                connection.close()
+                self._connections.kept = None
+                raise
             else:
                 self._connections.kept = connection
                 return answer
