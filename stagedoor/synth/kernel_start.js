@@ -6,6 +6,8 @@
 // the kernel waits for the first request after aws-cdk-lib was loaded, it loads those files: Python imports its own
 // half meanwhile. Nothing of this is left behind.
 "use strict";
+// A thread that the kernel starts is given this file, too: jsii's, which writes the index of a package's types.
+if (!require("worker_threads").isMainThread) return;
 const fs = require("fs");
 const Module = require("module");
 const path = require("path");

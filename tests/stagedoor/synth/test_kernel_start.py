@@ -34,6 +34,11 @@ INDEX = """exports.tell = () => {
 SUM = """exports.sum = (a, b) => a + b; exports.where = new Error("a").stack.split("\\n")[1].split("node_modules")[1];
 require.resolve("../index.js");
 """
+THREAD = """
+const { Worker } = require("worker_threads");
+const thread = new Worker('require("worker_threads").parentPort.postMessage("index")', { eval: true });
+thread.on("message", console.log).on("error", (error) => console.log(String(error)));
+"""
 OTHER = "exports.imports = (name) => import(name);"
 INDEX_FILE, SUM_FILE = "node_modules/aws-cdk-lib/index.js", "node_modules/aws-cdk-lib/lib/sum.js"
 
@@ -68,6 +73,19 @@ def told(environment: Path, name: str, *, keep: bool = False) -> dict[str, objec
     assert found.pop("main") == str(folder / "program.js")
     assert found.pop("here") == str(folder / "node_modules" / "aws-cdk-lib" / "index.js")
     return found
+
+
+def test_a_thread_that_a_kernel_starts_does_its_work(tmp_path: Path):
+    (tmp_path / "program.js").write_text(THREAD)
+    done = subprocess.run(
+        ["node", "--require", str(START.with_name("kernel_start.js")), str(tmp_path / "program.js")],
+        env={"STAGEDOOR_KERNEL": str(tmp_path / "kernel"), "STAGEDOOR_KERNEL_KEEP": "1"},
+        executable=shutil.which("node"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "index\n"
 
 
 def test_a_kernel_loads_what_an_earlier_one_did_while_it_waits_and_leaves_nothing_behind(environment: Path):
