@@ -143,6 +143,13 @@ def _call(service: str, operation: str, argument: str, **more: Any) -> Read:
     return lambda services, physical: getattr(services[service], operation)(**{argument: physical}, **more)
 
 
+def _function(services: Services, name: str) -> Any:
+    """Return a function as it is once it is ready: the local AWS says so a moment after its stack is."""
+    for ready in ("function_active_v2", "function_updated_v2"):
+        services["lambda"].get_waiter(ready).wait(FunctionName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    return services["lambda"].get_function_configuration(FunctionName=name)
+
+
 def _code(services: Services, function: str) -> dict[str, str]:
     """Return the digest of each file of a function's code: archives differ, what is in them must not."""
     location = services["lambda"].get_function(FunctionName=function)["Code"]["Location"]
@@ -190,7 +197,7 @@ _READS: dict[str, tuple[Read, ...]] = {
     "AWS::S3::Bucket": (_bucket,),
     "AWS::IAM::Role": (_role,),
     "AWS::IAM::Policy": (),  # read with its role
-    "AWS::Lambda::Function": (_call("lambda", "get_function_configuration", "FunctionName"), _code),
+    "AWS::Lambda::Function": (_function, _code),
     "AWS::Lambda::EventSourceMapping": (_call("lambda", "get_event_source_mapping", "UUID"),),
     "AWS::Lambda::Permission": (),  # part of its function's policy
     "AWS::ApiGatewayV2::Api": (_api,),
