@@ -62,7 +62,7 @@ test: setup tests/node/node_modules/.made bench/peers/node_modules/.made $(HERE)
 storm: setup ## one test alone: the service under kills, freezes and a lost queue
 	@$(RUN)/pytest -s tests/chaos/test_storm.py
 
-faults: setup ## 200 random lives of stages while one call in twenty fails: some ten minutes
+faults: setup ## 200 random lives of stages while one call in twenty fails: some minutes
 	@FAULT_SEQUENCES=200 $(RUN)/pytest -s -n0 tests/faults
 
 image-check: setup ## build the image without Docker and tell the demo's story in it: minutes, root, buildah, runc, debootstrap
