@@ -176,8 +176,7 @@ def _cancel(service: Service, number: str, run: Any, runner: Runner) -> None:
     try:
         if run is None:
             newest = checked(service.answer("GET", f"/stages/{number}", attempts=1), service.url).get("run")
-            going_on = isinstance(newest, dict) and newest.get("outcome") is None
-            run = newest.get("id") if going_on and isinstance(newest, dict) else None
+            run = newest.get("id") if isinstance(newest, dict) and newest.get("outcome") is None else None
         if run is None:
             runner.line("No run of the stage has begun: there is nothing to cancel.")
             return

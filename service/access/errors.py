@@ -148,12 +148,3 @@ class GitHubAway(AccessError):
 
     def __init__(self) -> None:
         super().__init__("GitHub cannot be asked at the moment.", "Try again in a minute.")
-
-
-class BadRequest(AccessError):
-    """A request without what it needs."""
-
-    id = "bad-request"
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"The request lacks what it needs: {what}.", "Update stagedoor on both sides.")

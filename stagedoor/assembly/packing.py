@@ -63,11 +63,6 @@ def contents_of(directory: Path) -> Contents:
     return Contents(digest.hexdigest(), total)
 
 
-def size_of(directory: Path) -> int:
-    """Return the bytes of a directory's files."""
-    return sum(path.lstat().st_size for _, path in _files(directory) if not path.is_dir() and not path.is_symlink())
-
-
 def pack(directory: Path, archive: Path) -> None:
     """Write a directory into one zip file. Only names, contents, links and the right to be run are kept."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL, strict_timestamps=False) as packed:

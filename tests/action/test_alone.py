@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,9 @@ def test_a_stage_of_another_owner_is_refused(job, aws: LocalAws, github: LocalGi
     assert [stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]] == ["of-a-service"]
 
 
-def test_a_cancelled_job_says_so(job, github: LocalGitHub, repository: LocalRepository, tmp_path: Path):
+@contextmanager
+def in_the_middle_of_a_synth(job, github: LocalGitHub, repository: LocalRepository) -> Iterator[tuple[Any, int]]:
+    """A job whose program takes a minute, and the number of its pull request; waits for its end."""
     github.push(repository, "slow", {"word": "one"})
     number = github.open_pull_request(repository, "slow")
     with ScriptedCloudFormation() as endpoint:
@@ -179,9 +182,14 @@ def test_a_cancelled_job_says_so(job, github: LocalGitHub, repository: LocalRepo
         began = time.monotonic()
         while "synth | up" not in here.log and working.is_alive() and time.monotonic() - began < 60:
             time.sleep(0.05)
+        yield here, number
+        working.join(30)
+
+
+def test_a_cancelled_job_says_so(job, github: LocalGitHub, repository: LocalRepository):
+    with in_the_middle_of_a_synth(job, github, repository) as (here, number):
         asked = time.monotonic()
         here.cancel()
-        working.join(30)
     assert time.monotonic() - asked < 9
     assert here.outputs["status"] == "cancelled"
     assert "Interrupted. Nothing was changed." in here.log
@@ -192,19 +200,8 @@ def test_a_cancelled_job_says_so(job, github: LocalGitHub, repository: LocalRepo
 
 
 def test_a_step_that_was_killed_is_told_of_by_the_next(job, github: LocalGitHub, repository: LocalRepository):
-    github.push(repository, "slow", {"word": "one"})
-    number = github.open_pull_request(repository, "slow")
-    with ScriptedCloudFormation() as endpoint:
-        here = run_of(job, github, repository, {**endpoint.environment(), "AWS_SECRET_ACCESS_KEY": "scripted"}, number)
-        program = here.workspace / "app.py"
-        program.write_text("import time; print('up', flush=True); time.sleep(60)\n" + program.read_text())
-        working = threading.Thread(target=here.use)
-        working.start()
-        began = time.monotonic()
-        while "synth | up" not in here.log and working.is_alive() and time.monotonic() - began < 60:
-            time.sleep(0.05)
+    with in_the_middle_of_a_synth(job, github, repository) as (here, number):
         here.kill()
-        working.join(30)
     assert "⏹️ Cancelled" in github.comments(repository, number)[0]["body"]
     [check] = github.check_runs(repository, repository.pulls[number].head_sha)
     assert check["conclusion"] == "cancelled"
