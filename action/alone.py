@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from action.app_folder import find_app
+from action.app_folder import name_of
 from action.engine import ROOT
 from action.event_log import EventLog
 from action.inputs import Inputs
@@ -33,22 +33,33 @@ _NOT_HANDED_ON = ("INPUT_", "ACTIONS_")
 
 
 def command_of(inputs: Inputs, workflow: Workflow) -> str:
-    """Return what is to be done: a deploy for a pull request that was closed is a removal."""
-    return "remove" if inputs.command == "deploy" and workflow.closed else inputs.command
+    """Return what is to be done: a deploy for a pull request that was closed is a removal, of its own stage.
+
+    Raises `Refused` for another stage: what deploys to `dev` when a pull request was merged must not take `dev` away.
+    """
+    if inputs.command != "deploy" or not workflow.closed:
+        return inputs.command
+    if inputs.stage not in ("", workflow.own_stage):
+        raise Refused(
+            "closed",
+            f"The pull request is closed (or the branch gone), and {inputs.stage} is not its own stage.",
+            "Say `command: remove` to remove that; to deploy what was merged, run this on push.",
+        )
+    return "remove"
 
 
 def begun(inputs: Inputs, workflow: Workflow) -> Result:
     """Return what is known of the stage before anything is done. Raises `Refused`."""
     stage = workflow.stage(inputs.stage)
-    app = find_app(inputs.root(workflow.workspace), inputs.app, inputs.config, workflow.repository)
-    return Result(app.name, stage, "started", workflow.commit, workflow.web_url, workflow.run_url)
+    app = name_of(inputs.root(workflow.workspace), inputs.app, inputs.config, workflow.repository)
+    return Result(app, stage, "started", workflow.commit, workflow.web_url, workflow.run_url)
 
 
 def alone(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner: Runner, python: Path) -> Result:
     """Run the engine. Raises `Refused` where it cannot be run at all, and `Cancelled`."""
     start = begun(inputs, workflow)
     command = command_of(inputs, workflow)
-    _refuse_fork(workflow)
+    _refuse_strangers(workflow, command)
     argv = [str(python), "-m", "stagedoor.cli", command, "--stage", start.stage, "--json"]
     argv += ["--app", inputs.app] if inputs.app else []
     if command == "remove":
@@ -61,8 +72,15 @@ def alone(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner
     return replace(_result(said, command, start, inputs), seconds=time.monotonic() - began)
 
 
-def _refuse_fork(workflow: Workflow) -> None:
+def _refuse_strangers(workflow: Workflow, command: str) -> None:
     """Refuse a fork's code, whatever the workflow was given: it would be deployed with this repository's role."""
+    if workflow.whose_is_unknown and command in ("deploy", "diff"):
+        raise Refused(
+            "unsafe-event",
+            f"On {workflow.event_name} nothing says which commit of the pull request is meant, nor whether it is a "
+            "fork's, and the job has this repository's role.",
+            "Let the workflow run on pull_request.",
+        )
     if workflow.from_fork:
         raise Refused(
             "fork-refused",
@@ -167,21 +185,20 @@ class _Engine:
 
 
 def _result(said: Mapping[str, Any], command: str, start: Result, inputs: Inputs) -> Result:
-    app = str(said.get("app") or start.app)
     if not said.get("ok"):
         error = said.get("error")
         refused = Refused.of(error if isinstance(error, dict) else {})
         status = "cancelled" if refused.id == "interrupted" else "failed"
-        return replace(start, app=app, status=status, refused=refused)
+        return replace(start, status=status, refused=refused)
     outputs = said.get("outputs") if isinstance(said.get("outputs"), dict) else {}
     if command == "remove":
-        return replace(start, app=app, status="removed", changed=bool(said.get("deleted")))
+        return replace(start, status="removed", changed=bool(said.get("deleted")))
     if command == "diff":
-        return _compared(said, replace(start, app=app))
+        return _compared(said, start)
     unchanged = said.get("unchanged", True)
     url = url_of(shown_outputs(outputs or {}, inputs.outputs))
     status = "unchanged" if unchanged else "succeeded"
-    return replace(start, app=app, status=status, url=url, outputs=outputs, changed=not unchanged)
+    return replace(start, status=status, url=url, outputs=outputs, changed=not unchanged)
 
 
 def _compared(said: Mapping[str, Any], start: Result) -> Result:

@@ -36,32 +36,7 @@ def find_app(root: Path, wanted: str, config: str, repository: str) -> AppFolder
     `repository` is GitHub's full name, after which an app at the root is called. Raises `Refused`.
     """
     root = root.resolve()
-    declared = _declared(root, config)
-    if wanted in declared:
-        name = wanted
-    elif wanted:
-        folder = _inside(root, wanted)
-        name = next((each for each, app in declared.items() if _inside(root, _path(app)) == folder), "")
-        if not name:
-            own = repository.rpartition("/")[2] if folder == root else folder.name
-            return _read(app_of(own), folder, root, {})
-    elif len(declared) > 1:
-        names = ", ".join(sorted(declared))
-        raise Refused("several-apps", f"This repository has several apps: {names}.", "Name one with the input `app`.")
-    elif not declared:
-        return _read(app_of(repository.rpartition("/")[2]), root, root, {})
-    else:
-        name = next(iter(declared))
-    return _read(name, _inside(root, _path(declared[name])), root, declared[name])
-
-
-def _read(name: str, folder: Path, root: Path, said: Mapping[str, Any]) -> AppFolder:
-    if not _NAME.match(name):
-        raise Refused(
-            "invalid-app-name",
-            f"An app cannot be called {name!r}.",
-            "Use at most 40 letters, digits and hyphens, beginning with a letter.",
-        )
+    name, folder, said = _chosen(root, wanted, config, repository)
     settings = _object(folder / "cdk.json", root)
     command = said.get("command")
     app = command if isinstance(command, str) else _command(settings, "app", folder, root)
@@ -79,6 +54,38 @@ def _read(name: str, folder: Path, root: Path, said: Mapping[str, Any]) -> AppFo
     return AppFolder(
         name, folder, root, (build, app) if build else (app,), {**_object(folder / "cdk.context.json", root), **context}
     )
+
+
+def name_of(root: Path, wanted: str, config: str, repository: str) -> str:
+    """Return what that app is called, which may have no program (any more). Raises `Refused`."""
+    return _chosen(root.resolve(), wanted, config, repository)[0]
+
+
+def _chosen(root: Path, wanted: str, config: str, repository: str) -> tuple[str, Path, Mapping[str, Any]]:
+    """Return the app's name, its folder, and what the configuration says of it."""
+    declared = _declared(root, config)
+    own = app_of(repository.rpartition("/")[2])
+    if wanted in declared:
+        name = wanted
+    elif wanted:
+        folder = _inside(root, wanted)
+        name = next((each for each, app in declared.items() if _inside(root, _path(app)) == folder), "")
+        if not name:
+            return (own if folder == root else app_of(folder.name)), folder, {}
+    elif len(declared) > 1:
+        names = ", ".join(sorted(declared))
+        raise Refused("several-apps", f"This repository has several apps: {names}.", "Name one with the input `app`.")
+    elif not declared:
+        return own, root, {}
+    else:
+        name = next(iter(declared))
+    if not _NAME.match(name):
+        raise Refused(
+            "invalid-app-name",
+            f"An app cannot be called {name!r}.",
+            "Use at most 40 letters, digits and hyphens, beginning with a letter.",
+        )
+    return name, _inside(root, _path(declared[name])), declared[name]
 
 
 def _declared(root: Path, config: str) -> dict[str, Mapping[str, Any]]:

@@ -21,6 +21,18 @@ from action.workflow import Workflow
 
 ARTIFACT = "stagedoor-assembly"
 _TAIL = 60
+_TAKEN = frozenset({"pull_request", "push"})
+"""Events whose workflows' artifacts the service takes (`service/stages/artifact.py`)."""
+
+_PRIVILEGED = frozenset({"pull_request_target", "workflow_run", "issue_comment"})
+_CREDENTIALS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    # What a self-hosted runner's pod, task or host may have: the program would find it, told of it or not.
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
 
 
 @dataclass(frozen=True)
@@ -65,11 +77,18 @@ def synthesise(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], r
 
 def refuse_credentials(workflow: Workflow, environ: Mapping[str, str]) -> None:
     """Refuse to run a pull request's program in a job that holds what it must not get. Raises `Refused`."""
-    if workflow.event_name == "pull_request_target":
+    if workflow.event_name in _PRIVILEGED:
         raise Refused(
             "unsafe-event",
-            "On pull_request_target a job holds the repository's secrets and a token that can write.",
+            f"On {workflow.event_name} a job of a stranger's pull request may hold the repository's secrets and a "
+            "token that can write.",
             "Let the workflow run on pull_request.",
+        )
+    if workflow.event_name not in _TAKEN:
+        raise Refused(
+            "event-not-taken",
+            f"This workflow runs on {workflow.event_name}, and the service takes no assembly from there.",
+            "Let it run on pull_request; for the stage of a branch, on push.",
         )
     if environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
         raise Refused(
@@ -77,7 +96,7 @@ def refuse_credentials(workflow: Workflow, environ: Mapping[str, str]) -> None:
             "This job may have an identity (id-token: write), and is about to run the pull request's code.",
             "Give the job `permissions: contents: read` and nothing else; wait for the result in another job.",
         )
-    held = [name for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN") if environ.get(name)]
+    held = [name for name in _CREDENTIALS if environ.get(name)]
     if held:
         raise Refused(
             "job-holds-credentials",

@@ -21,6 +21,7 @@ from action.refusal import Refused
 _STAGE = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _LASTING = frozenset({"prod", "production", "staging", "main", "master"})
+_QUEUE = "gh-readonly-queue/"
 _DIGEST = 6
 
 
@@ -82,11 +83,15 @@ class Workflow:
     def pull(self) -> Mapping[str, Any]:
         """The pull request, as the payload has it; empty where the run is about none.
 
-        A run of `workflow_run` names the pull requests of the run before it, but not those of forks.
+        A run of `workflow_run` names the pull requests of the run before it, but not those of forks. A comment's names
+        its pull request by number and state alone.
         """
         pull = self.event.get("pull_request")
         if isinstance(pull, Mapping):
             return pull
+        issue = self.event.get("issue")
+        if isinstance(issue, Mapping) and "pull_request" in issue:
+            return {"number": issue.get("number"), "state": issue.get("state")}
         before = self.event.get("workflow_run")
         pulls = before.get("pull_requests") if isinstance(before, Mapping) else None
         return pulls[0] if isinstance(pulls, list) and pulls and isinstance(pulls[0], Mapping) else {}
@@ -99,8 +104,14 @@ class Workflow:
 
     @property
     def closed(self) -> bool:
-        """Whether the run is there because its pull request was closed."""
-        return bool(self.pull) and self.event.get("action") == "closed"
+        """Whether the pull request is closed (labels and reviews come after that, too), or the branch deleted."""
+        gone = self.event_name == "delete" or self.event.get("deleted") is True
+        return gone or (bool(self.pull) and "closed" in (self.event.get("action"), self.pull.get("state")))
+
+    @property
+    def whose_is_unknown(self) -> bool:
+        """Whether the run is about a pull request of which the payload says no commit: a comment's."""
+        return bool(self.pull) and not isinstance(self.event.get("workflow_run"), Mapping) and "head" not in self.pull
 
     @property
     def from_fork(self) -> bool:
@@ -123,11 +134,26 @@ class Workflow:
 
     @property
     def branch(self) -> str:
-        """The branch, where the run is about one."""
+        """The branch, where the run is about one of this repository's that stays: a merge queue's are gone at once.
+
+        A run for a branch that was deleted has the default branch in `GITHUB_REF`; the payload has its own.
+        """
         before = self.event.get("workflow_run")
         if isinstance(before, Mapping):
-            return str(before.get("head_branch") or "")
-        return self.ref[len("refs/heads/") :] if self.ref.startswith("refs/heads/") else ""
+            pulls = self.from_fork or str(before.get("event")).startswith("pull_request")
+            return "" if pulls else str(before.get("head_branch") or "")
+        ref = str(self.event.get("ref") or "") if self.closed and not self.pull else self.ref
+        if self.event_name == "delete" and self.event.get("ref_type") == "branch":
+            ref = f"refs/heads/{ref}"
+        branch = ref[len("refs/heads/") :] if ref.startswith("refs/heads/") else ""
+        return "" if branch.startswith(_QUEUE) else branch
+
+    @property
+    def own_stage(self) -> str:
+        """The stage of the pull request, else that of the branch; empty where the run is about neither."""
+        if self.pull_number is not None:
+            return f"pr-{self.pull_number}"
+        return stage_of_branch(self.branch) if self.branch else ""
 
     def stage(self, wanted: str) -> str:
         """Return the stage: the one that is wanted, else `pr-<number>`, else that of the branch. Raises `Refused`."""
@@ -139,10 +165,8 @@ class Workflow:
                     "Use at most 40 lower-case letters, digits and hyphens, beginning with a letter.",
                 )
             return wanted
-        if self.pull_number is not None:
-            return f"pr-{self.pull_number}"
-        if self.branch:
-            return stage_of_branch(self.branch)
+        if self.own_stage:
+            return self.own_stage
         raise Refused("no-stage", "Nothing says which stage is meant.", "Name it with the input `stage`.")
 
 
