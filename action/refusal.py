@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,10 @@ class Refused(Exception):
 
 class Cancelled(Exception):
     """The workflow's run was cancelled: the runner sends SIGINT, then SIGTERM after 7.5 s, and kills 2.5 s later."""
+
+
+CANCELLATIONS = (signal.SIGINT, signal.SIGTERM)
+"""The signals by which the runner says so."""
 
 
 def _count(value: Any) -> int:

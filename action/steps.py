@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from action.inputs import Inputs
-from action.refusal import Cancelled, Refused
+from action.refusal import CANCELLATIONS, Cancelled, Refused
 from action.runner import Runner
 from action.summary import Result, markdown, refusal
 from action.workflow import Workflow
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     # Whatever the machine's locale is.
     runner = Runner(environ, io.TextIOWrapper(sys.stdout.buffer, "utf-8", "replace"))
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in CANCELLATIONS:
         signal.signal(number, _cancel)
     try:
         return step[argv[0]](environ, runner)
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _cancel(_number: int, _frame: FrameType | None) -> None:
     # The runner asks twice within ten seconds; what the first began is not to be broken off by the second.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in CANCELLATIONS:
         signal.signal(number, signal.SIG_IGN)
     raise Cancelled
 
@@ -113,14 +113,13 @@ def _alone(environ: Mapping[str, str], runner: Runner) -> int:
 
 def _tell(environ: Mapping[str, str], runner: Runner) -> int:
     """End what a step that was killed could not end any more."""
-    from action.alone import begun
     from action.telling import result_told
 
     inputs, workflow = Inputs.of(environ), Workflow.of(environ)
     telling = _telling(inputs, workflow, environ, runner)
     told = telling.told() if telling else {}
     if telling and told and not told.get("ended"):
-        telling.end(result_told(told, begun(inputs, workflow)), inputs.outputs)
+        telling.end(result_told(told, workflow), inputs.outputs)
     return 0
 
 

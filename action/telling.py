@@ -8,13 +8,14 @@ other's. It is found again by its marker *and* by who wrote it, since anybody ma
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from action.http_calls import Answer, Http
-from action.refusal import Place, Refused
+from action.refusal import CANCELLATIONS, Place, Refused
 from action.runner import Runner
 from action.summary import Result, shown_outputs
 from action.workflow import Workflow
@@ -47,7 +48,8 @@ class Telling:
 
     def begin(self, result: Result) -> None:
         """Say that it begins."""
-        self._write({"check": self._create_check(result), **_kept(result)})
+        with _uninterrupted():  # a check run that nobody wrote down would be in progress for ever
+            self._write({"check": self._create_check(result), **_kept(result)})
         self._comment(result)
 
     def end(self, result: Result, patterns: tuple[str, ...]) -> None:
@@ -113,34 +115,44 @@ class Telling:
             return
         marker = f"<!-- stagedoor:action:{result.app}:{result.stage} -->"
         body = {"body": comment_body(PullReport(marker, self._workflow.web_url, (_report(result, patterns),)))}
-        found = self._find(number, marker)
+        comments = self._comments(number)
+        if comments is None:
+            return  # who cannot see what is there would make a second one
+        found = self._ours(comments, marker)
         if found is None:
             self._call("POST", f"/issues/{number}/comments", body, "pull-requests: write")
         else:
             self._call("PATCH", f"/issues/comments/{found}", body, "pull-requests: write")
 
-    def _find(self, number: int, marker: str) -> int | None:
+    def _ours(self, comments: Sequence[Mapping[str, Any]], marker: str) -> int | None:
         mine = self._login()
-        for comment in self._comments(number):
+        for comment in comments:
             user = comment.get("user") or {}
             ours = user.get("login") == mine if mine else user.get("type") == "Bot"
             if ours and str(comment.get("body", "")).startswith(marker) and isinstance(comment.get("id"), int):
                 return int(comment["id"])
         return None
 
-    def _comments(self, number: int) -> Iterator[Mapping[str, Any]]:
+    def _comments(self, number: int) -> list[Mapping[str, Any]] | None:
+        """Return the pull request's comments; None where GitHub does not say."""
+        found: list[Mapping[str, Any]] = []
         for page in range(1, _PAGES + 1):
-            answer = self._call(
-                "GET", f"/issues/{number}/comments?per_page=100&page={page}", None, "pull-requests: read"
-            )
-            items = answer.document.get("items") if answer else None
-            yield from (each for each in items or [] if isinstance(each, dict))
-            if not items or len(items) < 100:
-                return
+            path = f"/issues/{number}/comments?per_page=100&page={page}"
+            answer = self._call("GET", path, None, "pull-requests: write")
+            if answer is None:
+                return None
+            items = answer.document.get("items") or []
+            found += [each for each in items if isinstance(each, dict)]
+            if len(items) < 100:
+                break
+        return found
 
     def _login(self) -> str:
         """Return whose token it is; an App's, which a workflow's own is, is nobody's and gives comments of a bot."""
-        answer = self._http.call("GET", f"{self._workflow.api_url}/user", headers=self._headers(), attempts=3)
+        try:
+            answer = self._http.call("GET", f"{self._workflow.api_url}/user", headers=self._headers(), attempts=3)
+        except Refused:
+            return ""
         return str(answer.document.get("login") or "") if answer.status == 200 else ""
 
     # --- Calls ---
@@ -156,7 +168,10 @@ class Telling:
             return None
         if answer.status < 300:
             return answer
-        remedy = f"Give the job `permissions: {permission}`." if answer.status in (401, 403, 404) else "Run it again."
+        # A limit is told by a 403, too: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api.
+        limited = "retry-after" in answer.headers or answer.headers.get("x-ratelimit-remaining") == "0"
+        lacking = answer.status in (401, 403, 404) and not limited
+        remedy = f"Give the job `permissions: {permission}`." if lacking else "Run it again."
         what = f"GitHub answered {answer.status} to {method} {path.partition('?')[0]}."
         self._runner.warning(Refused("github-refused", what, remedy))
         return None
@@ -169,12 +184,23 @@ class Telling:
         }
 
 
-def result_told(told: Mapping[str, Any], start: Result) -> Result:
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Have a cancellation wait for the end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, CANCELLATIONS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, CANCELLATIONS)
+
+
+def result_told(told: Mapping[str, Any], workflow: Workflow) -> Result:
     """Return the result of a step that was killed: cancelled, as far as anybody knows."""
     gone = Refused(
         "cancelled", "The job ended before the deploy did.", "The next run joins what CloudFormation goes on with."
     )
-    return replace(start, app=str(told.get("app") or start.app), status="cancelled", refused=gone)
+    app, stage, commit = (str(told.get(key) or "") for key in ("app", "stage", "commit"))
+    return Result(app, stage, "cancelled", commit, workflow.web_url, workflow.run_url, refused=gone)
 
 
 def _kept(result: Result) -> dict[str, Any]:

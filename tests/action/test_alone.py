@@ -1,6 +1,7 @@
 """Mode 3: the engine in the job, the pull request's comment and check run by the workflow's own token."""
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -55,7 +56,9 @@ def workflow_token(github: LocalGitHub, repository: LocalRepository) -> str:
     return str(answer.json()["token"])
 
 
-def run_of(job, github: LocalGitHub, repository: LocalRepository, aws_env, number: int, action="synchronize", **more):
+def run_of(
+    job, github: LocalGitHub, repository: LocalRepository, aws_env, number: int, action="synchronize", at=".", **more
+):
     """A job for a pull request, with the repository checked out at its head as docs/action.md has it."""
     head = repository.pulls[number].head_sha
     event = pull_request(number, action, head)
@@ -72,11 +75,11 @@ def run_of(job, github: LocalGitHub, repository: LocalRepository, aws_env, numbe
         },
         **more,
     )
-    made.workspace.rmdir()
+    checkout = made.workspace / at
     url = f"{github.web_url}/{repository.full_name}.git"
-    subprocess.run(["git", "clone", "-q", str(repository.git.path), str(made.workspace)], check=True)
-    subprocess.run(["git", "checkout", "-q", head], cwd=made.workspace, check=True)
-    subprocess.run(["git", "remote", "set-url", "origin", url], cwd=made.workspace, check=True)
+    subprocess.run(["git", "clone", "-q", str(repository.git.path), str(checkout)], check=True)
+    subprocess.run(["git", "checkout", "-q", head], cwd=checkout, check=True)
+    subprocess.run(["git", "remote", "set-url", "origin", url], cwd=checkout, check=True)
     return made
 
 
@@ -169,15 +172,18 @@ def test_a_stage_of_another_owner_is_refused(job, aws: LocalAws, github: LocalGi
 
 
 @contextmanager
-def in_the_middle_of_a_synth(job, github: LocalGitHub, repository: LocalRepository) -> Iterator[tuple[Any, int]]:
+def in_the_middle_of_a_synth(
+    job, github: LocalGitHub, repository: LocalRepository, at: str = "."
+) -> Iterator[tuple[Any, int]]:
     """A job whose program takes a minute, and the number of its pull request; waits for its end."""
     github.push(repository, "slow", {"word": "one"})
     number = github.open_pull_request(repository, "slow")
     with ScriptedCloudFormation() as endpoint:
-        here = run_of(job, github, repository, {**endpoint.environment(), "AWS_SECRET_ACCESS_KEY": "scripted"}, number)
-        program = here.workspace / "app.py"
+        env = {**endpoint.environment(), "AWS_SECRET_ACCESS_KEY": "scripted"}
+        here = run_of(job, github, repository, env, number, at=at)
+        program = here.workspace / at / "app.py"
         program.write_text("import time; print('up', flush=True); time.sleep(60)\n" + program.read_text())
-        working = threading.Thread(target=here.use)
+        working = threading.Thread(target=lambda: here.use(working_directory=at))
         working.start()
         began = time.monotonic()
         while "synth | up" not in here.log and working.is_alive() and time.monotonic() - began < 60:
@@ -199,8 +205,9 @@ def test_a_cancelled_job_says_so(job, github: LocalGitHub, repository: LocalRepo
     assert "⏹️ Cancelled" in github.comments(repository, number)[0]["body"]
 
 
-def test_a_step_that_was_killed_is_told_of_by_the_next(job, github: LocalGitHub, repository: LocalRepository):
-    with in_the_middle_of_a_synth(job, github, repository) as (here, number):
+@pytest.mark.parametrize("at", [".", "a checkout"])
+def test_a_step_that_was_killed_is_told_of_by_the_next(job, github, repository: LocalRepository, at: str):
+    with in_the_middle_of_a_synth(job, github, repository, at) as (here, number):
         here.kill()
     assert "⏹️ Cancelled" in github.comments(repository, number)[0]["body"]
     [check] = github.check_runs(repository, repository.pulls[number].head_sha)
@@ -226,4 +233,4 @@ def _app(repository: LocalRepository) -> str:
 
 
 def _slug(name: str) -> str:
-    return name.removeprefix("test_").replace("_", "-")[:38].strip("-")
+    return re.sub(r"[^a-z]+", "-", name.removeprefix("test_"))[-38:].strip("-")

@@ -14,13 +14,14 @@ REPOSITORY = {"id": 4242}
 BEFORE = {"head_sha": COMMIT, "head_branch": "fix", "head_repository": {"id": 4242}, "pull_requests": []}
 
 
-def workflow(tmp_path: Path, event: dict[str, Any], name: str, ref: str) -> Workflow:
+def workflow(tmp_path: Path, event: dict[str, Any], name: str, ref: str, api: str = "") -> Workflow:
     (tmp_path / "event.json").write_text(json.dumps({"repository": REPOSITORY, **event}))
     return Workflow.of(
         {
             "GITHUB_REPOSITORY": "acme/notes",
             "GITHUB_REPOSITORY_ID": "4242",
             "GITHUB_SERVER_URL": "https://ghe.example.com:8443",
+            "GITHUB_API_URL": api,
             "GITHUB_WORKSPACE": str(tmp_path),
             "GITHUB_EVENT_NAME": name,
             "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
