@@ -150,6 +150,16 @@ def test_a_pull_requests_life(job, aws: LocalAws, github: LocalGitHub, repositor
     assert cloudformation.describe_stacks()["Stacks"] == []
 
 
+def test_a_repository_of_any_name_has_one_comment(job, aws: LocalAws, github: LocalGitHub, tmp_path: Path):
+    repository = github.create_repository("acme/Notes.Web", put_app(tmp_path / "tiny"))
+    github.push(repository, "shorter", {"word": "one"})
+    number = github.open_pull_request(repository, "shorter")
+    here = run_of(job, github, repository, aws.environment("770000000004"), number)
+    assert here.use(), here.log
+    [comment] = github.comments(repository, number)
+    assert "✅ Live" in comment["body"]
+
+
 def test_a_stage_of_another_owner_is_refused(job, aws: LocalAws, github: LocalGitHub, repository: LocalRepository):
     mine = aws.environment("770000000002")
     github.push(repository, "shorter", {"word": "one"})
