@@ -16,6 +16,11 @@ from infra.wishes import Wishes
 
 PORT = 8000
 HEALTH = ["CMD", "python", "-m", "service.health"]
+START_SECONDS = 300
+"""How long a role may take until it answers: `web` brings the database up to date before, and the others wait for
+that. It is the most that ECS lets a health check wait."""
+BALANCER_SECONDS = 60
+"""How long the load balancer then takes to believe it: five good answers, one every ten seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,13 @@ class RoleService(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, common: Common, command: list[str], size: Size) -> None:
         super().__init__(scope, construct_id)
+        answers = command[0] != "worker"
         self.log = log_group(self, "Log")
         self.task = ecs.FargateTaskDefinition(
             self, "Task", cpu=size.cpu, memory_limit_mib=size.memory, ephemeral_storage_gib=size.disk
         )
+        linux = ecs.LinuxParameters(self, "Linux")
+        linux.drop_capabilities(ecs.Capability.ALL)
         container = self.task.add_container(
             "stagedoor",
             image=_image(self, common.wishes),
@@ -62,7 +70,7 @@ class RoleService(Construct):
             environment={**common.environment},
             secrets={**common.secrets},
             readonly_root_filesystem=True,
-            linux_parameters=ecs.LinuxParameters(self, "Linux"),
+            linux_parameters=linux,
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix="stagedoor", log_group=self.log, mode=ecs.AwsLogDriverMode.NON_BLOCKING
             ),
@@ -71,10 +79,10 @@ class RoleService(Construct):
                 interval=Duration.seconds(10),
                 timeout=Duration.seconds(5),
                 retries=3,
-                start_period=Duration.seconds(120),
+                start_period=Duration.seconds(START_SECONDS),
             ),
             stop_timeout=Duration.seconds(size.stop),
-            port_mappings=[] if command[0] == "worker" else [ecs.PortMapping(container_port=PORT)],
+            port_mappings=[ecs.PortMapping(container_port=PORT)] if answers else [],
         )
         for volume, path in (("data", "/data"), ("scratch", "/tmp")):  # noqa: S108 - the image's own volume
             self.task.add_volume(name=volume)
@@ -90,7 +98,8 @@ class RoleService(Construct):
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
             min_healthy_percent=100,
             max_healthy_percent=200,
-            desired_count=1,
+            # A desired count would be what CloudFormation brings the autoscaler's back to, with each deploy.
+            health_check_grace_period=Duration.seconds(START_SECONDS + BALANCER_SECONDS) if answers else None,
         )
         self._reaches(common.data)
         self._excuse()

@@ -16,11 +16,12 @@ from infra.exceptions import accept, accept_wildcards
 from infra.machine import Machine, user_data
 from infra.secrets import parameters
 from infra.services import PORT
-from infra.watch import BEHIND, Watch, Watched, counted
+from infra.watch import BEHIND, SUBSCRIBE, Watch, Watched, counted
 from infra.wishes import Wishes
 from stagedoor.constructs import App, Stack
 
-MACHINE = "t3a.medium"
+MACHINE = "t3.medium"
+"""There is one in each region; a `t3a`, a tenth cheaper, is not in seventeen of them."""
 KERNEL = "6.12"
 """Of Amazon Linux, which has Landlock since release 2023.8.20250804; ports it knows since Linux 6.7."""
 DATA_GB = 30
@@ -44,9 +45,10 @@ class Single(Stack):
         ec2.CfnEIPAssociation(
             self, "Addressed", allocation_id=address.attr_allocation_id, instance_id=self.machine.instance_id
         )
-        self._watch()
+        watch = self._watch()
         self.output("Url", f"https://{self.distribution.distribution_domain_name}")
         self.output("WorkerRole", self.role.role_arn, description="The principal of targets' roles")
+        self.output("Alarms", watch.topic.nodes.topic.topic_arn, description=SUBSCRIBE)
 
     def _role(self) -> iam.Role:
         role = iam.Role(
@@ -131,7 +133,9 @@ class Single(Stack):
             vpc=self._vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
             instance_type=ec2.InstanceType(MACHINE),
-            machine_image=ec2.MachineImage.latest_amazon_linux2023(kernel=ec2.AmazonLinux2023Kernel(KERNEL)),
+            machine_image=ec2.AmazonLinux2023ImageSsmParameter(
+                kernel=ec2.AmazonLinux2023Kernel(KERNEL), cached_in_context=False
+            ),
             role=self.role,
             security_group=group,
             user_data=ec2.UserData.custom(user_data(machine)),
@@ -205,9 +209,9 @@ class Single(Stack):
         others = f".{Aws.REGION}.compute.amazonaws.com"
         return Token.as_string(Fn.condition_if(first.logical_id, ".compute-1.amazonaws.com", others))
 
-    def _watch(self) -> None:
-        behind = counted(self._log, "Behind", BEHIND, "behind", "Stagedoor/Single", "Maximum")
-        Watch(
+    def _watch(self) -> Watch:
+        behind = counted(self._log, "Behind", BEHIND, "behind", "Maximum")
+        return Watch(
             self,
             "Watch",
             [Watched("Behind", behind, 0, 15, "Stages are not as they are wanted, or nothing is heard.", silence=True)],

@@ -11,14 +11,13 @@ from infra.door import Door
 from infra.exceptions import accept_wildcards
 from infra.secrets import for_container
 from infra.services import PORT, RELAY, WEB, WORKER, Common, RoleService
-from infra.watch import BEHIND, CONNECTED, Watch, Watched, counted
+from infra.watch import BEHIND, CONNECTED, SUBSCRIBE, Watch, Watched, counted
 from infra.wishes import Wishes
 from stagedoor.constructs import App, Stack
 
 MOST = {"Web": 6, "Relay": 10, "Worker": 10}
 SESSIONS_OF_A_RELAY = 100
 """How many developers one relay should have before there is another; docs/sizing.md says what it can carry."""
-NAMESPACE = "Stagedoor"
 BLOBS = "stagedoor"
 BUCKET = "Data:ExportsOutputFnGetAttBlobsBucket1038ED5DArn95D86EF9"
 """What cdk-nag calls the bucket of the other stack."""
@@ -38,9 +37,10 @@ class Standard(Stack):
         self._permit(wishes, data)
         self.door = Door(self, "Door", wishes, data.vpc, self.web, self.relay)
         self._scale()
-        self._watch(data)
+        watch = self._watch(data)
         self.output("Address", self.door.balancer.load_balancer_dns_name, description="What the domain is an alias of")
         self.output("WorkerRole", self.worker.task.task_role.role_arn, description="The principal of targets' roles")
+        self.output("Alarms", watch.topic.nodes.topic.topic_arn, description=SUBSCRIBE)
 
     def _secrets(self, data: Data) -> dict[str, ecs.Secret]:
         urls = {"STAGEDOOR_DATABASE_URL": data.database_url, "STAGEDOOR_REDIS_URL": data.queue_url}
@@ -72,12 +72,12 @@ class Standard(Stack):
         # Slowly down: each relay that ends sends its developers and invocations on to another one.
         relay.scale_to_track_custom_metric(
             "Sessions",
-            metric=counted(self.relay.log, "RelaySessions", CONNECTED, "sessions", NAMESPACE, "Average"),
+            metric=counted(self.relay.log, "RelaySessions", CONNECTED, "sessions", "Average"),
             target_value=SESSIONS_OF_A_RELAY,
             scale_in_cooldown=Duration.minutes(15),
             scale_out_cooldown=Duration.minutes(1),
         )
-        self.behind = counted(self.worker.log, "Behind", BEHIND, "behind", NAMESPACE, "Maximum")
+        self.behind = counted(self.worker.log, "Behind", BEHIND, "behind", "Maximum")
         worker = self._scaled(self.worker, "Worker", least=1)
         worker.scale_on_metric(
             "Behind",
@@ -95,11 +95,11 @@ class Standard(Stack):
     def _scaled(self, role: RoleService, name: str, least: int) -> ecs.ScalableTaskCount:
         return role.service.auto_scale_task_count(min_capacity=least, max_capacity=MOST[name])
 
-    def _watch(self, data: Data) -> None:
+    def _watch(self, data: Data) -> Watch:
         five = Duration.minutes(5)
         server_errors = self.door.balancer.metrics.http_code_target(elb.HttpCodeTarget.TARGET_5XX_COUNT, period=five)
         slow = self.door.web.metrics.target_response_time(statistic="p99", period=five)
-        under_way = counted(self.relay.log, "UnderWay", CONNECTED, "under_way", NAMESPACE, "Sum")
+        under_way = counted(self.relay.log, "UnderWay", CONNECTED, "under_way", "Sum")
         cpu, space = (
             data.database.metric_cpu_utilization(period=five),
             data.database.metric_free_storage_space(period=five),
@@ -115,7 +115,7 @@ class Standard(Stack):
         for name, group in (("Web", self.door.web), ("Relay", self.door.relay)):
             ill = group.metrics.unhealthy_host_count(period=Duration.minutes(1))
             watched.append(Watched(f"{name}Unhealthy", ill, 0, 5, f"A {name} task does not get ready."))
-        Watch(self, "Watch", watched)
+        return Watch(self, "Watch", watched)
 
 
 def environment(wishes: Wishes, data: Data) -> dict[str, str]:
