@@ -1,4 +1,4 @@
-"""A place in what a run said: `<run>.<chunk>.<events of it that were read>`, as in a stream's event ids."""
+"""A place in what a run or a plan said, as in streams' ids: `<its id>.<chunk>.<events that were read of it>`."""
 
 import re
 from dataclasses import dataclass, replace
@@ -8,17 +8,19 @@ _FORM = re.compile(r"(\d{1,19})\.(\d{1,10})\.(\d{1,10})\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Chunks are numbered from 1 (`service.stages.journal`); `index` counts events of the chunk that were read."""
+    """A place in what `about`, a run's or a plan's id, said. Chunks are numbered from 1 (`service.stages.journal`);
+    `index` counts events of the chunk that were read.
+    """
 
-    run: int
+    about: int
     chunk: int = 1
     index: int = 0
 
     @classmethod
-    def of(cls, text: str | None, run: int) -> "Cursor":
-        """Return a run's place that `text` names; its beginning where it names none of this run's."""
+    def of(cls, text: str | None, about: int) -> "Cursor":
+        """Return the place that `text` names; the beginning where it names none in what this one said."""
         found = cls.read(text)
-        return found if found is not None and found.run == run else cls(run)
+        return found if found is not None and found.about == about else cls(about)
 
     @classmethod
     def read(cls, text: str | None) -> "Cursor | None":
@@ -26,8 +28,8 @@ class Cursor:
         found = _FORM.match(text or "")
         if found is None:
             return None
-        run, chunk, index = map(int, found.groups())
-        return cls(run, max(1, chunk), index)
+        about, chunk, index = map(int, found.groups())
+        return cls(about, max(1, chunk), index)
 
     def after_event(self) -> "Cursor":
         """Return the place after the next event."""
@@ -35,7 +37,7 @@ class Cursor:
 
     def next_chunk(self) -> "Cursor":
         """Return the place at the beginning of the next chunk."""
-        return Cursor(self.run, self.chunk + 1)
+        return Cursor(self.about, self.chunk + 1)
 
     def __str__(self) -> str:
-        return f"{self.run}.{self.chunk}.{self.index}"
+        return f"{self.about}.{self.chunk}.{self.index}"

@@ -1,7 +1,7 @@
 """What open streams look at, read together: all that ask at one moment are answered by one statement.
 
 A stream is a coroutine that looks again and again. Were each to ask the database by itself, a hundred of them would
-keep the threads that do so busy; streams of one run read the same chunks of its log, too.
+keep the threads that do so busy; streams of one run or plan read the same chunks of its log, too.
 """
 
 import asyncio
@@ -84,7 +84,7 @@ class Glances:
         self._runs = Gathered(self._read_runs)
         self._stages = Gathered(self._read_stages)
         self._next_runs = Gathered(self._read_next_runs)
-        self._chunks: Gathered[tuple[int, int], list[dict[str, Any]]] = Gathered(self._read_chunks)
+        self._chunks: Gathered[tuple[str, int], list[dict[str, Any]]] = Gathered(self._read_chunks)
 
     async def run(self, run_id: int) -> RunGlance | None:
         """Return how a run stands; None when there is none."""
@@ -98,9 +98,9 @@ class Glances:
         """Return the stage's first run after the run `after` that is for this generation or a later one."""
         return await self._next_runs.ask((stage_id, generation, after))
 
-    async def chunk(self, run_id: int, number: int) -> list[dict[str, Any]] | None:
-        """Return the events of a chunk of a run's log; None as long as it is not written."""
-        return await self._chunks.ask((run_id, number))
+    async def chunk(self, prefix: str, number: int) -> list[dict[str, Any]] | None:
+        """Return the events of a chunk of a log; None as long as it is not written."""
+        return await self._chunks.ask((prefix, number))
 
     async def pause(self) -> None:
         """Wait until all streams look again, which they do together."""
@@ -127,6 +127,6 @@ class Glances:
                     found[stage, generation, after] = RunGlance(*first)
         return found
 
-    def _read_chunks(self, asked: list[tuple[int, int]]) -> dict[tuple[int, int], list[dict[str, Any]]]:
-        read = {(run, number): read_chunk(self._parts.blobs, run, number) for run, number in asked}
+    def _read_chunks(self, asked: list[tuple[str, int]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
+        read = {(prefix, number): read_chunk(self._parts.blobs, prefix, number) for prefix, number in asked}
         return {key: events for key, events in read.items() if events is not None}

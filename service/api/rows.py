@@ -1,6 +1,6 @@
 """Rows as the API shows them. Of a list of stages all is read in a few statements, however long it is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -91,12 +91,15 @@ def run_answer(run: Run, url: str) -> RunAnswer:
 
 def error_answer(run: Run | None) -> ErrorAnswer | None:
     """Return why a run failed, if it did."""
-    if run is None or not run.error or run.outcome not in _FAILURES:
+    return error_of(run.error) if run is not None and run.outcome in _FAILURES else None
+
+
+def error_of(error: Mapping[str, Any] | None) -> ErrorAnswer | None:
+    """Return an error that was written down."""
+    if not error:
         return None
-    return ErrorAnswer(
-        **{name: run.error.get(name) or "" for name in ("id", "what", "remedy", "detail")},
-        location=run.error.get("location"),
-    )
+    words = {name: error.get(name) or "" for name in ("id", "what", "remedy", "detail")}
+    return ErrorAnswer(**words, location=error.get("location"))
 
 
 def address_of(repository: Repository) -> str:

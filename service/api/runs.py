@@ -12,7 +12,7 @@ from service.api.rows import run_answer, runs_of
 from service.models import App, Run, Stage
 from service.parts import current_parts
 from service.stages.errors import RemovalGoesOn, RunGoesOn, RunOutdated
-from service.stages.journal import read_chunk
+from service.stages.journal import events_prefix, read_chunk
 from service.stages.requests import cancel_run as cancel
 from service.stages.requests import retry_run as retry
 
@@ -59,7 +59,7 @@ def list_events(caller: Caller, run_id: int, query: EventQuery) -> EventsAnswer:
         over = session.get_one(Run, run_id).outcome is not None
     cursor = Cursor.of(query.after, run_id)
     events: list[EventAnswer] = []
-    while (said := read_chunk(parts.blobs, run_id, cursor.chunk)) is not None:
+    while (said := read_chunk(parts.blobs, events_prefix(run_id), cursor.chunk)) is not None:
         for one in said[cursor.index :]:
             if len(events) == query.limit:
                 return EventsAnswer(events=events, over=False, next=str(cursor))

@@ -1,36 +1,27 @@
-"""What runs say, as a stream of server-sent events, answered by asyncio: an open stream is a coroutine, no thread.
-
-Each event's id is its place (`cursor.py`), so that whoever was cut off goes on from there with `Last-Event-ID`
-(https://html.spec.whatwg.org/multipage/server-sent-events.html). The last event is `end`; a stream that stops without
-it is to be asked for again, which is also how it is seen, now and then, that its reader still may read.
-"""
+"""What runs say, as a stream: one run, or all that bring a stage to what is wanted of it."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from service.access.callers import Caller, Right
 from service.access.errors import Forbidden, GitHubAway, UnknownRun, UnknownStage
 from service.api.bodies import StreamQuery
 from service.api.cursor import Cursor
 from service.api.door import Door
+from service.api.event_stream import Quiet, event_stream, events, message
 from service.api.glances import RunGlance
 from service.api.operation import EVENT_STREAM, declare
 from service.api.rows import error_answer, run_answer, runs_of, stage_answer
 from service.models import Intent, Outcome, Run, RunKind, Want
 from service.parts import Parts
+from service.stages.journal import events_prefix
 from service.stages.rows import FINAL
 
-KEEP_ALIVE_SECONDS = 15.0
-LONGEST_SECONDS = 900.0
-_RETRY = "retry: 1000\n\n"  # milliseconds, for a browser
 _READY = {Outcome.SUCCEEDED, Outcome.UNCHANGED}
 
 
@@ -47,11 +38,11 @@ async def stream_run(door: Door, request: Request, caller: Caller, run_id: int) 
     async def said() -> AsyncIterator[str]:
         run = await door.glances.run(run_id)
         if run is not None:
-            async for message in _run(door, run, cursor if cursor and cursor.run == run_id else None):
-                yield message
+            async for event in _run(door, run, cursor if cursor and cursor.about == run_id else None):
+                yield event
             yield await asyncio.to_thread(_end, door.parts, run.stage_id, run_id, run.generation)
 
-    return _stream(request, said())
+    return event_stream(request, said())
 
 
 @declare(
@@ -75,26 +66,12 @@ async def stream_stage(door: Door, request: Request, caller: Caller, stage_id: i
         stage = await door.glances.stage(stage_id)
         generation = stage.wanted_generation if stage else 0
     cursor = Cursor.read(request.headers.get("last-event-id"))
-    return _stream(request, _stage(door, stage_id, generation, cursor))
-
-
-@dataclass(slots=True)
-class _Quiet:
-    """Since when a stream has said nothing."""
-
-    since: float
-
-    def word(self) -> str:
-        """Return a comment when it is time for one: proxies close what is silent."""
-        if time.monotonic() - self.since < KEEP_ALIVE_SECONDS:
-            return ""
-        self.since = time.monotonic()
-        return ": still here\n\n"
+    return event_stream(request, _stage(door, stage_id, generation, cursor))
 
 
 async def _stage(door: Door, stage_id: int, generation: int, cursor: Cursor | None) -> AsyncIterator[str]:
-    quiet = _Quiet(time.monotonic())
-    resumed = await door.glances.run(cursor.run) if cursor else None
+    quiet = Quiet(time.monotonic())
+    resumed = await door.glances.run(cursor.about) if cursor else None
     if resumed is not None and (resumed.stage_id != stage_id or resumed.generation < generation):
         resumed = None
     after = 0
@@ -112,8 +89,8 @@ async def _stage(door: Door, stage_id: int, generation: int, cursor: Cursor | No
             continue
         place = cursor if resumed is not None else None
         after, resumed = run.id, None
-        async for message in _run(door, run, place):
-            yield message
+        async for said in _run(door, run, place):
+            yield said
         quiet.since = time.monotonic()
         ended, stage = await door.glances.run(run.id), await door.glances.stage(stage_id)
         if ended and ended.outcome in FINAL and stage and stage.done_generation >= generation:
@@ -123,47 +100,15 @@ async def _stage(door: Door, stage_id: int, generation: int, cursor: Cursor | No
 
 async def _run(door: Door, run: RunGlance, place: Cursor | None) -> AsyncIterator[str]:
     """Yield what a run says after a place, or with the run itself before it (None), until its end."""
-    quiet = _Quiet(time.monotonic())
-    cursor = place or Cursor(run.id)
     if place is None:
-        yield _message("run", await asyncio.to_thread(_run_data, door.parts, run.id), cursor)
-    while True:
-        # Asked before reading: what was written before the run ended is then surely read.
+        yield message("run", await asyncio.to_thread(_run_data, door.parts, run.id), Cursor(run.id))
+
+    async def is_over() -> bool:
         now = await door.glances.run(run.id)
-        over = now is None or now.outcome is not None
-        while (events := await door.glances.chunk(run.id, cursor.chunk)) is not None:
-            for event in events[cursor.index :]:
-                cursor = cursor.after_event()
-                yield _message(str(event["kind"]), event, cursor)
-            cursor = cursor.next_chunk()
-            quiet.since = time.monotonic()
-        if over:
-            return
-        yield quiet.word()
-        await door.glances.pause()
+        return now is None or now.outcome is not None
 
-
-def _stream(request: Request, said: AsyncIterator[str]) -> Response:
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    if request.method == "HEAD":
-        return Response(media_type=EVENT_STREAM.type, headers=headers)
-    return StreamingResponse(_bounded(said), media_type=EVENT_STREAM.type, headers=headers)
-
-
-async def _bounded(said: AsyncIterator[str]) -> AsyncIterator[str]:
-    until = time.monotonic() + LONGEST_SECONDS
-    yield _RETRY
-    async for message in said:
-        if message:
-            yield message
-        if time.monotonic() > until:
-            return
-
-
-def _message(kind: str, data: Any, cursor: Cursor | None = None) -> str:
-    place = f"id: {cursor}\n" if cursor else ""
-    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
-    return f"{place}event: {kind}\ndata: {text}\n\n"
+    async for said in events(door, events_prefix(run.id), place or Cursor(run.id), is_over):
+        yield said
 
 
 def _run_data(parts: Parts, run_id: int) -> str:
@@ -186,7 +131,7 @@ def _end(parts: Parts, stage_id: int, run_id: int | None, generation: int) -> st
     turned = run is not None and (run.kind is RunKind.REMOVE) != (want is Want.GONE)
     outcome = run.outcome.value if run and run.outcome else "refused"
     ready = run is not None and run.outcome in _READY and not turned
-    return _message(
+    return message(
         "end",
         {
             "outcome": Outcome.SUPERSEDED.value if turned else outcome,

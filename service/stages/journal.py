@@ -1,7 +1,7 @@
-"""What a run says while it goes on: events into the blob store, so that a page on another machine can follow.
+"""What a run or a plan says: events into the blob store, so that a page on another machine can follow.
 
-Events are JSON lines in numbered chunks under `runs/<id>/events/`; a chunk is written whole. A worker that is killed
-loses what it said in the last fraction of a second, nothing before.
+Events are JSON lines in numbered chunks, a run's under `runs/<id>/events/`; a chunk is written whole. A worker that is
+killed loses what it said in the last fraction of a second, nothing before.
 """
 
 import json
@@ -35,28 +35,28 @@ def read_events(blobs: BlobStore, run_id: int, after: str = "") -> Iterator[tupl
         yield key, [json.loads(line) for line in blobs.get(key).splitlines()]
 
 
-def read_chunk(blobs: BlobStore, run_id: int, number: int) -> list[dict[str, Any]] | None:
-    """Return the events of a run's chunk, numbered from 1; None as long as it is not written."""
+def read_chunk(blobs: BlobStore, prefix: str, number: int) -> list[dict[str, Any]] | None:
+    """Return the events of a chunk, numbered from 1; None as long as it is not written."""
     try:
-        text = blobs.get(_chunk_key(run_id, number))
+        text = blobs.get(_chunk_key(prefix, number))
     except KeyError:
         return None
     return [json.loads(line) for line in text.splitlines()]
 
 
-def _chunk_key(run_id: int, number: int) -> str:
-    return f"{events_prefix(run_id)}{number:08d}"
+def _chunk_key(prefix: str, number: int) -> str:
+    return f"{prefix}{number:08d}"
 
 
 class Journal:
-    """Takes a run's events and writes them down in the background."""
+    """Takes events and writes them down in the background, under a prefix of the store."""
 
     def __init__(
-        self, blobs: BlobStore, run_id: int, on_phase: Callable[[Event], None], *, goes_on: bool = False
+        self, blobs: BlobStore, prefix: str, on_phase: Callable[[Event], None], *, goes_on: bool = False
     ) -> None:
-        """`goes_on`: the run has said something before, and waited since."""
+        """`goes_on`: something was said before."""
         self._blobs = blobs
-        self._prefix = events_prefix(run_id)
+        self._prefix = prefix
         self._on_phase = on_phase
         self._waiting: list[str] = []
         self._said = 0
@@ -64,7 +64,7 @@ class Journal:
         self._lock = threading.Lock()  # of what is waiting
         self._writing = threading.Lock()  # held while the store is spoken to
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._flush_now_and_then, name=f"journal-{run_id}", daemon=True)
+        self._thread = threading.Thread(target=self._flush_now_and_then, name=f"journal {prefix}", daemon=True)
 
     def __enter__(self) -> "Journal":
         self._thread.start()
@@ -96,7 +96,7 @@ class Journal:
             if not lines:
                 return
             try:
-                self._blobs.put(f"{self._prefix}{self._chunk + 1:08d}", "\n".join(lines).encode())
+                self._blobs.put(_chunk_key(self._prefix, self._chunk + 1), "\n".join(lines).encode())
                 self._chunk += 1
             except Exception:
                 log.warning("the log cannot be written", blobs=self._prefix, events=len(lines), exc_info=True)

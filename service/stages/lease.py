@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
+from typing import Protocol
 from uuid import uuid4
 
 import structlog
@@ -42,17 +43,17 @@ def holder_name() -> str:
 
 
 def hand_on(sessions: Sessions, pid: int) -> int:
-    """Give back what a process of this machine held that is no more; return how many stages. It must have been waited
-    for: what it still held then is free for the next holder at once, which joins what CloudFormation is doing.
+    """Give back what a process of this machine held that is no more; return how many stages. It must have
+    been waited for: what it still held then is free for the next holder at once, which joins what CloudFormation is
+    doing.
     """
+    given = 0
     with sessions.begin() as session:
-        given = session.execute(
-            update(Stage)
-            .where(Stage.holder.startswith(f"{_machine()}:{pid}:", autoescape=True))
-            .values(holder=None, lease_until=None)
-            .returning(Stage.id)
-        )
-        return len(given.all())
+        for table in (Stage,):
+            held = table.holder.startswith(f"{_machine()}:{pid}:", autoescape=True)
+            freed = update(table).where(held).values(holder=None, lease_until=None).returning(table.id)
+            given += len(session.execute(freed).all())
+    return given
 
 
 def _machine() -> str:
@@ -70,6 +71,11 @@ class Lease:
     seconds: float
     _ends: float
     _lost: bool = field(default=False)
+
+    @property
+    def name(self) -> str:
+        """What it is on, for the log."""
+        return f"stage {self.stage_id}"
 
     def check(self) -> None:
         """Raise `LeaseLost` when the lease is over or soon will be. Asks only the clock, so it costs nothing."""
@@ -131,14 +137,25 @@ def acquire(sessions: Sessions, stage_id: int, holder: str, seconds: float) -> L
     return None if fence is None else Lease(sessions, stage_id, holder, fence, seconds, asked + seconds)
 
 
+class Renewable(Protocol):
+    """What a heartbeat keeps alive."""
+
+    @property
+    def name(self) -> str:
+        """What it is on, for the log."""
+
+    def renew(self) -> None:
+        """Prolong it; raise `LeaseLost` when somebody else has it."""
+
+
 class Heartbeat:
     """Renews a lease from a thread of its own until it is left, lost, or the process dies."""
 
-    def __init__(self, lease: Lease, every: float) -> None:
+    def __init__(self, lease: Renewable, every: float) -> None:
         self._lease = lease
         self._every = every
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{lease.stage_id}", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat of {lease.name}", daemon=True)
 
     def __enter__(self) -> "Heartbeat":
         self._thread.start()
@@ -153,8 +170,8 @@ class Heartbeat:
             try:
                 self._lease.renew()
             except LeaseLost:
-                log.warning("lease lost", stage_id=self._lease.stage_id, fence=self._lease.fence)
+                log.warning("lease lost", of=self._lease.name)
                 return
             except Exception:
                 # The database is out of reach: the lease runs on until its end, then `check` says so.
-                log.warning("heartbeat failed", stage_id=self._lease.stage_id, exc_info=True)
+                log.warning("heartbeat failed", of=self._lease.name, exc_info=True)

@@ -1,6 +1,7 @@
 """What is left over on our own side: folders of runs that were killed, and deliveries that nobody asks about."""
 
 import os
+import re
 import shutil
 import time
 from datetime import timedelta
@@ -18,9 +19,9 @@ BATCH = 500  # deliveries a transaction; their bodies may be large, and webhooks
 BATCHES = 200
 
 
-def work_folder(settings: Settings, run_id: int) -> Path:
-    """Return the folder that a run has to itself for as long as it goes on."""
-    return settings.data_dir.absolute() / "work" / f"run-{run_id}"
+def work_folder(settings: Settings, job: str) -> Path:
+    """Return the folder that a job has to itself for as long as it goes on."""
+    return settings.data_dir.absolute() / "work" / job
 
 
 def keeping_folder(settings: Settings) -> Path:
@@ -45,25 +46,25 @@ def sweep_work_folders(parts: Parts) -> int:
 
     A run removes its own. One that was killed cannot, and is called lost as soon as another has taken its stage.
     """
-    found = {
-        int(folder.name.removeprefix("run-")): folder
-        for folder in work_folder(parts.settings, 0).parent.glob("run-*")
-        if folder.name.removeprefix("run-").isdigit()
-    }
-    with parts.sessions() as session:
-        known = session.execute(select(Run.id, Run.outcome).where(Run.id.in_(found))).all()
-    going_on = {run_id for run_id, outcome in known if outcome is None}
-    over = {run_id for run_id, outcome in known if outcome is not None}
-    swept = [
-        run_id for run_id, folder in found.items() if run_id in over or _is_old(folder, is_used=run_id in going_on)
-    ]
-    for run_id in swept:
-        remove_folder(found[run_id])
     # An assembly is kept within minutes; the process of one that is there after a day is gone.
-    lost = [folder for folder in keeping_folder(parts.settings).glob("*") if _is_old(folder, is_used=False)]
-    for folder in lost:
+    swept = [folder for folder in keeping_folder(parts.settings).glob("*") if _is_old(folder, is_used=False)]
+    for kind, table in (("run", Run),):
+        swept += _folders_that_are_over(parts, kind, table)
+    for folder in swept:
         remove_folder(folder)
-    return len(swept) + len(lost)
+    return len(swept)
+
+
+def _folders_that_are_over(parts: Parts, kind: str, table: type[Run]) -> list[Path]:
+    names = re.compile(rf"{kind}-([0-9]{{1,18}})\Z")
+    folders = work_folder(parts.settings, kind).parent.glob(f"{kind}-*")
+    found = {int(named[1]): folder for folder in folders if (named := names.match(folder.name))}
+    with parts.sessions() as session:
+        outcomes = {
+            row.id: row.outcome for row in session.execute(select(table.id, table.outcome).where(table.id.in_(found)))
+        }
+    over = {row_id for row_id, outcome in outcomes.items() if outcome is not None}
+    return [folder for row_id, folder in found.items() if row_id in over or _is_old(folder, is_used=row_id in outcomes)]
 
 
 def _is_old(folder: Path, *, is_used: bool) -> bool:

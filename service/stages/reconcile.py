@@ -1,23 +1,21 @@
 """Make one stage what it should be: take it, look, act, look again, give it back."""
 
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
 from service.github.client import GitHubClients
 from service.github.errors import GitHubUnavailable
-from service.github.escape import redact
 from service.models import Outcome, RunKind, Stage, Want
 from service.parts import Parts
 from service.stages.artifact import Waiting
 from service.stages.assemblies import Keep, Keeper
 from service.stages.decide import Action, decide
 from service.stages.drifts import DatabaseDrifts
-from service.stages.journal import Journal
+from service.stages.failure import failure_of
+from service.stages.journal import Journal, events_prefix
 from service.stages.lease import Heartbeat, Lease, acquire, elapsed, holder_name
 from service.stages.ledger import DatabaseLedger
 from service.stages.leftovers import remove_folder, work_folder
@@ -36,8 +34,7 @@ from service.stages.rows import (
 from service.stages.run import Result, deploy_commit, remove_stage
 from service.stages.sources import resolve
 from service.stages.teller import Teller
-from stagedoor.deploy.access import as_user_error
-from stagedoor.errors import Cancelled, LeaseLost, TargetUnusable, UserError
+from stagedoor.errors import Cancelled, LeaseLost
 from stagedoor.events import Emit, Event
 
 log = structlog.get_logger(__name__)
@@ -133,8 +130,9 @@ class _Reconciler:
             log.info("run begins", kind=kind, commit=begun.run.commit, generation=begun.run.generation)
             self._tell()
         try:
+            prefix = events_prefix(begun.run.id)
             with Journal(
-                self._parts.blobs, begun.run.id, lambda event: self._on_phase(begun, event), goes_on=goes_on
+                self._parts.blobs, prefix, lambda event: self._on_phase(begun, event), goes_on=goes_on
             ) as journal:
                 outcome, error, result, warnings = self._attempt(begun, journal)
             finish_run(
@@ -157,7 +155,7 @@ class _Reconciler:
                 log.warning("a call may have reached AWS after the lease; the stage is looked at once more")
             raise
         finally:
-            remove_folder(work_folder(self._parts.settings, begun.run.id))
+            remove_folder(work_folder(self._parts.settings, begun.job.name))
         log.info("run ends", kind=kind, outcome=outcome, error=(error or {}).get("id"))
         self._tell()
         return outcome is not Outcome.ERRORED
@@ -199,7 +197,7 @@ class _Reconciler:
         except (LeaseLost, Waiting):
             raise
         except Exception as error:
-            outcome, told = _failure(error)
+            outcome, told = failure_of(error)
             return outcome, told, None, []
 
     def _still_wanted(self, begun: Begun) -> None:
@@ -241,47 +239,3 @@ class _Watched:
         current = standing(self._lease, self._begun.run.id)
         if current.cancel_requested or current.want is Want.GONE:
             raise Cancelled
-
-
-def _failure(error: Exception) -> tuple[Outcome, dict[str, Any]]:
-    """Tell whose the failure is: the app's, or else the target's or our own, which is tried again by itself."""
-    told = error if isinstance(error, UserError) else as_user_error(error)
-    if told is None:
-        return Outcome.ERRORED, _our_own_error()
-    if isinstance(told, TargetUnusable):
-        return Outcome.ERRORED, _of_the_target(told)
-    return Outcome.FAILED, _as_json(told)
-
-
-def _as_json(error: UserError) -> dict[str, Any]:
-    return {
-        "id": error.id,
-        "what": redact(error.what),
-        "remedy": redact(error.remedy),
-        "detail": redact(error.detail),
-        "location": asdict(error.location) if error.location else None,
-    }
-
-
-def _of_the_target(error: UserError) -> dict[str, Any]:
-    """Name what keeps us out of the target's account. The details (roles, accounts) are for its operator alone."""
-    log.error("the target cannot be used", error=error.id, what=error.what, detail=error.detail)
-    return {
-        **_as_json(error),
-        "remedy": "It will be tried again by itself. If it stays, whoever operates Stagedoor has to look at the "
-        "target's credentials, its roles and the way to AWS.",
-        "detail": "",
-    }
-
-
-def _our_own_error() -> dict[str, Any]:
-    """Keep the traceback for us; give the user an id to name."""
-    number = uuid4().hex[:8]
-    log.error("a run ended with an error of ours", error_number=number, traceback=traceback.format_exc())
-    return {
-        "id": "internal-error",
-        "what": f"Something went wrong on our side (error {number}).",
-        "remedy": "It will be tried again by itself; whoever operates Stagedoor finds the error's number in the log.",
-        "detail": "",
-        "location": None,
-    }

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from service.database import insert_into, now
 from service.models import (
-    App,
     AssemblyRow,
     Intent,
     Outcome,
@@ -25,7 +24,6 @@ from service.models import (
     Stage,
     Want,
 )
-from service.stages.assemblies import keep_upload
 from service.stages.errors import (
     CommitNotApproved,
     InvalidCommit,
@@ -38,20 +36,6 @@ from service.stages.errors import (
     StageProtected,
 )
 from service.stages.intents import newest_intent, repeat_intent
-
-__all__ = [
-    "Requested",
-    "cancel_run",
-    "find_stage",
-    "keep_upload",
-    "promote",
-    "request_assembly",
-    "request_deploy",
-    "request_removal",
-    "retry_run",
-    "roll_back",
-    "touch_source",
-]
 
 _COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 _DEPLOY_ANEW = "Deploy the commit instead: that makes the assembly anew."
@@ -75,14 +59,8 @@ def request_deploy(
 
     Raises `InvalidCommit`, and `CommitNotApproved` for a commit of a fork other than the one that was approved.
     """
-    if not _COMMIT.match(commit):
-        raise InvalidCommit(f"{commit[:80]!r} is no commit's id.", "Write all 40 hexadecimal digits of it.")
-    stage, newest = _locked(session, stage)
-    if newest and newest.approval and newest.approval.get("sha") != commit:
-        raise CommitNotApproved(
-            f"The stage {stage.name} is of a fork's pull request, and {commit[:12]} is not the commit approved for it.",
-            "Somebody who may write to the repository comments `/deploy` with the commit's whole id.",
-        )
+    stage, newest = locked(session, stage)
+    check_commit(commit, stage, newest)
     if newest and (newest.want, newest.commit) == (Want.COMMIT, commit) and not again:
         _look_now(session, stage, newest)
         return Requested(stage.id, newest.generation, new=False)
@@ -95,8 +73,8 @@ def request_assembly(
     """Ask for an assembly as it is, without a synth; `commit` is what it stands for, where that is not the one that it
     was first made of. Raises `NoAssembly` and `PromotionRefused`.
     """
-    stage, newest = _locked(session, stage)
-    _check_fits(assembly, stage)
+    stage, newest = locked(session, stage)
+    check_fits(assembly, stage)
     if newest and (newest.want, newest.assembly_id) == (Want.ASSEMBLY, assembly.id):
         return Requested(stage.id, newest.generation, new=False)
     commit = commit or assembly.commit
@@ -105,7 +83,7 @@ def request_assembly(
 
 def request_removal(session: Session, stage: Stage, *, actor: str) -> Requested:
     """Ask for a stage to go, with its data where it is disposable. Raises `StageProtected`."""
-    stage, newest = _locked(session, stage)
+    stage, newest = locked(session, stage)
     if stage.protected:
         raise StageProtected(
             f"The stage {stage.name} is protected: it is not removed on request.",
@@ -122,7 +100,7 @@ def cancel_run(session: Session, run: Run, *, actor: str) -> bool:
     An update that CloudFormation carries out is cancelled there and rolled back; a stack that is being created, and one
     that is rolled back already, is let go on. The next run joins either. A cancelled run is not begun again by itself.
     """
-    stage, _ = _locked(session, run.stage)
+    stage, _ = locked(session, run.stage)
     session.refresh(run)
     if run.outcome is not None:
         return False
@@ -143,7 +121,7 @@ def retry_run(session: Session, run: Run, *, actor: str) -> Requested:
     """Ask for what a run that has ended was for, once more. Raises `RunGoesOn`, and `RunOutdated` where something else
     is wanted by now.
     """
-    stage, newest = _locked(session, run.stage)
+    stage, newest = locked(session, run.stage)
     session.refresh(run)
     if run.outcome is None:
         raise RunGoesOn(f"Run {run.id} has not ended.", "Wait for its end, or cancel it.")
@@ -168,7 +146,7 @@ def promote(session: Session, run: Run, onto: Stage, *, actor: str) -> Requested
     """Ask for what a run deployed to one stage to be deployed to another, as it is. Raises `NoAssembly` and
     `PromotionRefused`.
     """
-    assembly = _assembly_of(session, run)
+    assembly = assembly_of(session, run)
     return request_assembly(session, onto, assembly, actor=actor, cause="promoted", commit=run.commit)
 
 
@@ -180,17 +158,8 @@ def roll_back(session: Session, stage: Stage, to: Run, *, actor: str) -> Request
         raise RunOfOtherStage(
             f"Run {to.id} was not one of the stage {stage.name}.", "Promote it, or name one of this stage's own runs."
         )
-    assembly = _assembly_of(session, to)
+    assembly = assembly_of(session, to)
     return request_assembly(session, stage, assembly, actor=actor, cause="rolled-back", commit=to.commit)
-
-
-def find_stage(session: Session, repository_id: int, app: str, name: str) -> Stage | None:
-    """Return a stage of an app of a repository (by our id of it); None while nobody has wished for one."""
-    return session.scalars(
-        select(Stage)
-        .join(App, Stage.app_id == App.id)
-        .where(App.repository_id == repository_id, App.name == app, Stage.name == name)
-    ).one_or_none()
 
 
 def touch_source(session: Session, repository_id: int, kind: SourceKind, ref: str) -> None:
@@ -224,12 +193,12 @@ def _look_now(session: Session, stage: Stage, newest: Intent) -> None:
             stage.not_before, stage.rung_at = None, None
 
 
-def _locked(session: Session, stage: Stage) -> tuple[Stage, Intent | None]:
+def locked(session: Session, stage: Stage) -> tuple[Stage, Intent | None]:
     """Lock a stage's row and return it as it is now, with what is wanted of it."""
-    locked = session.scalars(
+    row = session.scalars(
         select(Stage).where(Stage.id == stage.id).with_for_update().execution_options(populate_existing=True)
     ).one()
-    return locked, newest_intent(session, locked)
+    return row, newest_intent(session, row)
 
 
 def _append(
@@ -247,7 +216,7 @@ def _append(
     stage.wanted_generation += 1
     stage.not_before, stage.attempts = None, 0
     stage.last_activity_at = moment
-    settings, digest = ({}, "") if want is Want.GONE else _settings(session, stage, newest)
+    settings, digest = ({}, "") if want is Want.GONE else settings_of(session, stage, newest)
     session.add(
         Intent(
             stage_id=stage.id,
@@ -267,7 +236,7 @@ def _append(
     return Requested(stage.id, stage.wanted_generation, new=True)
 
 
-def _settings(session: Session, stage: Stage, newest: Intent | None) -> tuple[dict[str, Any], str]:
+def settings_of(session: Session, stage: Stage, newest: Intent | None) -> tuple[dict[str, Any], str]:
     """Return what stagedoor.toml last said of the stage's app: a removal says nothing of it."""
     if newest is None or newest.want is not Want.GONE:
         said = newest
@@ -284,7 +253,8 @@ def _has_failed(session: Session, stage: Stage, intent: Intent) -> bool:
     return session.scalar(last.order_by(Run.id.desc()).limit(1)) is Outcome.FAILED
 
 
-def _assembly_of(session: Session, run: Run) -> AssemblyRow:
+def assembly_of(session: Session, run: Run) -> AssemblyRow:
+    """Return what a run deployed. Raises `NoAssembly`."""
     if run.kind is not RunKind.DEPLOY or run.outcome not in {Outcome.SUCCEEDED, Outcome.UNCHANGED}:
         raise NoAssembly(f"Run {run.id} brought nothing live.", "Name a run that succeeded.")
     if run.assembly_id is None:
@@ -292,7 +262,18 @@ def _assembly_of(session: Session, run: Run) -> AssemblyRow:
     return session.get_one(AssemblyRow, run.assembly_id)
 
 
-def _check_fits(assembly: AssemblyRow, stage: Stage) -> None:
+def check_commit(commit: str, stage: Stage, newest: Intent | None) -> None:
+    """Raise `InvalidCommit`, and `CommitNotApproved` for a commit of a fork other than the one that was approved."""
+    if not _COMMIT.match(commit):
+        raise InvalidCommit(f"{commit[:80]!r} is no commit's id.", "Write all 40 hexadecimal digits of it.")
+    if newest and newest.approval and newest.approval.get("sha") != commit:
+        raise CommitNotApproved(
+            f"The stage {stage.name} is of a fork's pull request, and {commit[:12]} is not the commit approved for it.",
+            "Somebody who may write to the repository comments `/deploy` with the commit's whole id.",
+        )
+
+
+def check_fits(assembly: AssemblyRow, stage: Stage) -> None:
     """Raise where an assembly must not be deployed to a stage."""
     if not assembly.blob:
         raise NoAssembly(

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ScalarSelect, delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from service.database import Sessions, now
@@ -15,23 +15,19 @@ from service.models import (
     Run,
     RunKind,
     RunStep,
-    ServiceIdentity,
     Stage,
-    StageKind,
     StageStack,
     Want,
 )
 from service.relay.registry import LiveFunction, register
 from service.stages.decide import StageView, retry_after
-from service.stages.intents import frozen_target, limits_of, repeat_intent, rules_of, with_lookup_role
+from service.stages.intents import repeat_intent
+from service.stages.job import Job, Wanted, read_job, run_name
 from service.stages.lease import Lease
-from service.stages.run import Job, Result
-from stagedoor.deploy.plan import KnownStack
-from stagedoor.naming import StageIdentity
+from service.stages.run import Result
+from service.stages.waiting import next_look
 
-STACK_OPERATIONS = ("create-change-set", "execute-change-set", "delete-stack")
 REMOVALS_TRIED = 12  # over more than an hour: AWS takes up to 40 minutes to let go of a function's network interfaces
-LONGEST_LOOK_SECONDS = 600
 FINAL = frozenset({Outcome.SUCCEEDED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.CANCELLED})
 
 
@@ -91,30 +87,11 @@ def begin_run(lease: Lease, kind: RunKind) -> Begun:
             session.add(run)
         run.fence = lease.fence
         session.flush()
-        repository = stage.app.repository
-        _ = repository.host, repository.installation  # loaded here, read after the session is gone
-        job = Job(
-            run_id=run.id,
-            identity=_identity(session, stage),
-            target=with_lookup_role(frozen_target(stage), stage.target),
-            repository=repository,
-            commit=intent.commit,
-            settings=dict(intent.settings),
-            known=_known_stacks(session, stage),
-            rules=rules_of(stage.target),
-            limits=limits_of(stage.target),
-            app_id=stage.app_id,
-            target_id=stage.target_id,
-            stage_id=stage.id,
-            generation=intent.generation,
-            want=intent.want,
-            assembly_id=intent.assembly_id,
-            approval=intent.approval,
-            source_kind=stage.source.kind if stage.source else None,
-            source_ref=stage.source.ref if stage.source else "",
-            waiting_since=run.started_at,
-            moment=moment,
+        wanted = Wanted(
+            intent.want, intent.commit, intent.assembly_id, intent.settings, intent.approval, run.started_at
         )
+        agent = f"stagedoor-run/{run.id} stagedoor-generation/{run.generation}"
+        job = read_job(session, stage, wanted, name=run_name(run.id), user_agent=agent)
         return Begun(run, job, stage.source.workflow_generation if stage.source else 0)
 
 
@@ -146,8 +123,7 @@ def block_run(lease: Lease, begun: Begun, reason: str, first_look_seconds: float
         run = session.get_one(Run, begun.run.id)
         moment = now(session)
         is_news = run.blocked_reason != reason
-        waited = (moment - run.started_at).total_seconds()
-        again = moment + timedelta(seconds=max(first_look_seconds, min(waited / 4, LONGEST_LOOK_SECONDS)))
+        again = next_look(run.started_at, moment, first_look_seconds)
         # While GitHub was asked, somebody may have asked for another look or for an end, or a workflow may have ended.
         asked = run.not_before != begun.run.not_before
         heard = stage.source is not None and stage.source.workflow_generation > begun.workflows
@@ -277,45 +253,3 @@ def _wanted(session: Session, stage: Stage) -> Intent | None:
     return session.scalars(
         select(Intent).where(Intent.stage_id == stage.id, Intent.generation == stage.wanted_generation)
     ).one_or_none()
-
-
-def _identity(session: Session, stage: Stage) -> StageIdentity:
-    repository = stage.app.repository
-    return StageIdentity(
-        app=stage.app.name,
-        stage=stage.name,
-        prefix=stage.prefix,
-        repository=f"{repository.host.name}/{repository.github_id}",
-        service=session.scalars(select(ServiceIdentity.uid)).one(),
-        disposable=stage.kind is not StageKind.NAMED,
-    )
-
-
-def _known_stacks(session: Session, stage: Stage) -> tuple[KnownStack, ...]:
-    """Return the stacks of the last good run, and those that a run which did not end well may have begun.
-
-    A step knows its stack's ARN from before its call or from its answer; with it, removal finds what is left of a stack
-    whose worker died just after the stack was deleted.
-    """
-    rows = session.scalars(select(StageStack).where(StageStack.stage_id == stage.id).order_by(StageStack.ordinal))
-    known = {row.name: KnownStack(row.name, row.arn, row.ordinal) for row in rows}
-    steps = session.scalars(
-        select(RunStep)
-        .join(Run, RunStep.run_id == Run.id)
-        .where(Run.stage_id == stage.id, RunStep.operation.in_(STACK_OPERATIONS), Run.id > _last_removal(stage.id))
-        .order_by(RunStep.id)
-    )
-    for step in steps:
-        before = known.get(step.subject)
-        arn = step.after.get("arn") or step.before.get("arn") or (before.arn if before else None)
-        known[step.subject] = KnownStack(step.subject, arn, before.ordinal if before else len(known))
-    return tuple(known.values())
-
-
-def _last_removal(stage_id: int) -> ScalarSelect[int]:
-    """Select the last run that took the whole stage away: what was begun before it is no more."""
-    return (
-        select(func.coalesce(func.max(Run.id), 0))
-        .where(Run.stage_id == stage_id, Run.kind == RunKind.REMOVE, Run.outcome == Outcome.SUCCEEDED)
-        .scalar_subquery()
-    )

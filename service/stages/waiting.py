@@ -1,11 +1,21 @@
 """What waits for a workflow is looked at again as soon as one has ended."""
 
+from datetime import datetime, timedelta
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.models import Outcome, Run, Source, Stage
 from service.stages.artifact import BY_WORKFLOW
 from service.stages.intents import repeat_intent
+
+LONGEST_LOOK_SECONDS = 600
+
+
+def next_look(since: datetime, moment: datetime, first_look_seconds: float) -> datetime:
+    """Return when to look again for what has been waited for `since` then: the longer, the less often."""
+    waited = (moment - since).total_seconds()
+    return moment + timedelta(seconds=max(first_look_seconds, min(waited / 4, LONGEST_LOOK_SECONDS)))
 
 
 def wake_for_workflow(session: Session, source: Source) -> None:

@@ -18,7 +18,7 @@ from service.database import make_engine, make_sessions
 from service.models import Intent, Outcome, Run, RunKind, Stage, Want
 from service.parts import make_parts
 from service.settings import Settings, SettingsInvalid
-from service.stages.journal import Journal
+from service.stages.journal import Journal, events_prefix
 from stagedoor.events import Event, EventKind
 from tests.service.rows import T0, add_stage
 
@@ -100,7 +100,7 @@ def finish(settings, run_id):
 
 
 def say(settings, run_id, *messages):
-    with Journal(make_parts(settings).blobs, run_id, lambda _event: None) as journal:
+    with Journal(make_parts(settings).blobs, events_prefix(run_id), lambda _event: None) as journal:
         journal._chunk = int(time.time() * 1000) % 10_000_000
         for message in messages:
             journal.emit(Event(EventKind.LOG, "synth", message=message))

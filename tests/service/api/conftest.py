@@ -24,7 +24,7 @@ from service.models import GitHubHost, Intent, Outcome, Run, RunKind, Stage, Sta
 from service.parts import Parts, make_parts
 from service.settings import Settings
 from service.stages.intents import append_intent
-from service.stages.journal import Journal
+from service.stages.journal import Journal, events_prefix
 from service.stages.wishes import Wish
 from stagedoor.events import Event, EventKind
 from tests.service.rows import T0, add_repository, add_stage
@@ -254,6 +254,6 @@ def front(github: LocalGitHub, notes: LocalRepository, tmp_path_factory: pytest.
 
 
 def say(front: Front, run_id: int, *said: str, goes_on: bool = False) -> None:
-    with Journal(front.parts.blobs, run_id, lambda _event: None, goes_on=goes_on) as journal:
+    with Journal(front.parts.blobs, events_prefix(run_id), lambda _event: None, goes_on=goes_on) as journal:
         for message in said:
             journal.emit(Event(EventKind.LOG, "synth", message=message))

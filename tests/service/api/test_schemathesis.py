@@ -49,7 +49,7 @@ def served(
     headers = machine(sessions, "*", (Right.READ, Right.DEPLOY, Right.REMOVE))
     engine.dispose()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.api.streams.LONGEST_SECONDS", 0.1)
+        patch.setattr("service.api.event_stream.LONGEST_SECONDS", 0.1)
         server, thread, url = serve(made)
         yield url, headers
         server.should_exit = True

@@ -111,8 +111,8 @@ def test_who_waits_for_a_deploy_is_told_when_the_stage_went_instead(front: Front
 
 
 def test_a_quiet_stream_says_that_it_is_there_and_stops_in_time(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.streams.KEEP_ALIVE_SECONDS", 0.1)
-    monkeypatch.setattr("service.api.streams.LONGEST_SECONDS", 1.0)
+    monkeypatch.setattr("service.api.event_stream.KEEP_ALIVE_SECONDS", 0.1)
+    monkeypatch.setattr("service.api.event_stream.LONGEST_SECONDS", 1.0)
     run = add_run(front.parts.sessions, front.stage, None)
     with front.ask("GET", f"/runs/{run}/stream", stream=True) as answer:
         said = answer.text

@@ -23,7 +23,7 @@ from tests.service.test_front_door import serve
 @pytest.fixture
 def served(live_house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[House, str]]:
     """A house whose front door is served, with a worker behind it."""
-    monkeypatch.setattr("service.api.streams.LONGEST_SECONDS", 60)
+    monkeypatch.setattr("service.api.event_stream.LONGEST_SECONDS", 60)
     settings = live_house.parts.settings.model_copy(
         update={
             "github_webhook_secrets": (SecretStr(SECRET),),

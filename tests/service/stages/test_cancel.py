@@ -9,7 +9,7 @@ import pytest
 
 from service.models import Run
 from service.stages import reconcile as reconcile_module
-from service.stages import run as run_module
+from service.stages import stage_assembly as making
 from service.stages.errors import RemovalGoesOn, RunGoesOn, RunOutdated
 from service.stages.requests import cancel_run, retry_run
 from stagedoor.deploy.publishing import publish
@@ -99,10 +99,10 @@ def test_a_cancel_in_any_phase_before_changes_nothing_in_aws(
         return wait
 
     if phase == "fetch":
-        monkeypatch.setattr(run_module, "_fetch", held(run_module._fetch))
+        monkeypatch.setattr(making, "_fetch", held(making._fetch))
     elif phase == "synth":
         opened.set()
-        monkeypatch.setattr(run_module, "_synth", held(run_module._synth))
+        monkeypatch.setattr(making, "_synth", held(making._synth))
     else:
         monkeypatch.setattr(publish.Publishing, "until_done", held(publish.Publishing.until_done))
     began = time.monotonic()

@@ -42,9 +42,9 @@ def fill(folder: Path) -> Path:
 
 
 def test_folders_of_runs_that_are_over_are_swept_and_of_those_that_go_on_are_not(parts, database):
-    lost, going_on = [fill(work_folder(parts.settings, id)) for id in add_runs(database, Outcome.LOST, None)]
-    strange = fill(work_folder(parts.settings, 4711))
-    old = fill(work_folder(parts.settings, 4712))
+    lost, going_on = [fill(work_folder(parts.settings, f"run-{id}")) for id in add_runs(database, Outcome.LOST, None)]
+    strange = fill(work_folder(parts.settings, "run-4711"))
+    old = fill(work_folder(parts.settings, "run-4712"))
     os.utime(old, (0, 0))
     assert sweep_work_folders(parts) == 2
     assert not lost.exists()

@@ -13,6 +13,7 @@ from service.models import Outcome, Run, RunKind, RunStep, Stage
 from service.stages import reconcile as reconcile_module
 from service.stages import rows, teller
 from service.stages import run as run_module
+from service.stages import stage_assembly as making
 from service.stages.journal import read_events
 from service.stages.lease import acquire
 from service.stages.ledger import DatabaseLedger
@@ -112,7 +113,7 @@ def test_a_push_before_anything_was_changed_supersedes_the_run(live_house, monke
     house = live_house
     source = house.pull_request()
     house.resolve(source)
-    synth = run_module._synth
+    synth = making._synth
     pushed = []
 
     def push_meanwhile(*arguments):
@@ -120,7 +121,7 @@ def test_a_push_before_anything_was_changed_supersedes_the_run(live_house, monke
             pushed.append(house.push(source, {"tiny.template.json": tiny_app.template("newer")}))
         return synth(*arguments)
 
-    monkeypatch.setattr(run_module, "_synth", push_meanwhile)
+    monkeypatch.setattr(making, "_synth", push_meanwhile)
     house.reconcile(source)
     assert house.outcomes(source) == [("deploy", "superseded"), ("deploy", "succeeded")]
     assert house.stage(source).live_commit == pushed[0]
@@ -194,14 +195,14 @@ def test_a_target_that_nobody_has_bootstrapped_is_tried_again(live_house, monkey
 def test_a_program_that_says_nothing_is_ended_when_the_run_is_cancelled(live_house, monkeypatch):
     source = live_house.pull_request(**{"cdk.json": '{"app": "sleep 60"}'})
     live_house.resolve(source)
-    synth = run_module._synth
+    synth = making._synth
 
     def cancel_meanwhile(job, *arguments):
         with live_house.parts.sessions.begin() as session:
-            session.get_one(Run, job.run_id).cancel_requested = True
+            session.get_one(Run, int(job.name.removeprefix("run-"))).cancel_requested = True
         return synth(job, *arguments)
 
-    monkeypatch.setattr(run_module, "_synth", cancel_meanwhile)
+    monkeypatch.setattr(making, "_synth", cancel_meanwhile)
     began = time.monotonic()
     live_house.reconcile(source)
     assert live_house.outcomes(source) == [("deploy", "cancelled")]
@@ -311,14 +312,14 @@ def test_a_lease_lost_with_a_call_under_way_has_the_stage_looked_at_once_more(li
 def test_a_cancelled_run_ends_and_is_not_begun_again(live_house, monkeypatch):
     source = live_house.pull_request()
     live_house.resolve(source)
-    fetch = run_module._fetch
+    fetch = making._fetch
 
     def cancel_meanwhile(job, *arguments):
         with live_house.parts.sessions.begin() as session:
-            session.get_one(Run, job.run_id).cancel_requested = True
+            session.get_one(Run, int(job.name.removeprefix("run-"))).cancel_requested = True
         return fetch(job, *arguments)
 
-    monkeypatch.setattr(run_module, "_fetch", cancel_meanwhile)
+    monkeypatch.setattr(making, "_fetch", cancel_meanwhile)
     live_house.reconcile(source)
     live_house.reconcile(source)
     assert live_house.outcomes(source) == [("deploy", "cancelled")]

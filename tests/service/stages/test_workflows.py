@@ -93,7 +93,7 @@ def test_who_asks_while_github_is_looked_at_is_not_forgotten(
         return look_for(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("service.stages.run.look_for", asked_meanwhile)
+        patch.setattr("service.stages.stage_assembly.look_for", asked_meanwhile)
         _age(house, timedelta(0))
         house.reconcile(source)
     assert house.stage(source).not_before is None
