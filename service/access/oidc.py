@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import jwt
 
-from service.access.errors import Refused
-from service.access.signing_keys import SigningKeys, is_safe_issuer
+from service.access.errors import GitHubAway, Refused
+from service.access.signing_keys import KeysUnavailable, SigningKeys, is_safe_issuer
 from service.settings import Settings, SettingsInvalid
 
 GITHUB_COM_ISSUER = "https://token.actions.githubusercontent.com"
@@ -92,7 +92,8 @@ class JobTokens:
     def read(self, token: str) -> Job:
         """Return what a token says that is signed, ours and good now; whether it was shown before is not looked at.
 
-        Raises `Refused`. What is cheap to see comes first, so that only a token that could be real costs a signature.
+        Raises `Refused`, and `GitHubAway` while the issuer's keys cannot be had. What is cheap to see comes first, so
+        that only a token that could be real costs a signature.
         """
         if len(token) > MOST_BYTES:
             raise Refused("token too long")
@@ -111,6 +112,8 @@ class JobTokens:
                 leeway=LEEWAY_SECONDS,
                 options=options,
             )
+        except KeysUnavailable:
+            raise GitHubAway from None
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             raise Refused(f"token refused: {type(error).__name__}", detail=str(error)[:200]) from None
         return _job(issuer, said)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import jwt
 import requests
 import structlog
+import urllib3
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from service.settings import LOOPBACK
@@ -25,7 +26,8 @@ BELIEVED_SECONDS = 24 * 3600.0
 
 _DISCOVERY = "/.well-known/openid-configuration"
 _TIMEOUT = (3.0, 5.0)  # seconds to connect, seconds between two bytes
-_DEADLINE_SECONDS = 10.0
+_DEADLINE_SECONDS = 10.0  # for one of the two documents
+_PATIENCE_SECONDS = 25.0  # with another thread that asks for both
 _MOST_BYTES = 256 * 1024
 _MOST_KEYS = 50
 _LEAST_BITS = 2048
@@ -81,16 +83,32 @@ class SigningKeys:
         self._fetched_at = self._asked_at = float("-inf")
 
     def get(self, key_id: str) -> RSAPublicKey | None:
-        """Return the key of this id; None when the issuer has none, or was asked for one less than a minute ago."""
+        """Return the key of this id; None when the issuer has none, or was asked for one less than a minute ago.
+
+        Raises `KeysUnavailable` while there are no keys at all that are believed: nothing can be said of any id then.
+        """
         if not self._has(key_id, FRESH_SECONDS):
-            with self._lock:
-                if not self._has(key_id, FRESH_SECONDS) and self._clock() - self._asked_at >= COOL_DOWN_SECONDS:
-                    self._asked_at = self._clock()
-                    self._renew()
-        return self._keys[key_id] if self._has(key_id, BELIEVED_SECONDS) else None
+            # Whoever has a key that is believed does not wait while another thread asks for newer ones.
+            patience = 0.0 if self._has(key_id, BELIEVED_SECONDS) else _PATIENCE_SECONDS
+            if self._lock.acquire(timeout=patience):
+                try:
+                    self._renew_if_due(key_id)
+                finally:
+                    self._lock.release()
+        if not self._are_there(BELIEVED_SECONDS):
+            raise KeysUnavailable("no keys of this issuer are known")
+        return self._keys.get(key_id)
 
     def _has(self, key_id: str, seconds: float) -> bool:
-        return self._clock() - self._fetched_at < seconds and key_id in self._keys
+        return self._are_there(seconds) and key_id in self._keys
+
+    def _are_there(self, seconds: float) -> bool:
+        return self._clock() - self._fetched_at < seconds
+
+    def _renew_if_due(self, key_id: str) -> None:
+        if not self._has(key_id, FRESH_SECONDS) and self._clock() - self._asked_at >= COOL_DOWN_SECONDS:
+            self._asked_at = self._clock()
+            self._renew()
 
     def _renew(self) -> None:
         try:
@@ -119,12 +137,14 @@ def _get(url: str) -> dict[str, Any]:
             if answer.status_code != 200:
                 raise KeysUnavailable(f"{answer.status_code} from {url}")
             body = b""
-            for part in answer.iter_content(16 * 1024):
+            # What has come is looked at as it comes: to wait for a piece of some size is to wait for ever on one that
+            # comes byte by byte.
+            while part := answer.raw.read1(16 * 1024, decode_content=True):
                 body += part
                 if len(body) > _MOST_BYTES or time.monotonic() > ends:
                     raise KeysUnavailable(f"too much, or too slow: {url}")
         said = json.loads(body)
-    except (requests.RequestException, ValueError, RecursionError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError, RecursionError) as error:
         raise KeysUnavailable(f"{type(error).__name__} from {url}") from None
     if not isinstance(said, dict):
         raise KeysUnavailable(f"no object from {url}")

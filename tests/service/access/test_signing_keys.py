@@ -57,7 +57,8 @@ def test_an_issuer_that_is_away_is_believed_for_a_day_and_asked_once_a_minute(is
         assert keys.get("another") is None
     assert issuer.fetches[DISCOVERY] == 2
     clock.now += 23 * 3600
-    assert keys.get(issuer.key_id) is None
+    with pytest.raises(KeysUnavailable):
+        keys.get(issuer.key_id)
 
 
 def test_threads_ask_once_together(issuer: OidcIssuer) -> None:
