@@ -96,6 +96,16 @@ class UnknownRun(AccessError):
         super().__init__(f"There is no run {run_id} at the service.", "`stagedoor runs` lists those that there are.")
 
 
+class UnknownPlan(AccessError):
+    """There is no such plan."""
+
+    id = "unknown-plan"
+    status = 404
+
+    def __init__(self, plan_id: int) -> None:
+        super().__init__(f"There is no plan {plan_id} at the service.", "Ask for one: plans are kept as long as logs.")
+
+
 class StageTaken(AccessError):
     """A stage of this name is not the developer's own."""
 

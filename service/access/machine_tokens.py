@@ -24,7 +24,7 @@ from service.models import MachineToken
 PREFIX = "sd_"
 MOST_DAYS = 365
 MOST_A_REPOSITORY = 100
-RIGHTS = (Right.READ, Right.DEPLOY, Right.REMOVE)
+RIGHTS = (Right.READ, Right.PLAN, Right.DEPLOY, Right.REMOVE)
 """What a token can be given. None can make tokens: it would outlive its own end."""
 
 _STAGES = re.compile(r"[a-z*?][a-z0-9*?-]{0,39}\Z")  # as in stagedoor.toml

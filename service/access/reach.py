@@ -26,9 +26,12 @@ _TAG = "refs/tags/"
 
 
 class Right(StrEnum):
-    """What may be done with a repository's stages. ADMIN: its tokens and the record of who did what."""
+    """What may be done with a repository's stages. PLAN, to have its code run and compared with a stage, comes with
+    DEPLOY. ADMIN: its tokens and the record of who did what.
+    """
 
     READ = "read"
+    PLAN = "plan"
     DEPLOY = "deploy"
     REMOVE = "remove"
     ADMIN = "admin"
@@ -36,6 +39,7 @@ class Right(StrEnum):
 
 _OF_COMMANDS = {
     "deploy": frozenset({Right.READ, Right.DEPLOY}),
+    "diff": frozenset({Right.READ, Right.PLAN}),
     "remove": frozenset({Right.READ, Right.REMOVE}),
 }
 _READING = frozenset({Right.READ})
@@ -94,12 +98,12 @@ def run_refused(run: RunToken, stage: str | None, facts: Iterable[StageFacts], r
     """Return why a run has not this right to a stage of its own repository, or "" if it has.
 
     `stage` None is the repository as a whole. `facts` are the stages of that name, one for each app; with none of them
-    the name alone decides. `commit`: what is to be deployed; a branch's run deploys its own commit only.
+    the name alone decides. `commit`: what is to be deployed or planned; a branch's run has its own commit only.
     """
-    if right not in run.rights.split():
+    if not _gives(run.rights, right):
         return "right not given"
     of_pull = pull_number(run.ref) is not None
-    if commit is not None and right is Right.DEPLOY and not of_pull and commit != run.sha:
+    if commit is not None and right in (Right.DEPLOY, Right.PLAN) and not of_pull and commit != run.sha:
         return "another commit than the run's"
     if stage is None:
         return ""
@@ -113,13 +117,19 @@ def run_refused(run: RunToken, stage: str | None, facts: Iterable[StageFacts], r
 
 def machine_refused(pattern: str, rights: str, stage: str | None, facts: Iterable[StageFacts], right: Right) -> str:
     """Return why a machine's token has not this right to a stage of its own repository, or "" if it has."""
-    if right not in rights.split() or right is Right.ADMIN:
+    if right is Right.ADMIN or not _gives(rights, right):
         return "right not given"
     if stage is None:
         return ""
     if not matches(pattern, stage):
         return "stage out of reach"
     return "a developer's own stage" if any(one.kind is StageKind.PERSONAL for one in facts) else ""
+
+
+def _gives(rights: str, right: Right) -> bool:
+    """Tell whether rights, parted by spaces, hold one."""
+    given = rights.split()
+    return right in given or (right is Right.PLAN and Right.DEPLOY in given)
 
 
 def _is_born_from(run: RunToken, stage: StageFacts) -> bool:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from flask import current_app
 
 from service.access.callers import Caller, Callers, Right
-from service.access.errors import TooMany, UnknownRepository, UnknownRun, UnknownStage
+from service.access.errors import TooMany, UnknownPlan, UnknownRepository, UnknownRun, UnknownStage
 from service.access.login import DeviceFlow
 from service.access.permission import Permissions
 from service.access.tokens import StageToken, Tokens
 from service.api.own_stages import repository_at
 from service.github.client import GitHubClients
-from service.models import Run, Stage
+from service.models import PlanRow, Run, Stage
 from service.parts import Parts
 
 EXTENSION = "stagedoor.api"
@@ -85,6 +85,18 @@ class Access:
             found = None if run is None else (run.stage.app.repository_id, run.stage.name, run.stage_id)
         if found is None:
             raise UnknownRun(run_id)
+        self.callers.check(caller, found[0], found[1], right)
+        return found[2]
+
+    def let_into_plan(self, caller: Caller, plan_id: int, right: Right) -> int:
+        """Return the stage of a plan if the caller has this right to it. Raises `UnknownPlan` and what `Callers.check`
+        raises.
+        """
+        with self.parts.sessions() as session:
+            plan = session.get(PlanRow, plan_id)
+            found = None if plan is None else (plan.stage.app.repository_id, plan.stage.name, plan.stage_id)
+        if found is None:
+            raise UnknownPlan(plan_id)
         self.callers.check(caller, found[0], found[1], right)
         return found[2]
 

@@ -145,6 +145,58 @@ class RequestedAnswer(Answer):
     new: Annotated[bool, Field(description="false: the same was wanted already")]
 
 
+class PlanAnswer(Answer):
+    """A plan: what a deploy would do to a stage. Nothing of it is done."""
+
+    id: int
+    stage: int
+    stage_name: str
+    app: str
+    commit: str | None
+    assembly: int | None
+    actor: str
+    phase: str
+    outcome: Annotated[
+        Outcome | None,
+        Field(description="null: it is being made; `unchanged`: a deploy would have nothing to do"),
+    ]
+    waits_for: Annotated[str | None, Field(description="What it waits for, where it does")]
+    error: ErrorAnswer | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class WholePlanAnswer(PlanAnswer):
+    """A plan with what it says."""
+
+    plan: Annotated[
+        dict[str, Any] | None,
+        Field(description="As `stagedoor diff --json` prints it (docs/cli.md); null as long as it is not made"),
+    ]
+
+
+class PlansAnswer(Answer):
+    """Plans, newest first, without what they say."""
+
+    plans: list[PlanAnswer]
+    next: Next
+
+
+class PlanRequestedAnswer(Answer):
+    """The plan that is being made."""
+
+    plan: int
+    stage: int
+    new: Annotated[bool, Field(description="false: the same was being made already")]
+
+
+class PlanCancelledAnswer(Answer):
+    """Whether there was something to cancel."""
+
+    plan: int
+    cancelled: Annotated[bool, Field(description="false: it was made already")]
+
+
 class CancelledAnswer(Answer):
     """Whether there was something to cancel. The run ends at its next safe point."""
 

@@ -196,6 +196,32 @@ class LiveBody(Body):
     functions: Patterns | None = None
 
 
+_PLANNED = ("commit", "assembly", "run")
+
+
+def _one_of_three(schema: dict[str, Any]) -> None:
+    """As `_either`."""
+    schema["oneOf"] = [{"required": [name]} for name in _PLANNED]
+    for name in _PLANNED:
+        del schema["properties"][name]["default"]
+
+
+class PlanBody(Body):
+    """What a stage is to be compared with: a commit, an assembly that was uploaded, or what a run deployed."""
+
+    model_config = ConfigDict(json_schema_extra=_one_of_three)
+
+    commit: Commit = ""
+    assembly: Annotated[Id, Field(description="The id of an assembly")] = 0
+    run: Annotated[Id, Field(description="The id of a run, of this stage or another one of its app")] = 0
+
+    @model_validator(mode="after")
+    def _one(self) -> "PlanBody":
+        if len(self.model_fields_set) != 1:
+            raise ValueError("a commit, an assembly or a run is needed, and one of them alone")
+        return self
+
+
 def _either(schema: dict[str, Any]) -> None:
     """Say that one of the two is needed; what stands for the other is no value that could be sent."""
     schema["oneOf"] = [{"required": ["commit"]}, {"required": ["assembly"]}]

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import select
 
-from service.models import Outcome, Run, Stage
+from service.models import Outcome, PlanRow, Run, Stage
 from service.parts import Parts
 from service.stages.journal import read_chunk
 
@@ -84,6 +84,7 @@ class Glances:
         self._runs = Gathered(self._read_runs)
         self._stages = Gathered(self._read_stages)
         self._next_runs = Gathered(self._read_next_runs)
+        self._plans = Gathered(self._read_plans)
         self._chunks: Gathered[tuple[str, int], list[dict[str, Any]]] = Gathered(self._read_chunks)
 
     async def run(self, run_id: int) -> RunGlance | None:
@@ -97,6 +98,10 @@ class Glances:
     async def next_run(self, stage_id: int, generation: int, after: int) -> RunGlance | None:
         """Return the stage's first run after the run `after` that is for this generation or a later one."""
         return await self._next_runs.ask((stage_id, generation, after))
+
+    async def plan_is_over(self, plan_id: int) -> bool:
+        """Return whether nothing will be added to a plan, or there is none."""
+        return await self._plans.ask(plan_id) is not False
 
     async def chunk(self, prefix: str, number: int) -> list[dict[str, Any]] | None:
         """Return the events of a chunk of a log; None as long as it is not written."""
@@ -126,6 +131,11 @@ class Glances:
                 if first := session.execute(columns.where(*wanted)).one_or_none():
                     found[stage, generation, after] = RunGlance(*first)
         return found
+
+    def _read_plans(self, ids: list[int]) -> dict[int, bool]:
+        columns = select(PlanRow.id, PlanRow.outcome)
+        with self._parts.sessions() as session:
+            return {row.id: row.outcome is not None for row in session.execute(columns.where(PlanRow.id.in_(ids)))}
 
     def _read_chunks(self, asked: list[tuple[str, int]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
         read = {(prefix, number): read_chunk(self._parts.blobs, prefix, number) for prefix, number in asked}

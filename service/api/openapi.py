@@ -30,6 +30,7 @@ _TAGS = {
     "login": "Who asks: people, and jobs of GitHub Actions",
     "stages": "Stages, and what is wanted of them",
     "runs": "What was done to bring a stage to what is wanted",
+    "plans": "What a deploy would do to a stage, without one",
     "assemblies": "Cloud assemblies, from elsewhere than the service's own synth",
     "live": "What `stagedoor dev` needs",
     "operators": "Tokens for machines, and the record of who did what",

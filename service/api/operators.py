@@ -42,7 +42,7 @@ class TokenBody(Body):
         Field(description="The stages that it reaches, as a pattern", examples=["pr-*"]),
     ]
     rights: Annotated[
-        list[Literal["read", "deploy", "remove"]],
+        list[Literal["read", "plan", "deploy", "remove"]],
         Field(min_length=1, max_length=len(RIGHTS)),
     ]
     days: Annotated[int, Field(ge=1, le=MOST_DAYS), Whole] = 90

@@ -132,7 +132,7 @@ class OtherHttpError(AccessError):
         super().__init__(f"{words} ({status}).", "GET /api/v1/openapi.json says what the API takes.")
 
 
-OTHER_STATUSES: Mapping[str, int] = {"invalid-stage-name": 422, "invalid-commit": 422}
+OTHER_STATUSES: Mapping[str, int] = {"invalid-stage-name": 422, "invalid-commit": 422, "too-many-plans": 429}
 """Of errors that know nothing of HTTP, by their ids; those that are not here say that something stands in the way."""
 
 

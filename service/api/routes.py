@@ -5,7 +5,7 @@ import asyncio
 from flask import Blueprint, Flask, Response, request
 from starlette.routing import Route
 
-from service.api import assemblies, live, logins, operators, runs, stages, streams  # noqa: F401 - they declare
+from service.api import assemblies, live, logins, operators, plans, runs, stages, streams  # noqa: F401 - they declare
 from service.api.access import EXTENSION, Access
 from service.api.door import Door, asyncio_routes
 from service.api.flask_views import answer_in_problems, make_blueprint

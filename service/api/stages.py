@@ -131,7 +131,8 @@ def request_stage_deploy(caller: Caller, stage_id: int, body: DeployBody) -> Req
 
     commit = body.commit or _commit_of(AssemblyRow, body.assembly)
     if body.commit and caller.of_pull_request:
-        _check_newest(caller, stage_id, body.commit)
+        current_access().let_into_stage(caller, stage_id, Right.DEPLOY, commit)
+        check_newest(caller, stage_id, body.commit)
 
     def ask(session: Session, stage: Stage) -> Requested:
         if body.commit:
@@ -206,12 +207,20 @@ def _stage(caller: Caller, stage_id: int) -> StageAnswer:
     return found
 
 
-def _check_newest(caller: Caller, stage_id: int, commit: str) -> None:
+def check_deployable(stage: Stage) -> None:
+    """Raise `StageTaken` for a stage that a developer deploys, not the service."""
+    if stage.kind is StageKind.PERSONAL:
+        raise StageTaken(
+            f"The stage {stage.name} is {stage.owner}'s own: the service does not deploy it.",
+            "Its developer deploys it with `stagedoor deploy` or `stagedoor dev`.",
+        )
+
+
+def check_newest(caller: Caller, stage_id: int, commit: str) -> None:
     """Raise `CommitNotWanted` where the commit of a workflow is not the one that its pull request's stage is to have.
 
     A job of an older commit that starts late must not set a preview back; and the webhook of a newer one may be late.
     """
-    current_access().let_into_stage(caller, stage_id, Right.DEPLOY, commit)
     with current_parts().sessions() as session:
         stage = session.get_one(Stage, stage_id)
         newest = newest_intent(session, stage)
@@ -261,11 +270,7 @@ def _requested(
     current_access().let_into_stage(caller, stage_id, right, commit)
     with current_parts().sessions.begin() as session:
         stage = session.get_one(Stage, stage_id)
-        if stage.kind is StageKind.PERSONAL:
-            raise StageTaken(
-                f"The stage {stage.name} is {stage.owner}'s own: the service does not deploy it.",
-                "Its developer deploys it with `stagedoor deploy` or `stagedoor dev`.",
-            )
+        check_deployable(stage)
         requested = ask(session, stage)
         audit(session, caller, action, stage_id=stage_id, data={**data, "generation": requested.generation})
     return RequestedAnswer(stage=stage_id, generation=requested.generation, new=requested.new)

@@ -7,7 +7,7 @@ docs/data-model.md has the picture.
 
 from service.models.base import Base, Id, Json, UtcDateTime, by_value
 from service.models.callers import MachineToken, UsedJti
-from service.models.done import AssemblyRow, ContextValue, Outcome, Run, RunKind, RunStep, StageStack, Told
+from service.models.done import AssemblyRow, ContextValue, Outcome, PlanRow, Run, RunKind, RunStep, StageStack, Told
 from service.models.github import Delivery, GitHubHost, Installation, Repository
 from service.models.later import Secret
 from service.models.live import Invocation, LiveFunction, Session
@@ -34,6 +34,7 @@ __all__ = [
     "LiveFunction",
     "MachineToken",
     "Outcome",
+    "PlanRow",
     "Repository",
     "Run",
     "RunKind",

@@ -1,4 +1,4 @@
-"""What was done: runs and their steps, the stacks of a stage, assemblies, and what GitHub was told."""
+"""What was done: runs and their steps, plans, the stacks of a stage, assemblies, and what GitHub was told."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Index, Integer, St
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.models.base import Base, Id, Json, by_value
-from service.models.wanted import Intent, Stage
+from service.models.wanted import Intent, Stage, Want
 from stagedoor.target import Trust
 
 
@@ -84,6 +84,39 @@ class RunStep(Base):
     outcome: Mapped[str | None] = mapped_column(String(32))
     begun_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class PlanRow(Base):
+    """A plan that somebody asked for: what a deploy of a commit or an assembly would do to a stage, which it changes in
+    nothing. It needs no lease: `holder` is the process that makes it, until `lease_until`.
+
+    `blob` is where the plan is in the store (`stagedoor.deploy.plan_json`); empty: there is none. Its outcome is
+    `unchanged` where there is nothing to do.
+    """
+
+    __tablename__ = "plans"
+    __table_args__ = (Index(None, "stage_id", "id"), Index(None, "outcome"))
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    stage_id: Mapped[int] = mapped_column(ForeignKey("stages.id"))
+    want: Mapped[Want] = mapped_column(by_value(Want))
+    commit: Mapped[str | None] = mapped_column(String(64))
+    assembly_id: Mapped[int | None] = mapped_column(ForeignKey("assemblies.id"))
+    actor: Mapped[str] = mapped_column(String(255))
+    phase: Mapped[str] = mapped_column(String(32), default="")
+    blocked_reason: Mapped[str | None]
+    outcome: Mapped[Outcome | None] = mapped_column(by_value(Outcome))
+    error: Mapped[Json | None]
+    blob: Mapped[str] = mapped_column(String(255), default="")
+    holder: Mapped[str | None] = mapped_column(String(128))
+    lease_until: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    not_before: Mapped[datetime | None]
+    rung_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+    stage: Mapped[Stage] = relationship()
 
 
 class StageStack(Base):

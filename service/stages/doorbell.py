@@ -1,4 +1,4 @@
-"""The doorbell: tells workers which stages and sources are behind. It carries a key and nothing more.
+"""The doorbell: tells workers which stages, sources and plans are behind. It carries a key and nothing more.
 
 The database knows what is behind; the queue only saves the waiting. Losing the queue, or what is in it, loses seconds.
 """
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from service.database import now
 from service.models import Repository, Source, SourceKind, Stage
 from service.parts import Parts
+from service.stages.plans import ring_for_plans
 
 log = structlog.get_logger(__name__)
 
@@ -25,7 +26,8 @@ QUEUE = "stagedoor"
 RECONCILE = "service.worker.jobs.reconcile_stage"
 RESOLVE = "service.worker.jobs.resolve_source"
 FIND = "service.worker.jobs.find_unheard_pulls"
-JOBS = frozenset({RECONCILE, RESOLVE, FIND})
+PLAN = "service.worker.jobs.plan_stage"
+JOBS = frozenset({RECONCILE, RESOLVE, FIND, PLAN})
 JOB_SECONDS = 4 * 60 * 60  # the longest that CloudFormation takes over one run, and more
 BATCH = 200
 READ_AGAIN_AT_ONCE = 20
@@ -89,6 +91,7 @@ class Ringer:
             )
             newer = Stage.rung_generation < Stage.wanted_generation
             rings += [Ring(RECONCILE, row) for row in _take(session, Stage, behind, newer, again)]
+            rings += [Ring(PLAN, row) for row in ring_for_plans(session, again, BATCH)]
         for ring in rings:
             self._queue.enqueue(ring.job, ring.row_id, result_ttl=0, failure_ttl=24 * 3600)
         return rings

@@ -55,3 +55,9 @@ class RunOfOtherStage(UserError):
     """A stage is rolled back to its own runs only."""
 
     id = "run-of-other-stage"
+
+
+class TooManyPlans(UserError):
+    """A stage for which more plans wait to be made than are good for anybody."""
+
+    id = "too-many-plans"

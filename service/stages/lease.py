@@ -23,7 +23,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from service.database import Sessions, now
-from service.models import Stage
+from service.models import PlanRow, Stage
 from stagedoor.errors import LeaseLost
 
 log = structlog.get_logger(__name__)
@@ -43,13 +43,13 @@ def holder_name() -> str:
 
 
 def hand_on(sessions: Sessions, pid: int) -> int:
-    """Give back what a process of this machine held that is no more; return how many stages. It must have
+    """Give back what a process of this machine held that is no more; return how many stages and plans. It must have
     been waited for: what it still held then is free for the next holder at once, which joins what CloudFormation is
     doing.
     """
     given = 0
     with sessions.begin() as session:
-        for table in (Stage,):
+        for table in (Stage, PlanRow):
             held = table.holder.startswith(f"{_machine()}:{pid}:", autoescape=True)
             freed = update(table).where(held).values(holder=None, lease_until=None).returning(table.id)
             given += len(session.execute(freed).all())

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import delete, select
 
 from service.database import now
-from service.models import Delivery, Intent, Run
+from service.models import Delivery, Intent, PlanRow, Run
 from service.parts import Parts
 from service.settings import Settings
 
@@ -42,20 +42,20 @@ def remove_folder(folder: Path) -> None:
 
 
 def sweep_work_folders(parts: Parts) -> int:
-    """Remove the folders of runs that are over; return how many there were.
+    """Remove the folders of runs and plans that are over; return how many there were.
 
     A run removes its own. One that was killed cannot, and is called lost as soon as another has taken its stage.
     """
     # An assembly is kept within minutes; the process of one that is there after a day is gone.
     swept = [folder for folder in keeping_folder(parts.settings).glob("*") if _is_old(folder, is_used=False)]
-    for kind, table in (("run", Run),):
+    for kind, table in (("run", Run), ("plan", PlanRow)):
         swept += _folders_that_are_over(parts, kind, table)
     for folder in swept:
         remove_folder(folder)
     return len(swept)
 
 
-def _folders_that_are_over(parts: Parts, kind: str, table: type[Run]) -> list[Path]:
+def _folders_that_are_over(parts: Parts, kind: str, table: type[Run | PlanRow]) -> list[Path]:
     names = re.compile(rf"{kind}-([0-9]{{1,18}})\Z")
     folders = work_folder(parts.settings, kind).parent.glob(f"{kind}-*")
     found = {int(named[1]): folder for folder in folders if (named := names.match(folder.name))}

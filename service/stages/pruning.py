@@ -1,4 +1,4 @@
-"""What is kept for a while and then taken away: assemblies, runs' logs, and branches and pull requests of old."""
+"""What is kept for a while and then taken away: assemblies, plans, logs, and branches and pull requests of old."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from service.models import (
     Approval,
     AssemblyRow,
     Intent,
+    PlanRow,
     Run,
     Source,
     Stage,
@@ -19,6 +20,7 @@ from service.models import (
 )
 from service.parts import Parts
 from service.stages.journal import events_prefix
+from service.stages.plans import blobs_of_plan
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +92,19 @@ def prune_logs(parts: Parts) -> int:
         parts.blobs.delete(events_prefix(run_id))
     with parts.sessions.begin() as session:
         session.execute(update(Run).where(Run.id.in_(ids)).values(log_kept=False))
+    return len(ids)
+
+
+def prune_plans(parts: Parts) -> int:
+    """Take away plans that were made as long ago as logs are kept, with all that they say; return how many."""
+    with parts.sessions.begin() as session:
+        old = now(session) - timedelta(days=parts.settings.log_days)
+        ids = session.scalars(
+            select(PlanRow.id).where(PlanRow.finished_at < old).order_by(PlanRow.id).limit(BATCH)
+        ).all()
+        session.execute(delete(PlanRow).where(PlanRow.id.in_(ids)))
+    for plan_id in ids:
+        parts.blobs.delete(blobs_of_plan(plan_id))
     return len(ids)
 
 

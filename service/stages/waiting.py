@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from service.models import Outcome, Run, Source, Stage
+from service.models import Outcome, PlanRow, Run, Source, Stage
 from service.stages.artifact import BY_WORKFLOW
 from service.stages.intents import repeat_intent
 
@@ -23,6 +23,8 @@ def wake_for_workflow(session: Session, source: Source) -> None:
     for stage in session.scalars(
         select(Stage).where(Stage.source_id == source.id).order_by(Stage.id).with_for_update()
     ):
+        waits = (PlanRow.stage_id == stage.id, PlanRow.outcome.is_(None), PlanRow.blocked_reason.is_not(None))
+        session.execute(update(PlanRow).where(*waits).values(not_before=None, rung_at=None))
         run = session.scalars(
             select(Run)
             .where(Run.stage_id == stage.id, Run.generation == stage.wanted_generation)

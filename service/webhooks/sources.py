@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from service.database import insert_into
-from service.models import Approval, Outcome, Repository, Run, Source, SourceKind, Stage, Told
+from service.models import Approval, Outcome, PlanRow, Repository, Run, Source, SourceKind, Stage, Told
 from service.webhooks.hints import DeployAsked, RerunRequested, WorkflowEnded
 
 _BATCH = 1000  # rows an UPDATE names, well under PostgreSQL's 65,535 parameters
@@ -74,7 +74,8 @@ def raise_for_rerun(connection: Connection, repository_id: int, hint: RerunReque
 
 
 def raise_for_workflow(connection: Connection, repository_id: int, hint: WorkflowEnded, at: datetime) -> int:
-    """Raise the sources that have a run which waits for a workflow of this commit, or which one has failed.
+    """Raise the sources that have a run or a plan which waits for a workflow of this commit, or a run which one has
+    failed.
 
     Most workflows that end are nobody's here; a repository's tests must not have GitHub asked each time they are done.
     """
@@ -84,7 +85,13 @@ def raise_for_workflow(connection: Connection, repository_id: int, hint: Workflo
         .where(Run.generation == Stage.wanted_generation, Run.commit == hint.head_sha)
         .where(Run.outcome.is_(None) | (Run.outcome == Outcome.FAILED))
     )
-    of_repository = and_(Source.repository_id == repository_id, Source.open, Source.id.in_(waiting))
+    planned = (
+        select(Stage.source_id)
+        .join(PlanRow, PlanRow.stage_id == Stage.id)
+        .where(PlanRow.outcome.is_(None), PlanRow.commit == hint.head_sha)
+    )
+    waits = or_(Source.id.in_(waiting), Source.id.in_(planned))
+    of_repository = and_(Source.repository_id == repository_id, Source.open, waits)
     return _raise(connection, of_repository, at, also=Source.workflow_generation)
 
 

@@ -14,6 +14,7 @@ from service.github.client import GitHubClients
 from service.github.errors import GitHubUnavailable
 from service.parts import Parts, make_parts
 from service.settings import Settings
+from service.stages.planning import make_plan
 from service.stages.reconcile import reconcile
 from service.stages.sources import resolve
 from service.stages.teller import tell_or_put_off
@@ -66,6 +67,12 @@ def find_unheard_pulls(repository_id: int) -> None:
         log.info("searched for what no webhook told", repository_id=repository_id, found=found)
     except Exception as trouble:
         log.warning("a repository could not be searched", repository_id=repository_id, error=str(trouble))
+
+
+def plan_stage(plan_id: int) -> None:
+    """Make a plan that somebody asked for, unless somebody is at it."""
+    parts, github = _parts()
+    make_plan(parts, github, plan_id)
 
 
 def reconcile_stage(stage_id: int) -> None:

@@ -25,7 +25,7 @@ from service.stages.doorbell import Ringer, queue_on
 from service.stages.idle_bridges import take_out_idle_bridges
 from service.stages.lease import hand_on
 from service.stages.leftovers import prune_deliveries, sweep_work_folders
-from service.stages.pruning import prune_assemblies, prune_logs, prune_sources
+from service.stages.pruning import prune_assemblies, prune_logs, prune_plans, prune_sources
 from service.worker.parent import end_with_parent
 from service.worker.ring_job import RingJob
 from service.worker.upkeep import Upkeep
@@ -103,7 +103,7 @@ class WorkerGroup:
             return prune_deliveries(parts)
 
         def take_away() -> int:
-            return prune_assemblies(parts) + prune_logs(parts) + prune_sources(parts)
+            return prune_assemblies(parts) + prune_plans(parts) + prune_logs(parts) + prune_sources(parts)
 
         def take_out() -> int:
             return take_out_idle_bridges(parts)

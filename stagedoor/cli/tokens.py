@@ -18,7 +18,7 @@ from stagedoor.cli.table import write_table
 from stagedoor.cli.work import Work, at_work
 from stagedoor.errors import UserError
 
-_RIGHTS = ("read", "deploy", "remove")
+_RIGHTS = ("read", "plan", "deploy", "remove")
 _COLUMNS = ("id", "name", "stages", "rights", "begins with", "made by", "good until", "last used")
 
 

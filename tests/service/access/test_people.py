@@ -26,8 +26,8 @@ def person(world: World, login: str = "mona", user_id: int = 102, host: str = ""
 @pytest.mark.parametrize(
     ("says", "rights"),
     [
-        ("admin", {Right.READ, Right.DEPLOY, Right.REMOVE, Right.ADMIN}),
-        ("write", {Right.READ, Right.DEPLOY, Right.REMOVE}),
+        ("admin", {Right.READ, Right.PLAN, Right.DEPLOY, Right.REMOVE, Right.ADMIN}),
+        ("write", {Right.READ, Right.PLAN, Right.DEPLOY, Right.REMOVE}),
         ("read", set()),
         ("none", set()),
     ],

@@ -95,10 +95,23 @@ def test_who_may_not_change_may_read_what_is_theirs(world: World) -> None:
 
 
 def test_a_run_gets_the_rights_that_its_command_needs(world: World) -> None:
-    for command, rights in (("deploy", "deploy read"), ("remove", "read remove"), ("diff", "read"), ("", "read")):
+    for command, rights in (("deploy", "deploy read"), ("remove", "read remove"), ("diff", "plan read"), ("", "read")):
         said = world.exchange(world.token(), command)
         assert " ".join(said["rights"]) == rights
     assert reached(world, world.job, Right.REMOVE) == {"main"}
+
+
+def test_a_run_that_compares_deploys_nothing_and_one_that_deploys_compares(world: World) -> None:
+    assert reached(world, world.job, Right.PLAN) == {"main"}
+    compares = let_in(world, world.job, "diff")
+    world.callers.check(compares, world.repository_id, "main", Right.PLAN, commit="c" * 40)
+    for right, commit, reason in (
+        (Right.DEPLOY, "c" * 40, "right not given"),
+        (Right.PLAN, "d" * 40, "another commit than the run's"),
+    ):
+        with pytest.raises(Forbidden):
+            world.callers.check(compares, world.repository_id, "main", right, commit=commit)
+        assert world.log.reason == reason
 
 
 def test_a_branch_deploys_its_own_commit_only(world: World) -> None:

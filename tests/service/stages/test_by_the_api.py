@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from service.access.tokens import LoginToken, Tokens
 from service.blobs import FolderBlobs
-from service.models import Stage
+from service.models import PlanRow, Stage
+from service.stages.planning import make_plan
 from service.stages.reconcile import reconcile
 from tests.service.api.conftest import SECRET, Message, messages
 from tests.service.stages import tiny_app
@@ -38,6 +39,9 @@ def served(live_house: House, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple
         while not stop.wait(0.1):
             with parts.sessions() as session:
                 behind = session.scalars(select(Stage.id).where(Stage.done_generation < Stage.wanted_generation)).all()
+                planned = session.scalars(select(PlanRow.id).where(PlanRow.outcome.is_(None))).all()
+            for plan_id in planned:
+                make_plan(parts, house.clients, plan_id)
             for stage_id in behind:
                 reconcile(parts, house.clients, stage_id)
 
@@ -63,8 +67,14 @@ def test_a_preview_is_asked_for_followed_rolled_back_and_removed(served: tuple[H
         return answer.json()
 
     def followed(requested: dict[str, Any]) -> list[Message]:
-        path = f"{url}/api/v1/stages/{requested['stage']}/stream?generation={requested['generation']}"
-        with requests.get(path, headers={"Authorization": f"Bearer {token}"}, stream=True, timeout=60) as answer:
+        if "plan" in requested:
+            return said_by(f"/plans/{requested['plan']}/stream")
+        return said_by(f"/stages/{requested['stage']}/stream?generation={requested['generation']}")
+
+    def said_by(path: str) -> list[Message]:
+        with requests.get(
+            f"{url}/api/v1{path}", headers={"Authorization": f"Bearer {token}"}, stream=True, timeout=60
+        ) as answer:
             said = list(messages(answer))
         assert said[-1][0] == "end", said
         return said
@@ -83,6 +93,13 @@ def test_a_preview_is_asked_for_followed_rolled_back_and_removed(served: tuple[H
     first = said[-1][2]["run"]
 
     pushed = house.push(source, tiny_app.files("two"))
+    compared = ask("POST", f"/stages/{stage['id']}/plans", json={"commit": pushed})
+    said = followed(compared)
+    phases = [data["subject"] for kind, _, data in said if kind == "phase" and data["status"] == "done"]
+    assert (phases, said[-1][2]["outcome"]) == (["fetch", "synth", "inspect", "plan"], "succeeded")
+    (changed,) = ask("GET", f"/plans/{compared['plan']}")["plan"]["stacks"]
+    assert changed["resources"][0]["properties"][0]["after"] == "two"
+    assert ask("GET", f"/stages/{stage['id']}")["wanted_generation"] == 1
     requested = ask("POST", f"/stages/{stage['id']}/deploys", json={"commit": pushed})
     assert word(followed(requested)[-1][2]) == ("succeeded", True, "two")
 

@@ -13,8 +13,9 @@ from service.database import now
 from service.models import Source, SourceKind, Stage
 from service.parts import Parts
 from service.settings import Settings
-from service.stages.doorbell import RECONCILE, RESOLVE, Ring, Ringer, queue_on
+from service.stages.doorbell import PLAN, RECONCILE, RESOLVE, Ring, Ringer, queue_on
 from service.stages.lease import acquire
+from service.stages.plans import request_plan
 from service.worker.queue_server import embedded_queue
 from tests.service.rows import add_repository, add_source, add_stage
 
@@ -67,6 +68,15 @@ def test_a_source_that_is_behind_is_rung_for(ringer, database):
     with database.begin() as session:
         source_id = add_source(session, add_repository(session)).id
     assert ringer.look() == [Ring(RESOLVE, source_id)]
+
+
+def test_a_plan_that_somebody_asked_for_is_rung_for_once(ringer, stage_id, database):
+    change(database, stage_id, done_generation=1)
+    with database.begin() as session:
+        plan, _ = request_plan(session, session.get_one(Stage, stage_id), commit="c" * 40, actor="mona")
+    assert ringer.look() == [Ring(PLAN, plan.id)]
+    assert ringer.look() == []
+    assert ringer._queue.jobs[0].func_name == PLAN
 
 
 def test_what_is_held_done_or_put_off_is_not_rung_for(ringer, stage_id, database):

@@ -1,0 +1,104 @@
+"""Make a plan that somebody asked for: the phases of a run up to what a deploy would do, which is not done."""
+
+import json
+
+import structlog
+
+from service.github.client import GitHubClients
+from service.models import Outcome
+from service.parts import Parts
+from service.stages.artifact import Waiting
+from service.stages.drifts import DriftsToRead
+from service.stages.failure import failure_of
+from service.stages.job import Job
+from service.stages.journal import Journal
+from service.stages.lease import Heartbeat, holder_name
+from service.stages.leftovers import remove_folder, work_folder
+from service.stages.plans import MOST_ATTEMPTS, Claim, blobs_of_plan, claim, events_of_plan
+from service.stages.stage_assembly import phase, stage_assembly
+from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.insides import with_insides
+from stagedoor.deploy.plan import Plan, plan_deploy
+from stagedoor.deploy.plan_json import plan_as_json
+from stagedoor.deploy.publishing.assets import address_assets
+from stagedoor.deploy.swapping.swap import Hotswaps
+from stagedoor.errors import Cancelled, LeaseLost
+from stagedoor.events import Emit, Event
+
+log = structlog.get_logger(__name__)
+
+_LOST = {
+    "id": "plan-lost",
+    "what": "Each process that made the plan died over it.",
+    "remedy": "Ask for it again; whoever operates Stagedoor finds more in the log.",
+    "detail": "",
+    "location": None,
+}
+
+
+def make_plan(parts: Parts, github: GitHubClients, plan_id: int) -> None:
+    """Make a plan, unless it is made or somebody makes it. Ends without an exception whatever happens to it."""
+    claimed = claim(parts, plan_id, holder_name())
+    if claimed is None:
+        return
+    structlog.contextvars.bind_contextvars(plan_id=plan_id)
+    try:
+        with Heartbeat(claimed, parts.settings.heartbeat_seconds):
+            _make(parts, github, claimed)
+    except (LeaseLost, Cancelled):
+        log.info("a plan is not wanted any more, or somebody else makes it")
+    finally:
+        remove_folder(work_folder(parts.settings, f"plan-{plan_id}"))
+        structlog.contextvars.unbind_contextvars("plan_id")
+
+
+def _make(parts: Parts, github: GitHubClients, claimed: Claim) -> None:
+    if claimed.attempts > MOST_ATTEMPTS:
+        claimed.finish(Outcome.LOST, error=_LOST)
+        return
+    job = claimed.job()
+    log.info("plan begins", stage_id=job.stage_id, commit=job.commit)
+
+    def on_phase(event: Event) -> None:
+        claimed.note_phase(event.subject)
+
+    try:
+        prefix = events_of_plan(claimed.plan_id)
+        with Journal(parts.blobs, prefix, on_phase, goes_on=True) as journal:
+            plan = _planned(job, parts, github, claimed, journal.emit)
+        blob = f"{blobs_of_plan(claimed.plan_id)}plan.json"
+        parts.blobs.put(blob, json.dumps(plan_as_json(plan), ensure_ascii=False).encode())
+        claimed.finish(Outcome.UNCHANGED if plan.unchanged else Outcome.SUCCEEDED, blob=blob)
+    except (LeaseLost, Cancelled):
+        raise
+    except Waiting as waiting:
+        log.info("plan waits", reason=waiting.reason)
+        claimed.wait_for(waiting.reason, parts.settings.workflow_look_seconds)
+    except Exception as error:
+        outcome, told = failure_of(error)
+        log.info("plan failed", outcome=outcome, error=told["id"])
+        if outcome is Outcome.ERRORED and claimed.attempts < MOST_ATTEMPTS:
+            claimed.try_again(parts.settings.retry_seconds)
+        else:
+            claimed.finish(outcome, error=told)
+
+
+def _planned(job: Job, parts: Parts, github: GitHubClients, claimed: Claim, emit: Emit) -> Plan:
+    def watched(event: Event) -> None:
+        emit(event)
+        claimed.check()
+
+    clients = Clients(job.target, before_change=_change_nothing, user_agent=job.user_agent)
+    with stage_assembly(job, parts, github, watched, claimed.look, claimed.check) as made:
+        with phase("plan", watched):
+            folder = work_folder(parts.settings, job.name) / "addressed"
+            addressed = address_assets(made.rewritten.assembly, job.target, folder)
+            hotswaps = Hotswaps(DriftsToRead(parts.sessions, job.stage_id), allowed=job.identity.disposable)
+            plan = plan_deploy(addressed, job.identity, clients, job.known, hotswaps)
+            plan = with_insides(plan, clients)
+        made.before_apply()
+        return plan
+
+
+def _change_nothing() -> None:
+    raise PermissionError("a plan is to change nothing")
