@@ -21,6 +21,7 @@ from action.runner import Runner
 ROOT = Path(__file__).resolve().parents[1]
 UV_VERSION = "0.13.8"
 _LEFT_OUT = ("aws-cdk-lib", "constructs", "jsii")
+_NOT_HANDED_ON = ("INPUT_", "ACTIONS_", "AWS_", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 _SECONDS = 600
 _DONE = ".installed"
 
@@ -64,43 +65,39 @@ def install(engine: Engine, environ: Mapping[str, str], runner: Runner) -> None:
         return
     shutil.rmtree(engine.folder, ignore_errors=True)
     engine.folder.parent.mkdir(parents=True, exist_ok=True)
-    env = {name: value for name, value in environ.items() if not name.startswith(("INPUT_", "ACTIONS_", "AWS_"))}
+    env = {name: value for name, value in environ.items() if not name.startswith(_NOT_HANDED_ON)}
     env |= {"UV_PROJECT_ENVIRONMENT": str(engine.folder), "UV_SYSTEM_CERTS": "1"}
+    without = [word for name in _LEFT_OUT for word in ("--no-install-package", name)]
     with runner.group("Install the deploy engine"):
-        uv = _uv(engine, env, runner)
-        without = [word for name in _LEFT_OUT for word in ("--no-install-package", name)]
+        # Not the job's own uv, of whatever age. The engine installs apps' dependencies with this one, too.
+        _call([sys.executable, "-I", "-m", "venv", str(engine.folder)], env, runner)
+        pip = [str(engine.python), "-I", "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
+        _call([*pip, f"uv=={UV_VERSION}"], env, runner)
         _call(
-            [uv, "sync", "--frozen", "--no-install-project", "--no-default-groups", *without,
-             "--python", sys.executable, "--project", str(ROOT)], env, runner)  # fmt: skip
-        # The engine installs apps' dependencies with it.
-        _call([uv, "pip", "install", "--python", str(engine.python), f"uv=={UV_VERSION}"], env, runner)
+            [str(engine.folder / "bin" / "uv"), "sync", "--frozen", "--inexact", "--no-install-project",
+             "--no-default-groups", *without, "--project", str(ROOT)], env, runner)  # fmt: skip
     (engine.folder / _DONE).touch()
 
 
-def _uv(engine: Engine, env: Mapping[str, str], runner: Runner) -> str:
-    """Return uv's program; where the runner has none, one of a folder of its own."""
-    found = shutil.which("uv", path=env.get("PATH"))
-    if found:
-        return found
-    tools = engine.folder.with_name(f"{engine.folder.name}-uv")
-    if not (tools / "bin" / "uv").is_file():
-        _call([sys.executable, "-m", "venv", str(tools)], env, runner)
-        pip = [str(tools / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
-        _call([*pip, f"uv=={UV_VERSION}"], env, runner)
-    return str(tools / "bin" / "uv")
-
-
 def _call(argv: list[str], env: Mapping[str, str], runner: Runner) -> None:
-    done = subprocess.run(
-        argv, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
-    said = (done.stdout + done.stderr).strip()
+    """Run a program. Not in the checkout: Python and uv take modules and settings from the folder that they run in."""
+    try:
+        done = subprocess.run(
+            argv, cwd=ROOT, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise _not_installed(f"{Path(argv[0]).name} took longer than {_SECONDS} s", "") from None
+    said = (done.stdout + done.stderr).decode("utf-8", "replace").strip()
     if said:
         runner.line(said, "install")
     if done.returncode != 0:
-        raise Refused(
-            "engine-not-installed",
-            f"The deploy engine could not be installed: {Path(argv[0]).name} ended with {done.returncode}.",
-            "Its last lines say why; most often the package index could not be reached.",
-            detail="\n".join(said.splitlines()[-20:]),
-        )
+        raise _not_installed(f"{Path(argv[0]).name} ended with {done.returncode}", said)
+
+
+def _not_installed(why: str, said: str) -> Refused:
+    return Refused(
+        "engine-not-installed",
+        f"The deploy engine could not be installed: {why}.",
+        "Its last lines say why; most often the package index could not be reached.",
+        detail="\n".join(said.splitlines()[-20:]),
+    )
