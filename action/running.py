@@ -31,30 +31,32 @@ def run(argv: Sequence[str], cwd: Path, env: Mapping[str, str], on_line: Callabl
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    late = threading.Event()
-
-    def end_late() -> None:
-        late.set()
-        kill(process)
-
-    clock = threading.Timer(timeout, end_late)
-    clock.daemon = True
-    clock.start()
+    over = threading.Event()
+    reader = threading.Thread(target=_hand_on, args=(process, on_line, over), daemon=True)
+    reader.start()
     try:
-        stdout = process.stdout
-        assert stdout is not None  # noqa: S101 - it was asked for
-        for raw in iter(lambda: stdout.readline(_LINE_LIMIT), b""):
-            on_line(raw.decode("utf-8", "replace").rstrip("\r\n"))
-        status = process.wait()
+        return process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise Refused(
+            "timed-out", f"The app's program took longer than {timeout:.0f} s.", "Raise the input `timeout`."
+        ) from None
     except Cancelled:
         end(process)
         raise
     finally:
-        clock.cancel()
         kill(process)
-    if late.is_set():
-        raise Refused("timed-out", f"The app's program took longer than {timeout:.0f} s.", "Raise the input `timeout`.")
-    return status
+        # What it started in a session of its own may hold the pipe for as long as it likes.
+        reader.join(_GRACE_SECONDS)
+        over.set()
+
+
+def _hand_on(process: subprocess.Popen[bytes], on_line: Callable[[str], None], over: threading.Event) -> None:
+    stdout = process.stdout
+    assert stdout is not None  # noqa: S101 - it was asked for
+    for raw in iter(lambda: stdout.readline(_LINE_LIMIT), b""):
+        if over.is_set():
+            return
+        on_line(raw.decode("utf-8", "replace").rstrip("\r\n"))
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
