@@ -44,8 +44,9 @@ REMOVAL = {
 ASSETS = ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload")
 IMAGES = (
     *("ecr:DescribeImages", "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload"),
-    *("ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage"),
+    *("ecr:UploadLayerPart", "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage"),
 )
+"""Pushing, as AWS has it (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html), and looking."""
 LOOKUPS = (
     *("ec2:DescribeVpcs", "ec2:DescribeSubnets", "ec2:DescribeRouteTables", "ec2:DescribeVpnGateways"),
     *("ec2:DescribeAvailabilityZones", "ec2:DescribeImages", "ec2:DescribeSecurityGroups"),
@@ -61,13 +62,26 @@ BOUNDED = (
 engine puts it on each role of a stage (stagedoor/assembly/boundary.py)."""
 UNBOUNDED = (
     *("iam:DeleteRole", "iam:GetRole", "iam:GetRolePolicy", "iam:ListRolePolicies", "iam:ListAttachedRolePolicies"),
-    *("iam:TagRole", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateAssumeRolePolicy", "iam:PassRole"),
-    "iam:CreateServiceLinkedRole",
+    *("iam:TagRole", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateRoleDescription", "iam:UpdateAssumeRolePolicy"),
+    *("iam:PassRole", "iam:CreateServiceLinkedRole"),
 )
 """What IAM cannot limit to such roles
-(https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html)."""
-NEVER = ("iam:*", "organizations:*", "account:*", "sts:AssumeRole")
-"""What no role that a template makes may do, whatever it says: it could become somebody else, or make somebody."""
+(https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsidentityandaccessmanagementiam.html).
+CloudFormation changes a description by `UpdateRoleDescription`
+(https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/1923)."""
+NEVER = (
+    *("iam:*", "organizations:*", "account:*", "sts:AssumeRole"),
+    *(
+        "cloudformation:*Stack",
+        "cloudformation:*ChangeSet",
+        "cloudformation:*StackSet",
+        "cloudformation:*StackInstances",
+    ),
+    *("cloudformation:*StackRefactor", "cloudformation:*Rollback", "cloudformation:SetStackPolicy"),
+)
+"""What no role that a template makes may do, whatever it says: it could become somebody else, or make somebody. A stack
+keeps the role that it was made with, so whoever may update one does so as that role: an administrator, where the CDK
+made it (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_UpdateStack.html, RoleARN)."""
 
 
 class TargetRoles(Stack):
@@ -77,7 +91,9 @@ class TargetRoles(Stack):
         super().__init__(app, construct_id, description="Stagedoor: what it may do in this account")
         self._wishes = wishes
         arn = f"arn:{Aws.PARTITION}"
-        self._stack_arns = [f"{arn}:cloudformation:{Aws.REGION}:{Aws.ACCOUNT_ID}:stack/*"]
+        self._stack_arns = [
+            f"{arn}:cloudformation:{Aws.REGION}:{Aws.ACCOUNT_ID}:{kind}/*" for kind in ("stack", "changeSet")
+        ]
         self._assets = f"{arn}:s3:::cdk-{wishes.qualifier}-assets-{Aws.ACCOUNT_ID}-{Aws.REGION}"
         self._images = (
             f"{arn}:ecr:{Aws.REGION}:{Aws.ACCOUNT_ID}:repository/"

@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from demo.aws.server import LocalAws
-from infra.target import GITHUB_ISSUER, STACKS, WITHOUT_RESOURCE
+from infra.target import GITHUB_ISSUER, NEVER, STACKS, WITHOUT_RESOURCE
 from service.targets import Declared
 from stagedoor.assembly.boundary import with_boundary
 from stagedoor.deploy.clients import Clients, Phase
@@ -73,6 +73,15 @@ def test_the_deploy_role_may_do_what_the_engine_asks_of_cloudformation(target):
     assert {f"cloudformation:{each}" for each in wanted} <= {*STACKS, *WITHOUT_RESOURCE}
 
 
+def test_the_publish_role_may_push_images(target):
+    """What AWS lists for it (https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html)."""
+    pushing = {
+        *("ecr:CompleteLayerUpload", "ecr:UploadLayerPart", "ecr:InitiateLayerUpload"),
+        *("ecr:BatchCheckLayerAvailability", "ecr:PutImage", "ecr:BatchGetImage"),
+    }
+    assert any(pushing <= set(each["Action"]) for each in statements_of(target, "PublishRole"))
+
+
 def test_the_deploy_role_hands_cloudformation_that_one_role(target):
     (passing,) = [each for each in statements_of(target, "DeployRole") if each["Action"] == "iam:PassRole"]
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}
@@ -83,7 +92,7 @@ def test_templates_make_bounded_roles_alone(target):
     (boundary,) = of_type(target, "IAM::ManagedPolicy").values()
     allowed, denied = boundary["PolicyDocument"]["Statement"]
     assert allowed["Effect"] == "Allow"
-    assert set(denied["Action"]) == {"iam:*", "organizations:*", "account:*", "sts:AssumeRole"}
+    assert set(denied["Action"]) == set(NEVER)
     making = [each for each in statements_of(target, "ExecutionRole") if "iam:CreateRole" in each["Action"]]
     assert all("iam:PermissionsBoundary" in each["Condition"]["StringEquals"] for each in making)
 
