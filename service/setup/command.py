@@ -22,6 +22,12 @@ class InvalidSetup(UserError):
     id = "invalid-setup"
 
 
+class CredentialsNotKept(UserError):
+    """The App was made, and what GitHub tells of it once could not be kept."""
+
+    id = "setup-credentials-not-kept"
+
+
 class SetupTookTooLong(UserError):
     """Nobody came back from GitHub."""
 
@@ -48,7 +54,8 @@ def setup(
 
     Example: stagedoor setup --url https://stagedoor.example.com --organization acme --store stagedoor.env
     """
-    wanted = Wanted(Place.of(github), organization, _name(name), _url(service))
+    place = Place.of(_url(github, "--github"))
+    wanted = Wanted(place, organization, _name(name), _url(service, "--url"))
     store = open_store(kept, replace=replace)
     store.check()
     link = run(wanted, store, opens=browser, port=port)
@@ -62,7 +69,13 @@ def run(wanted: Wanted, store: Store, *, opens: bool, port: int = 0, life: float
 
     def created(code: str) -> str:
         app = convert(wanted.place, code)
-        store.put(values(wanted, app.id, app.private_key, app.webhook_secret))
+        try:
+            store.put(values(wanted, app.id, app.private_key, app.webhook_secret))
+        except UserError as error:
+            raise CredentialsNotKept(
+                f"The App is there, and its credentials could not be kept: {error.what}",
+                f"GitHub tells them once: delete the App ({app.url}), put that right and run the command again.",
+            ) from None
         return f"{app.url}/installations/new"
 
     page = Page(wanted, States(time.time, life), created, port)
@@ -77,7 +90,7 @@ def run(wanted: Wanted, store: Store, *, opens: bool, port: int = 0, life: float
             page.serve_once()
     finally:
         page.close()
-    if isinstance(page.outcome, UserError):
+    if isinstance(page.outcome, Exception):
         raise page.outcome
     return page.outcome
 
@@ -103,10 +116,11 @@ def _name(name: str) -> str:
     return name
 
 
-def _url(service: str) -> str:
-    where = urlsplit(service)
+def _url(said: str, option: str) -> str:
+    """Return a URL without a slash at its end; secrets go to it or come from it, so it is one of HTTPS."""
+    where = urlsplit(said)
     if where.scheme not in ("https", "http") or not where.hostname or where.query or where.fragment:
-        raise InvalidSetup(f"{service!r} is no URL that GitHub can reach.", "Say --url https://….")
+        raise InvalidSetup(f"{said!r} is no URL.", f"Say {option} https://….")
     if where.scheme == "http" and where.hostname not in LOOPBACK:
-        raise InvalidSetup("Webhooks and tokens would cross the network in the clear.", "Say --url https://….")
-    return service.rstrip("/")
+        raise InvalidSetup(f"To {said} secrets would cross the network in the clear.", f"Say {option} https://….")
+    return said.rstrip("/")

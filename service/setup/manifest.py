@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 PERMISSIONS = {
     "actions": "read",
@@ -30,9 +30,24 @@ class Place:
 
     @classmethod
     def of(cls, base: str) -> "Place":
-        """Return github.com, or a GitHub Enterprise Server by the URL that people open it with."""
+        """Return github.com, a tenant of ghe.com, or a GitHub Enterprise Server by the URL that people open it with.
+
+        Sources: https://docs.github.com/en/enterprise-server@latest/rest/enterprise-admin#endpoint-urls and
+        https://docs.github.com/en/enterprise-cloud@latest/admin/data-residency/feature-overview-for-github-enterprise-cloud-with-data-residency
+        """
         base = base.rstrip("/")
-        return cls() if base in {"", "https://github.com"} else cls(base, f"{base}/api/v3")
+        host = urlsplit(base).hostname or ""
+        if host in {"github.com", "www.github.com"}:
+            return cls()
+        if host.endswith(".ghe.com"):
+            return cls(base, f"https://api.{host}")
+        return cls(base, f"{base}/api/v3")
+
+    @property
+    def origin(self) -> str:
+        """Where its pages are, without a path."""
+        where = urlsplit(self.web)
+        return f"{where.scheme}://{where.netloc}"
 
     def form(self, organization: str, state: str) -> str:
         """Return where the manifest is posted to."""

@@ -43,14 +43,14 @@ class Wanted:
 class Page:
     """The server of the page; `created` is called with the code, and returns where the App can be installed.
 
-    `outcome` is that place, or the error that ended the run, or None while neither has come.
+    `outcome` is that place, or what ended the run, or None while neither has come.
     """
 
     def __init__(self, wanted: Wanted, states: States, created: Callable[[str], str], port: int = 0) -> None:
         self._wanted = wanted
         self._states = states
         self._created = created
-        self.outcome: str | UserError | None = None
+        self.outcome: str | Exception | None = None
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.page = self
         self._server.timeout = 0.5
@@ -100,12 +100,16 @@ class Page:
         except UserError as error:
             self.outcome = error
             return 502, {}, self._shown("The App is not set up", _paragraph(error))
+        except Exception as error:
+            # Else the server would say nothing of it, and the command would wait for somebody who was here.
+            self.outcome = error
+            return 500, {}, self._shown("The App is not set up", "<p>The command says what went wrong.</p>")
         link = html.escape(self.outcome)
         return 200, {}, self._shown("The App is there", f'<p><a href="{link}">Install it on repositories</a>.</p>')
 
     def headers(self) -> dict[str, str]:
         """Return what each answer says of itself: nothing is fetched by it, kept of it, or put around it."""
-        form = f"form-action 'self' {self._wanted.place.web}"
+        form = f"form-action 'self' {self._wanted.place.origin}"
         return {
             "Content-Security-Policy": f"default-src 'none'; style-src 'unsafe-inline'; {form}; frame-ancestors 'none'",
             "Cache-Control": "no-store",

@@ -2,8 +2,8 @@
 
 import json
 import os
+import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +18,7 @@ _KINDS = "a path, ssm:/PATH or secretsmanager:NAME"
 
 
 class StoreUnusable(UserError):
-    """The credentials cannot be kept where they are wanted; nothing was asked of GitHub."""
+    """The credentials cannot be kept where they are wanted."""
 
     id = "setup-store-unusable"
 
@@ -64,25 +64,44 @@ class Files:
 
     def check(self) -> None:
         """See that neither file is there, and that the folder can be written."""
+        if self._variables == self._key:
+            raise StoreUnusable(f"{self._key} is where the private key goes.", "Name a file that ends in .env.")
         for path in (self._variables, self._key):
-            if path.exists() and not self._replace:
+            if path.is_dir():
+                raise StoreUnusable(f"{path} is a folder.", "Name a file in it.")
+            if os.path.lexists(path) and not self._replace:
                 raise StoreUnusable(f"{path} is there already.", "Name another file, or say --replace.")
         if not os.access(self._variables.parent, os.W_OK):
             raise StoreUnusable(f"{self._variables.parent} cannot be written.", "Name a file in a folder of your own.")
 
     def put(self, values: Mapping[str, str]) -> None:
-        """Write both files. Each is made with its mode, so nobody reads it in between."""
+        """Write both files, or neither. Each is made with its mode, so nobody reads it in between, and takes its place
+        when both are whole.
+        """
         variables = {name: value for name, value in values.items() if name != KEY}
         variables[f"{KEY}_FILE"] = str(self._key)
-        self._write(self._key, values[KEY])
-        self._write(self._variables, "".join(f"{name}={value}\n" for name, value in variables.items()))
-
-    def _write(self, path: Path, text: str) -> None:
-        if self._replace:
-            with suppress(FileNotFoundError):
-                path.unlink()
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as file:
-            file.write(text)
+        texts = {
+            self._key: values[KEY],
+            self._variables: "".join(f"{name}={value}\n" for name, value in variables.items()),
+        }
+        made: list[Path] = []
+        try:
+            for path, text in texts.items():
+                new = path.with_name(f".{path.name}.{secrets.token_hex(4)}") if self._replace else path
+                with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w") as file:
+                    made.append(new)
+                    file.write(text)
+            for new, path in zip(made, texts, strict=True):
+                new.replace(path)
+        except BaseException as error:
+            for new in made:
+                new.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise StoreUnusable(
+                    f"{error.filename or self._variables} cannot be written: {error.strerror}.",
+                    "Name a file in a folder of your own.",
+                ) from None
+            raise
 
 
 class ParameterStore:
