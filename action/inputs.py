@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import fnmatch
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from action.refusal import Refused
 
 COMMANDS = ("deploy", "diff", "remove", "outputs")
+_ADDRESS = re.compile(r"[!-~]+\Z")
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,6 @@ class Inputs:
             github_token=given("GITHUB_TOKEN"),
         )
 
-    def shows(self, name: str) -> bool:
-        """Whether an output of this name is to be shown, in the summary and in the comment."""
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.outputs)
-
     def root(self, workspace: Path) -> Path:
         """Return the checkout's folder. Raises `Refused` where there is none in the workspace."""
         workspace = workspace.resolve()
@@ -88,10 +85,10 @@ def _server(url: str) -> str:
         return ""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        host = parts.hostname if parts.port != 0 else ""
     except ValueError:
         host = ""
-    if not host or parts.username or parts.query or parts.fragment:
+    if not host or not _ADDRESS.match(url) or "@" in parts.netloc or parts.query or parts.fragment:
         raise _wrong("server", url, "Write it as https://stages.example.com.")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_this_machine(host)):
         raise _wrong("server", url, "Only https keeps the token that is sent there to itself.")

@@ -28,7 +28,13 @@ class Token:
         """Return a token that holds for a while. Raises `Refused`."""
         if time.monotonic() >= self._until:
             found = self._exchange()
-            self._value = str(found.get("token") or "")
+            if not found.get("token"):
+                raise Refused(
+                    "service-refused",
+                    "What answers at `server` gave this job no token.",
+                    "See that it is a Stagedoor, and that nothing stands before it that asks people to sign in.",
+                )
+            self._value = str(found["token"])
             self._mask(self._value)
             lasts = found.get("expires_in")
             seconds = float(lasts) if isinstance(lasts, (int, float)) else 300.0
