@@ -1,9 +1,12 @@
 """The loopback page: it posts the manifest to GitHub, and hears the answer. No credential is ever on it.
 
 Only this machine reaches it, and of its browsers only one that asks for it by its own address: a page of the Internet
-that has its name point here is refused by its `Host`, one that calls by script by its `Origin`.
+that has its name point here is refused by its `Host`, one that calls by script by its `Origin`. The address is a secret
+of the terminal, and of the first browser that opens it: other users of the machine reach its loopback, too, and could
+otherwise have the service keep an App of theirs.
 """
 
+import hmac
 import html
 import json
 import secrets
@@ -50,6 +53,8 @@ class Page:
         self._wanted = wanted
         self._states = states
         self._created = created
+        self._key = secrets.token_urlsafe(16)
+        self._browser = ""
         self.outcome: str | Exception | None = None
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.page = self
@@ -58,6 +63,10 @@ class Page:
     @property
     def url(self) -> str:
         """Where it is."""
+        return f"{self._origin}/{self._key}"
+
+    @property
+    def _origin(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def serve_once(self) -> None:
@@ -70,23 +79,28 @@ class Page:
 
     def answer(self, target: str, headers: Any) -> tuple[int, dict[str, str], str]:
         """Answer a GET: status, headers and body."""
-        own = self.url.removeprefix("http://")
-        if headers.get("Host") != own or headers.get("Origin") not in (None, self.url):
+        own = self._origin.removeprefix("http://")
+        if headers.get("Host") != own or headers.get("Origin") not in (None, self._origin):
             return 403, {}, self._shown("Not from here", "<p>Open the address that the command named.</p>")
         where = urlsplit(target)
-        if where.path == "/":
-            return self._form()
+        cookie = SimpleCookie(headers.get("Cookie", "")).get(COOKIE)
+        browser = cookie.value if cookie else ""
+        if hmac.compare_digest(where.path.encode(), f"/{self._key}".encode()):
+            return self._form(browser)
         if where.path == _CALLBACK:
-            cookie = SimpleCookie(headers.get("Cookie", "")).get(COOKIE)
-            return self._back(parse_qs(where.query), cookie.value if cookie else "")
+            return self._back(parse_qs(where.query), browser)
         return 404, {}, self._shown("Nothing here", "")
 
-    def _form(self) -> tuple[int, dict[str, str], str]:
-        wanted, browser = self._wanted, secrets.token_urlsafe(16)
-        said = json.dumps(manifest(wanted.name, wanted.service, f"{self.url}{_CALLBACK}"))
-        action = wanted.place.form(wanted.organization, self._states.make(browser))
+    def _form(self, browser: str) -> tuple[int, dict[str, str], str]:
+        if self._browser and not hmac.compare_digest(browser.encode(), self._browser.encode()):
+            again = "<p>If that was not you, stop the command, and run it again.</p>"
+            return 403, {}, self._shown("Another browser has opened this page", again)
+        self._browser = self._browser or secrets.token_urlsafe(16)
+        wanted = self._wanted
+        said = json.dumps(manifest(wanted.name, wanted.service, f"{self._origin}{_CALLBACK}"))
+        action = wanted.place.form(wanted.organization, self._states.make(self._browser))
         body = _FORM.substitute(action=html.escape(action), manifest=html.escape(said))
-        cookie = f"{COOKIE}={browser}; HttpOnly; SameSite=Lax; Path={_CALLBACK}"
+        cookie = f"{COOKIE}={self._browser}; HttpOnly; SameSite=Lax; Path=/"
         return 200, {"Set-Cookie": cookie}, self._shown("Create Stagedoor's GitHub App", body)
 
     def _back(self, query: dict[str, list[str]], browser: str) -> tuple[int, dict[str, str], str]:

@@ -84,7 +84,7 @@ def setup(github, tmp_path, *options):
     command = [sys.executable, "-m", "stagedoor.cli", "setup", "--no-browser", "--url", SERVICE, *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     try:
-        yield process, found(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        yield process, found(r"http://127\.0\.0\.1:\d+\S*", process.stdout.readline())
     finally:
         process.kill()
         process.communicate()
@@ -152,17 +152,14 @@ def test_a_forged_foreign_stale_or_used_state_is_refused_and_its_code_never_exch
 
     page = Page(Wanted(Place(), "", "Stagedoor", SERVICE), States(lambda: now[0], 60), exchanged)
     try:
-        own = page.url.removeprefix("http://")
-
-        def begin():
-            _, headers, body = page.answer("/", {"Host": own})
-            return found(r"state=([^&\"]+)", body), headers["Set-Cookie"].partition(";")[0]
+        own, _, key = page.url.removeprefix("http://").partition("/")
 
         def back(state, cookie):
             return page.answer(f"/created?code=abc&state={state}", {"Host": own, "Cookie": cookie})[0]
 
-        state, cookie = begin()
-        other_state, other_cookie = begin()
+        _, headers, body = page.answer(f"/{key}", {"Host": own})
+        state, cookie = found(r"state=([^&\"]+)", body), headers["Set-Cookie"].partition(";")[0]
+        other_state, other_cookie = States(lambda: now[0], 60).make(cookie.partition("=")[2]), f"{cookie}x"
         forged = state[:-4] + "0000"
         later = re.sub(r"\.(\d+)\.", lambda found: f".{int(found[1]) + 9999}.", state)
         assert {back(each, cookie) for each in ("", "x", forged, later, other_state)} == {403}
@@ -232,3 +229,16 @@ def test_the_parameter_store_and_secrets_manager_keep_them_too(tmp_path, monkeyp
             )
             == said
         )
+
+
+def test_the_page_is_of_the_one_browser_that_was_told_its_address(github, tmp_path):
+    """Whoever is on this machine reaches its loopback: another user could otherwise have us keep an App of theirs."""
+    with setup(github, tmp_path, "--github", github.web_url, "--store", "x.env") as (_process, page):
+        stranger, own = Browser(), Browser()
+        port_alone = page[: page.index("/", len("http://"))]
+        for address in (port_alone, f"{port_alone}/", f"{page}x"):
+            status, headers, text = stranger.get(address)
+            assert (status, headers.get("Set-Cookie"), "state=" in text) == (404, None, False)
+        assert own.get(page)[0] == own.get(page)[0] == 200
+        status, headers, text = stranger.get(page)  # the address is in the browser's command line, which anybody reads
+        assert (status, headers.get("Set-Cookie"), "state=" in text) == (403, None, False)
