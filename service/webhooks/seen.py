@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from service.database import insert_into
 from service.models import GitHubHost, Installation, Repository
@@ -67,10 +67,16 @@ def keep_repository(
     changes: dict[str, Any] = {"full_name": seen.full_name, "clone_url": _clone_url(host, seen.full_name)}
     if seen.default_branch:
         changes["default_branch"] = seen.default_branch
+    at_host = (Repository.host_id == host.id) & (Repository.github_id == seen.github_id)
+    known = update(Repository).where(at_host).values(changes)
     if installation_id is not None:
         changes["installation_id"] = installation_id
-    at_host = (Repository.host_id == host.id) & (Repository.github_id == seen.github_id)
-    found: int | None = connection.scalar(update(Repository).where(at_host).values(changes).returning(Repository.id))
+        # An installation that was removed never comes back: one that is made anew has another number. So a delivery
+        # that still names the old one is late, and must not close the door that the new one has opened.
+        alive = select(Installation.id).where(Installation.id == installation_id, Installation.removed_at.is_(None))
+        through = func.coalesce(alive.scalar_subquery(), Repository.installation_id, installation_id)
+        known = known.values(installation_id=through)
+    found: int | None = connection.scalar(known.returning(Repository.id))
     if found is not None:
         return found
     row = {"host_id": host.id, "github_id": seen.github_id, "created_at": at, **changes}
