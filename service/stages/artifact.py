@@ -6,6 +6,7 @@ the wanted commit, from the repository that the commit is wanted from. What is i
 
 import json
 from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -263,8 +264,9 @@ def _make_program(directory: Path, name: Any) -> None:
     if not isinstance(name, str) or not name.isprintable() or ".." in PurePosixPath(name).parts:
         return
     path = directory / name
-    if path.is_relative_to(directory) and path.resolve() == directory.resolve() / name and path.is_file():
-        path.chmod(0o755)
+    with suppress(OSError, RuntimeError):  # a name that is too long for any file; a link that leads to itself
+        if path.is_relative_to(directory) and path.resolve() == directory.resolve() / name and path.is_file():
+            path.chmod(0o755)
 
 
 def _gone(found: Found) -> ArtifactGone:
