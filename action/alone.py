@@ -23,7 +23,7 @@ from action.event_log import EventLog
 from action.inputs import Inputs
 from action.refusal import Cancelled, Refused
 from action.runner import Runner
-from action.summary import Plan, Result, shown_outputs, url_of
+from action.summary import Result, shown_outputs, url_of, with_plan
 from action.workflow import Workflow, is_lasting
 
 _CANCEL_SECONDS = 8.5
@@ -194,16 +194,8 @@ def _result(said: Mapping[str, Any], command: str, start: Result, inputs: Inputs
     if command == "remove":
         return replace(start, status="removed", changed=bool(said.get("deleted")))
     if command == "diff":
-        return _compared(said, start)
+        return with_plan(start, said.get("plan"))
     unchanged = said.get("unchanged", True)
     url = url_of(shown_outputs(outputs or {}, inputs.outputs))
     status = "unchanged" if unchanged else "succeeded"
     return replace(start, status=status, url=url, outputs=outputs, changed=not unchanged)
-
-
-def _compared(said: Mapping[str, Any], start: Result) -> Result:
-    """Return what a deploy would do; what CloudFormation would refuse is a failure."""
-    plan = Plan.of(said.get("plan"))
-    refused = Refused.of(plan.refusals[0]) if plan.refusals else None
-    status = "failed" if refused else "unchanged" if plan.unchanged else "succeeded"
-    return replace(start, status=status, changed=not plan.unchanged, refused=refused, plan=plan)

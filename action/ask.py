@@ -1,4 +1,4 @@
-"""Mode 1: the service deploys the commit, and the step follows the run and ends as it ends."""
+"""Mode 1: the service deploys the commit, or plans it, and the step follows that and ends as it ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from action.refusal import Cancelled, Refused
 from action.runner import Runner
 from action.service import API, Service, Token, checked
 from action.stream import follow
-from action.summary import Result, shown_outputs, url_of
+from action.summary import Result, shown_outputs, url_of, with_plan
 from action.workflow import Workflow
 
 RACE_SECONDS = 60.0
@@ -27,18 +27,14 @@ _NOT_YET = frozenset({"unknown-stage", "commit-not-wanted"})
 
 def ask(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner: Runner) -> Result:
     """Do what the step's command says, by the service. Raises `Refused`, `Cancelled`."""
-    if inputs.command == "diff":
-        raise Refused(
-            "no-diff-by-service",
-            "The service shows what a deploy would change only as it deploys.",
-            "Leave `server` out: then the engine runs in this job, and compares.",
-        )
     stage = workflow.stage(inputs.stage)
     if inputs.command == "deploy" and workflow.closed:
         runner.line("The pull request is closed: the service removes its stage by itself.")
         return _nothing_done(inputs, workflow, stage, "unchanged")
     service = _service(inputs, environ, runner, stage)
     until = time.monotonic() + inputs.timeout
+    if inputs.command == "diff":
+        return _compared(service, inputs, workflow, runner, stage, until)
     try:
         found = _stage(service, inputs, workflow, stage, until)
     except Refused as refused:
@@ -132,10 +128,15 @@ def _asked(
     path = f"/stages/{quote(str(found.get('id')), safe='')}"
     if inputs.command == "remove":
         return service.post(f"{path}/removals")
+    return _when_known(service, f"{path}/deploys", {"commit": workflow.commit}, until)
+
+
+def _when_known(service: Service, path: str, body: Mapping[str, Any], until: float) -> Mapping[str, Any]:
+    """Ask for something about a stage or a commit that the service may not have heard of yet."""
     patience = min(until, time.monotonic() + RACE_SECONDS)
     while True:
         try:
-            return service.post(f"{path}/deploys", {"commit": workflow.commit})
+            return service.post(path, body)
         except Refused as refused:
             if refused.id not in _NOT_YET or time.monotonic() >= patience:
                 raise
@@ -184,6 +185,47 @@ def _cancel(service: Service, number: str, run: Any, runner: Runner) -> None:
         runner.line("The service was told to cancel the run; CloudFormation is not left half-way.")
     except Refused as refused:
         runner.line(f"The run could not be cancelled: {refused}")
+
+
+def _compared(service: Service, inputs: Inputs, workflow: Workflow, runner: Runner, stage: str, until: float) -> Result:
+    """Have the commit compared with the stage. What CloudFormation would refuse is a failure."""
+    log, began = EventLog(runner), time.monotonic()
+    body = {"repository": workflow.address, "app": inputs.app, "stage": stage, "commit": workflow.commit}
+    asked = _when_known(service, "/plans", {name: value for name, value in body.items() if value}, until)
+    number = quote(str(asked.get("plan")), safe="")
+    runner.line(f"Stage {stage}, commit {workflow.commit[:7]}: the service compares, and changes nothing.")
+    end: Mapping[str, Any] = {}
+    try:
+        for sent in follow(service, f"/plans/{number}/stream", until):
+            if sent.kind == "end":
+                end = sent.data
+            elif sent.kind != "plan":
+                log.write(sent.kind, sent.data)
+    except Cancelled:
+        _cancel_plan(service, number, runner)
+        raise
+    finally:
+        log.close()
+    status, said = str(end.get("outcome") or "errored"), end.get("error")
+    whole = service.get(f"/plans/{number}")
+    result = Result(
+        app=str(whole.get("app") or inputs.app),
+        stage=stage,
+        status=status,
+        commit=workflow.commit,
+        web_url=workflow.web_url,
+        seconds=time.monotonic() - began,
+        refused=Refused.of(said) if isinstance(said, dict) else _ended(status),
+    )
+    return result if result.refused else with_plan(result, whole.get("plan"))
+
+
+def _cancel_plan(service: Service, number: str, runner: Runner) -> None:
+    try:
+        service.post(f"/plans/{number}/cancel", attempts=1)
+        runner.line("The service was told to compare no further.")
+    except Refused as refused:
+        runner.line(f"The comparison could not be cancelled: {refused}")
 
 
 def _result(

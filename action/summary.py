@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -69,6 +69,14 @@ class Result:
     changed: bool = False
     refused: Refused | None = None
     plan: Plan | None = None
+
+
+def with_plan(result: Result, said: Any) -> Result:
+    """Return the result of a comparison; what CloudFormation would refuse is a failure."""
+    plan = Plan.of(said)
+    refused = Refused.of(plan.refusals[0]) if plan.refusals else None
+    status = "failed" if refused else "unchanged" if plan.unchanged else "succeeded"
+    return replace(result, status=status, changed=not plan.unchanged, refused=refused, plan=plan)
 
 
 def shown_outputs(outputs: Mapping[str, Mapping[str, str]], patterns: Sequence[str]) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("want", sa.String(32), nullable=False),
         sa.Column("commit", sa.String(64), nullable=True),
         sa.Column("assembly_id", _ID, nullable=True),
+        sa.Column("unmerged", sa.Boolean(), nullable=False),
         sa.Column("actor", sa.String(255), nullable=False),
         sa.Column("phase", sa.String(32), nullable=False),
         sa.Column("blocked_reason", sa.Text(), nullable=True),

@@ -21,7 +21,7 @@ from service.access.reach import Right, StageFacts, machine_refused, pull_number
 from service.access.runs import Runs
 from service.access.tokens import LoginToken, RunToken, TokenInvalid, Tokens
 from service.github.client import GitHubClients
-from service.models import App, MachineToken, Repository, Source, Stage
+from service.models import App, Intent, MachineToken, Repository, Source, Stage
 from service.parts import Parts
 
 __all__ = ["Caller", "CallerKind", "Callers", "Right"]
@@ -211,9 +211,13 @@ def _is_installed(session: Session, repository_id: int) -> bool:
 
 def _facts(session: Session, repository_id: int, stage: str) -> tuple[StageFacts, ...]:
     rows = session.execute(
-        select(Stage.kind, Stage.environment, Source.kind, Source.ref)
+        select(Stage.kind, Stage.environment, Source.kind, Source.ref, Intent.settings)
         .join(App, Stage.app_id == App.id)
         .outerjoin(Source, Stage.source_id == Source.id)
+        .outerjoin(Intent, (Intent.stage_id == Stage.id) & (Intent.generation == Stage.wanted_generation))
         .where(App.repository_id == repository_id, Stage.name == stage)
     )
-    return tuple(StageFacts(kind, environment, source, ref or "") for kind, environment, source, ref in rows)
+    return tuple(
+        StageFacts(kind, environment, source, ref or "", (settings or {}).get("pull_requests") == "diff")
+        for kind, environment, source, ref, settings in rows
+    )

@@ -1,5 +1,6 @@
 """Why somebody is not let in, as the command line prints it."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from stagedoor.errors import UserError
@@ -94,6 +95,16 @@ class UnknownRun(AccessError):
 
     def __init__(self, run_id: int) -> None:
         super().__init__(f"There is no run {run_id} at the service.", "`stagedoor runs` lists those that there are.")
+
+
+class SeveralApps(AccessError):
+    """A repository has several apps with a stage of the name."""
+
+    id = "several-apps"
+    status = 409
+
+    def __init__(self, stage: str, apps: Sequence[str]) -> None:
+        super().__init__(f"Several apps have a stage {stage}: {', '.join(sorted(apps))}.", "Name one with `app`.")
 
 
 class UnknownPlan(AccessError):

@@ -1,7 +1,8 @@
 """How far a workflow's run reaches: which stages of its repository, with which rights. Pure decisions.
 
-A pull request's run reaches that pull request's preview and nothing else, a branch's run the stage of that branch, and
-a job that GitHub let into an environment reaches the stages that are told under this environment.
+A pull request's run reaches that pull request's preview, and may compare its commit with the stages that are open for
+that; a branch's run reaches the stage of that branch, and a job that GitHub let into an environment reaches the stages
+that are told under this environment.
 """
 
 import re
@@ -56,12 +57,15 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class StageFacts:
-    """A stage of the name that is asked for: what it is, and what it was born from."""
+    """A stage of the name that is asked for: what it is, what it was born from, and whether workflows of pull requests
+    may compare their commits with it.
+    """
 
     kind: StageKind
     environment: str
     source: SourceKind | None = None
     ref: str = ""
+    compared: bool = False
 
 
 def pull_number(ref: str) -> int | None:
@@ -110,9 +114,9 @@ def run_refused(run: RunToken, stage: str | None, facts: Iterable[StageFacts], r
     known = tuple(facts)
     if run.stage and matches(run.stage, stage):
         return "" if all(_is_born_from(run, one) for one in known) else "stage of another ref"
-    if run.environment and known and all(_is_told_under(run.environment, one) for one in known):
-        return ""
-    return "stage out of reach"
+    is_open = right is Right.PLAN and of_pull and all(one.compared for one in known)
+    is_told = bool(run.environment) and all(_is_told_under(run.environment, one) for one in known)
+    return "" if known and (is_open or is_told) else "stage out of reach"
 
 
 def machine_refused(pattern: str, rights: str, stage: str | None, facts: Iterable[StageFacts], right: Right) -> str:

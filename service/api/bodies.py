@@ -207,17 +207,20 @@ def _one_of_three(schema: dict[str, Any]) -> None:
 
 
 class PlanBody(Body):
-    """What a stage is to be compared with: a commit, an assembly that was uploaded, or what a run deployed."""
+    """A stage, and what it is to be compared with: a commit, an assembly that was uploaded, or what a run deployed."""
 
     model_config = ConfigDict(json_schema_extra=_one_of_three)
 
+    repository: RepositoryAddress
+    app: AppName | None = None
+    stage: StageName
     commit: Commit = ""
     assembly: Annotated[Id, Field(description="The id of an assembly")] = 0
     run: Annotated[Id, Field(description="The id of a run, of this stage or another one of its app")] = 0
 
     @model_validator(mode="after")
     def _one(self) -> "PlanBody":
-        if len(self.model_fields_set) != 1:
+        if len(self.model_fields_set & set(_PLANNED)) != 1:
             raise ValueError("a commit, an assembly or a run is needed, and one of them alone")
         return self
 

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from service.access.audit import audit
 from service.access.callers import Caller, Right
-from service.access.errors import Forbidden, GitHubAway, StageTaken, UnknownPlan, UnknownRun, UnknownStage
+from service.access.errors import Forbidden, GitHubAway, SeveralApps, StageTaken, UnknownPlan, UnknownRun, UnknownStage
+from service.access.reach import pull_number
 from service.api.access import current_access
 from service.api.answers import (
     PlanAnswer,
@@ -20,18 +21,27 @@ from service.api.answers import (
     PlansAnswer,
     WholePlanAnswer,
 )
-from service.api.bodies import Page, PlanBody
+from service.api.bodies import MOST_LISTED, Page, PlanBody
 from service.api.cursor import Cursor
 from service.api.door import Door
 from service.api.event_stream import event_stream, events, message
 from service.api.operation import EVENT_STREAM, declare
-from service.api.rows import error_of
-from service.api.stages import CommitNotWanted, UnknownAssembly, check_deployable, check_newest
-from service.models import AssemblyRow, PlanRow, Run, Stage
+from service.api.rows import error_of, stages_of
+from service.api.stages import CommitNotWanted, UnknownAssembly, check_deployable, have_github_asked
+from service.models import AssemblyRow, PlanRow, Run, Source, SourceKind, Stage, StageKind
 from service.parts import current_parts
-from service.stages.errors import CommitNotApproved, InvalidCommit, NoAssembly, PromotionRefused, TooManyPlans
+from service.stages.errors import (
+    CommitNotApproved,
+    DiffByWorkflow,
+    InvalidCommit,
+    NoAssembly,
+    PromotionRefused,
+    TooManyPlans,
+)
+from service.stages.intents import newest_intent
 from service.stages.plans import cancel_plan as cancel
-from service.stages.plans import events_of_plan, request_plan
+from service.stages.plans import events_of_plan
+from service.stages.plans import request_plan as request
 from service.stages.requests import assembly_of
 
 _READING = (Forbidden, GitHubAway, UnknownPlan)
@@ -40,13 +50,14 @@ _WHOLE = joinedload(PlanRow.stage).joinedload(Stage.app)
 
 @declare(
     "POST",
-    "/stages/{stage_id}/plans",
+    "/plans",
     tag="plans",
     status=202,
     problems=(
         Forbidden,
         GitHubAway,
         UnknownStage,
+        SeveralApps,
         StageTaken,
         UnknownAssembly,
         UnknownRun,
@@ -55,11 +66,12 @@ _WHOLE = joinedload(PlanRow.stage).joinedload(Stage.app)
         CommitNotWanted,
         NoAssembly,
         PromotionRefused,
+        DiffByWorkflow,
         TooManyPlans,
     ),
 )
-def request_stage_plan(caller: Caller, stage_id: int, body: PlanBody) -> PlanRequestedAnswer:
-    """Have a deploy of a commit, an assembly, or what a run deployed, compared with a stage. Nothing is changed.
+def request_plan(caller: Caller, body: PlanBody) -> PlanRequestedAnswer:
+    """Have a stage compared with a deploy of a commit, of an assembly, or of what a run deployed. Nothing is changed.
 
     Follow it with GET /plans/{plan_id}/stream, then read it with GET /plans/{plan_id}.
     """
@@ -68,18 +80,28 @@ def request_stage_plan(caller: Caller, stage_id: int, body: PlanBody) -> PlanReq
         access.let_into_run(caller, body.run, Right.READ)
     with parts.sessions() as session:
         commit = body.commit or _commit_of(session, body)
-    access.let_into_stage(caller, stage_id, Right.PLAN, commit)
+    repository_id = access.let_into_repository(caller, body.repository, body.stage, Right.PLAN, commit)
+    may_deploy = access.callers.may(caller, repository_id, body.stage, Right.DEPLOY)
     if body.commit and caller.of_pull_request:
-        check_newest(caller, stage_id, body.commit)
+        _check_newest(caller, repository_id, body.commit)
+    stage_id = _stage(caller, repository_id, body)
     with parts.sessions.begin() as session:
         stage = session.get_one(Stage, stage_id)
         check_deployable(stage)
-        plan, is_new = request_plan(
-            session, stage, commit=commit or None, assembly=_assembly(session, stage, body), actor=caller.name
+        if body.commit:
+            _check_makes_assembly(session, caller, stage)
+        plan, is_new = request(
+            session,
+            stage,
+            commit=commit or None,
+            assembly=_assembly(session, stage, body),
+            actor=caller.name,
+            # A branch's run has its own commit compared, which the service deploys by itself.
+            unmerged=caller.of_pull_request or (caller.run is None and not may_deploy),
         )
-        said = {**body.model_dump(exclude_unset=True), "new": is_new}
-        audit(session, caller, "plan", stage_id=stage_id, subject=f"plan {plan.id}", data=said)
-        return PlanRequestedAnswer(plan=plan.id, stage=stage_id, new=is_new)
+        said = {**body.model_dump(exclude_unset=True, include={"commit", "assembly", "run"}), "new": is_new}
+        audit(session, caller, "plan", stage_id=stage.id, subject=f"plan {plan.id}", data=said)
+        return PlanRequestedAnswer(plan=plan.id, stage=stage.id, new=is_new)
 
 
 @declare("GET", "/stages/{stage_id}/plans", tag="plans", problems=(Forbidden, GitHubAway, UnknownStage))
@@ -136,6 +158,46 @@ async def stream_plan(door: Door, request: Request, caller: Caller, plan_id: int
         yield message("end", _end(await asyncio.to_thread(_read, door, plan_id)))
 
     return event_stream(request, said())
+
+
+def _stage(caller: Caller, repository_id: int, body: PlanBody) -> int:
+    """Return the id of the stage that is named. Raises `UnknownStage` and `SeveralApps`."""
+    with current_parts().sessions.begin() as session:
+        found = stages_of(session, repository_id, body.app, body.stage, None, MOST_LISTED)
+        apps = [stage.app.name for stage in found]
+        if not found and caller.run is not None:
+            have_github_asked(session, repository_id, caller.run.ref)
+    if not found:
+        raise UnknownStage(body.stage)
+    if len(found) > 1:
+        raise SeveralApps(body.stage, apps)
+    return found[0].id
+
+
+def _check_newest(caller: Caller, repository_id: int, commit: str) -> None:
+    """Raise `CommitNotWanted` where the commit is not the newest of the pull request whose workflow asks.
+
+    All that was ever pushed to a repository or one of its forks can be fetched by its id.
+    """
+    number = pull_number(caller.run.ref) if caller.run else None
+    pull = (Source.repository_id == repository_id, Source.kind == SourceKind.PULL, Source.ref == str(number))
+    with current_parts().sessions.begin() as session:
+        newest = session.scalar(select(Source.head_sha).where(*pull))
+        if newest != commit and caller.run is not None:
+            have_github_asked(session, repository_id, caller.run.ref)
+    if newest != commit:
+        raise CommitNotWanted(commit)
+
+
+def _check_makes_assembly(session: Session, caller: Caller, stage: Stage) -> None:
+    """Raise `DiffByWorkflow` where a workflow of another ref than the caller's would make the assembly."""
+    newest = newest_intent(session, stage)
+    is_another = caller.of_pull_request and stage.kind is not StageKind.PREVIEW
+    if is_another and newest is not None and newest.settings.get("synth") == "actions":
+        raise DiffByWorkflow(
+            f"The assemblies of the stage {stage.name} are made by the workflow of its own branch.",
+            "Compare in a job with an AWS role of its own, without `server`.",
+        )
 
 
 def _commit_of(session: Session, body: PlanBody) -> str:

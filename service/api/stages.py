@@ -77,7 +77,8 @@ def list_stages(caller: Caller, query: StageQuery) -> StagesAnswer:
         answers = stage_answers(session, found, parts.settings.url)
     if query.stage is not None and not found:
         if caller.run is not None:
-            _have_github_asked(repository_id, caller.run.ref)
+            with parts.sessions.begin() as session:
+                have_github_asked(session, repository_id, caller.run.ref)
         raise UnknownStage(query.stage)
     shown = [one for one in answers if access.callers.may(caller, repository_id, one.name, Right.READ)]
     following = str(found[-1].id) if len(found) == query.limit else None
@@ -131,8 +132,7 @@ def request_stage_deploy(caller: Caller, stage_id: int, body: DeployBody) -> Req
 
     commit = body.commit or _commit_of(AssemblyRow, body.assembly)
     if body.commit and caller.of_pull_request:
-        current_access().let_into_stage(caller, stage_id, Right.DEPLOY, commit)
-        check_newest(caller, stage_id, body.commit)
+        _check_newest(caller, stage_id, body.commit)
 
     def ask(session: Session, stage: Stage) -> Requested:
         if body.commit:
@@ -216,30 +216,31 @@ def check_deployable(stage: Stage) -> None:
         )
 
 
-def check_newest(caller: Caller, stage_id: int, commit: str) -> None:
+def _check_newest(caller: Caller, stage_id: int, commit: str) -> None:
     """Raise `CommitNotWanted` where the commit of a workflow is not the one that its pull request's stage is to have.
 
     A job of an older commit that starts late must not set a preview back; and the webhook of a newer one may be late.
     """
+    current_access().let_into_stage(caller, stage_id, Right.DEPLOY, commit)
     with current_parts().sessions() as session:
         stage = session.get_one(Stage, stage_id)
         newest = newest_intent(session, stage)
         repository_id = stage.app.repository_id
         is_pull = stage.source is not None and stage.source.kind is SourceKind.PULL
     if is_pull and newest is not None and newest.commit != commit and caller.run is not None:
-        _have_github_asked(repository_id, caller.run.ref)
+        with current_parts().sessions.begin() as session:
+            have_github_asked(session, repository_id, caller.run.ref)
         raise CommitNotWanted(commit)
 
 
-def _have_github_asked(repository_id: int, ref: str) -> None:
+def have_github_asked(session: Session, repository_id: int, ref: str) -> None:
     """Have a worker ask GitHub about a workflow's pull request or branch: a workflow may be faster than a webhook."""
     number = pull_number(ref)
     branch = ref.removeprefix(_BRANCH) if ref.startswith(_BRANCH) else ""
-    with current_parts().sessions.begin() as session:
-        if number is not None:
-            touch_source(session, repository_id, SourceKind.PULL, str(number))
-        elif branch:
-            touch_source(session, repository_id, SourceKind.BRANCH, branch)
+    if number is not None:
+        touch_source(session, repository_id, SourceKind.PULL, str(number))
+    elif branch:
+        touch_source(session, repository_id, SourceKind.BRANCH, branch)
 
 
 def _commit_of(table: type[Run] | type[AssemblyRow], row_id: int) -> str:

@@ -91,7 +91,8 @@ class PlanRow(Base):
     nothing. It needs no lease: `holder` is the process that makes it, until `lease_until`.
 
     `blob` is where the plan is in the store (`stagedoor.deploy.plan_json`); empty: there is none. Its outcome is
-    `unchanged` where there is nothing to do.
+    `unchanged` where there is nothing to do. `unmerged`: whoever asked could not have the commit deployed, so its code
+    is run as a preview's.
     """
 
     __tablename__ = "plans"
@@ -102,6 +103,7 @@ class PlanRow(Base):
     want: Mapped[Want] = mapped_column(by_value(Want))
     commit: Mapped[str | None] = mapped_column(String(64))
     assembly_id: Mapped[int | None] = mapped_column(ForeignKey("assemblies.id"))
+    unmerged: Mapped[bool] = mapped_column(Boolean)
     actor: Mapped[str] = mapped_column(String(255))
     phase: Mapped[str] = mapped_column(String(32), default="")
     blocked_reason: Mapped[str | None]

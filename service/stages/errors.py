@@ -61,3 +61,15 @@ class TooManyPlans(UserError):
     """A stage for which more plans wait to be made than are good for anybody."""
 
     id = "too-many-plans"
+
+
+class LookupNotMerged(UserError):
+    """Code that nobody has merged has nothing looked up in the account of a stage that is to last."""
+
+    id = "lookup-not-merged"
+
+
+class DiffByWorkflow(UserError):
+    """A pull request's commit cannot be compared with another stage where a workflow makes the assemblies."""
+
+    id = "diff-by-workflow"

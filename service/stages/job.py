@@ -27,15 +27,15 @@ from stagedoor.assembly.inspection import InspectionLimits
 from stagedoor.assembly.rules import AssemblyRules
 from stagedoor.deploy.plan import KnownStack
 from stagedoor.naming import StageIdentity
-from stagedoor.target import Target
+from stagedoor.target import Target, Trust
 
 STACK_OPERATIONS = ("create-change-set", "execute-change-set", "delete-stack")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a stage is to be brought to, or compared with. `settings` are what stagedoor.toml says of its
-    app; `since` is when somebody began to wait for it, by the database's clock.
+    """What a stage is to be brought to, or compared with. `settings` are what stagedoor.toml says of its app; `since`
+    is when somebody began to wait for it, by the database's clock; `unmerged` as in `PlanRow`.
     """
 
     want: Want
@@ -44,6 +44,7 @@ class Wanted:
     settings: Mapping[str, Any]
     approval: Mapping[str, Any] | None
     since: datetime
+    unmerged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,12 @@ class Job:
     source_ref: str
     waiting_since: datetime
     moment: datetime  # and now, by the same clock
+    unmerged: bool
+
+    @property
+    def code_trust(self) -> Trust:
+        """The level of trust of the commit's code: what it leaves in caches is met by no code of another one."""
+        return Trust.PREVIEW if self.unmerged else self.target.trust
 
     @property
     def from_actions(self) -> bool:
@@ -107,6 +114,7 @@ def read_job(session: Session, stage: Stage, wanted: Wanted, *, name: str, user_
         source_ref=stage.source.ref if stage.source else "",
         waiting_since=wanted.since,
         moment=now(session),
+        unmerged=wanted.unmerged,
     )
 
 

@@ -47,9 +47,10 @@ def request_plan(
     commit: str | None = None,
     assembly: AssemblyRow | None = None,
     actor: str,
+    unmerged: bool = False,
 ) -> tuple[PlanRow, bool]:
     """Ask for the plan of a commit, or of an assembly that stands for `commit`; return it, and whether it is new: one
-    that is being made of the same is not made twice.
+    that is being made of the same for the same is not made twice. `unmerged` as in `PlanRow`.
 
     Raises what a request to deploy the same would raise, and `TooManyPlans`.
     """
@@ -61,9 +62,9 @@ def request_plan(
     unmade = session.scalars(
         select(PlanRow).where(PlanRow.stage_id == stage.id, PlanRow.outcome.is_(None)).order_by(PlanRow.id)
     ).all()
-    what = (commit or (assembly.commit if assembly else None), assembly.id if assembly else None)
+    commit, assembly_id = commit or (assembly.commit if assembly else None), assembly.id if assembly else None
     for plan in unmade:
-        if (plan.commit, plan.assembly_id) == what:
+        if (plan.commit, plan.assembly_id, plan.actor, plan.unmerged) == (commit, assembly_id, actor[:255], unmerged):
             return plan, False
     if len(unmade) >= MOST_WAITING:
         raise TooManyPlans(
@@ -72,8 +73,9 @@ def request_plan(
     plan = PlanRow(
         stage_id=stage.id,
         want=Want.ASSEMBLY if assembly else Want.COMMIT,
-        commit=what[0],
-        assembly_id=what[1],
+        commit=commit,
+        assembly_id=assembly_id,
+        unmerged=unmerged,
         actor=actor[:255],
         created_at=now(session),
     )
@@ -146,7 +148,9 @@ class Claim:
             newest = newest_intent(session, stage)
             settings, _ = settings_of(session, stage, newest)
             approval = newest.approval if newest else None
-            wanted = Wanted(plan.want, plan.commit, plan.assembly_id, settings, approval, plan.created_at)
+            wanted = Wanted(
+                plan.want, plan.commit, plan.assembly_id, settings, approval, plan.created_at, plan.unmerged
+            )
             return read_job(session, stage, wanted, name=f"plan-{plan.id}", user_agent=f"stagedoor-plan/{plan.id}")
 
     def note_phase(self, name: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from service.github.client import GitHubClients
@@ -18,7 +19,7 @@ from service.parts import Parts
 from service.stages.artifact import Artifact, check_made_for, download, look_for
 from service.stages.assemblies import fetch_assembly
 from service.stages.context import ContextTable
-from service.stages.errors import NoAssembly
+from service.stages.errors import LookupNotMerged, NoAssembly
 from service.stages.fetch import fetch_commit
 from service.stages.job import Job
 from service.stages.lease import elapsed
@@ -37,6 +38,7 @@ from stagedoor.events import Emit, Event, EventKind
 from stagedoor.live.bridges import bridges_for
 from stagedoor.naming import parameter_folder
 from stagedoor.synth.context.lookup import Account, synthesize_with_context
+from stagedoor.synth.context.providers import ClientOf
 from stagedoor.synth.synthesis import SynthRequest
 
 
@@ -87,7 +89,7 @@ def stage_assembly(
                 own = read_assembly(directory)
                 check_made_for(own.made_for, job.identity.stage)
         else:
-            code = ends.enter_context(RepositoryCode(parts, job.target.trust, check))
+            code = ends.enter_context(RepositoryCode(parts, job.code_trust, check))
             with phase("fetch", emit):
                 tree = _fetch(job, github, work / "tree", emit)
             still_wanted()
@@ -167,7 +169,7 @@ def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, code: Rep
         account=job.target.account,
         region=job.target.region,
         cache_dir=cache_of(parts.settings),
-        trust=job.target.trust,
+        trust=job.code_trust,
         command=job.settings.get("command"),
         root=tree,
         remember=bool(job.settings.get("cache", True)),
@@ -178,10 +180,26 @@ def _synth(job: Job, parts: Parts, tree: Path, work: Path, emit: Emit, code: Rep
     return synthesize_with_context(
         request,
         lambda asked: code.synthesize(asked, emit),
-        Account(job.target, clients.lookup, judges_request),
+        Account(job.target, _refuse_lookup(job) if _looks_unmerged(job) else clients.lookup, judges_request),
         ContextTable(parts.sessions, job.target_id, job.app_id, job.target.trust),
         emit,
     )
+
+
+def _looks_unmerged(job: Job) -> bool:
+    """Tell whether the code is a stranger's to the account that it would look into."""
+    return job.code_trust is not job.target.trust
+
+
+def _refuse_lookup(job: Job) -> ClientOf:
+    def refuse(_service: Any) -> NoReturn:
+        raise LookupNotMerged(
+            f"The app looks something up in the account of the stage {job.identity.stage} that was not looked up for "
+            "it before, and for a commit that is not merged nothing is.",
+            "Commit cdk.context.json with the value, or merge the commit: then it is looked up.",
+        )
+
+    return refuse
 
 
 def _inspect(assembly: Assembly, job: Job, parts: Parts, work: Path, emit: Emit) -> Rewritten:

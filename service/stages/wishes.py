@@ -178,6 +178,7 @@ def _wishes(
                     "cache": settings.cache,
                     "show": list(config.outputs.show),
                     **({"synth": settings.synth} if settings.synth != "service" else {}),
+                    **({"pull_requests": rule.pull_requests} if rule.pull_requests != "none" else {}),
                 },
                 approval=approval,
             )

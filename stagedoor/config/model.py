@@ -148,10 +148,14 @@ class Previews(_Table):
 
 
 class StageRule(_Table):
-    """`[stages.<pattern>]`: which granted target a stage lives in, and which GitHub environment it is told under."""
+    """`[stages.<pattern>]`: which granted target a stage lives in, and which GitHub environment it is told under.
+
+    `pull_requests = "diff"`: workflows of pull requests from the same repository may compare their commit with it.
+    """
 
     target: Annotated[StrictStr, AfterValidator(_target)] | None = None
     environment: Text | None = None
+    pull_requests: Literal["none", "diff"] = "none"
 
 
 class Outputs(_Table):

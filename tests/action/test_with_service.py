@@ -208,6 +208,72 @@ def commented(github: LocalGitHub, repository: LocalRepository, number: int, wor
     raise AssertionError(comments)
 
 
+BASE_IS_OPEN = """
+[previews]
+branches = ["main"]
+[stages.main]
+pull_requests = "diff"
+"""
+
+
+def test_a_pull_request_is_compared_with_the_stage_of_its_base(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    github.push(repository, "change", {"word": "two"})
+    number = github.open_pull_request(repository, "change")
+    shut = house.run_of(repository, number)
+    assert not shut.use(server=server, command="diff", stage="main")
+    assert shut.errors[0].startswith("You may not do this here")
+
+    deployed = github.push(repository, "main", {"word": "one", "stagedoor.toml": BASE_IS_OPEN})
+    pushed = house.run_of(repository, number, claims={"event": "push", "ref": "refs/heads/main", "sha": deployed})
+    github_of_push = {**pushed.github, "event_name": "push", "ref": "refs/heads/main", "sha": deployed, "head_ref": ""}
+    pushed = replace(pushed, github=github_of_push, event={"repository": {"id": 4242}})
+    assert pushed.use(server=server), pushed.log
+
+    here = house.run_of(repository, number)
+    assert here.use(server=server, command="diff", stage="main"), here.log
+    assert here.ran == ["ask"]
+    assert (here.outputs["status"], here.outputs["changed"], here.outputs["stage"]) == ("succeeded", "true", "main")
+    assert "what a deploy to <code>main</code> would change" in here.summary
+    assert "<code>update</code> | 1 |" in here.summary
+    assert "synth | the word is two" in here.log
+    stage = house.run_of(repository, number)
+    assert not stage.use(server=server, command="outputs", stage="main"), "to be compared is not to be read"
+
+    github.push(repository, "main", {"word": "two"})
+    same = house.run_of(repository, number)
+    deadline = time.monotonic() + 60
+    while not (same.use(server=server, command="diff", stage="main") and same.outputs["changed"] == "false"):
+        assert time.monotonic() < deadline, same.log
+        same = house.run_of(repository, number)
+    assert same.outputs["status"] == "unchanged"
+    assert "Nothing would change." in same.summary
+
+    github.push(repository, "change", {"app.py": "\n\nraise SystemExit('no')"})
+    broken = house.run_of(repository, number)
+    assert not broken.use(server=server, command="diff", stage="main")
+    assert broken.outputs["status"] == "failed"
+    assert broken.errors[0].startswith("The app's program (python3 app.py) ended with status 1")
+
+
+def test_a_comparison_that_is_cancelled_ends_at_the_service(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    slow = "import time; print('up', flush=True); time.sleep(100)\n"
+    github.push(repository, "slow", {"app.py": slow + (put_app(house.cloud.state / "slower") / "app.py").read_text()})
+    number = github.open_pull_request(repository, "slow")
+    here = house.run_of(repository, number)
+    working = threading.Thread(target=lambda: here.use(server=server, command="diff"))
+    working.start()
+    began = time.monotonic()
+    while "synth | up" not in here.log and working.is_alive() and time.monotonic() - began < 60:
+        time.sleep(0.05)
+    here.cancel()
+    working.join(20)
+    assert here.outputs["status"] == "cancelled"
+    assert "The service was told to compare no further." in here.log
+    github.close(repository, number)
+
+
 SYNTH_HERE = {"stagedoor.toml": '[apps.notes]\nsynth = "actions"\n'}
 EXECUTABLE_ASSET = """
 source = {"executable": ["/bin/sh", "-c", "env > /tmp/stolen"]}

@@ -22,9 +22,10 @@ from service.app import create_app
 from service.database import now
 from service.github.client import RepositoryClient
 from service.github.errors import GitHubUnavailable
-from service.models import Installation, UsedJti
+from service.models import Installation, Intent, Stage, UsedJti, Want
 from tests.oidc_issuer import JobClaims
 from tests.service.access.conftest import AUDIENCE, World
+from tests.service.rows import T0
 
 
 def let_in(world: World, job: JobClaims, command: str = "deploy") -> Caller:
@@ -112,6 +113,26 @@ def test_a_run_that_compares_deploys_nothing_and_one_that_deploys_compares(world
         with pytest.raises(Forbidden):
             world.callers.check(compares, world.repository_id, "main", right, commit=commit)
         assert world.log.reason == reason
+
+
+def test_a_pull_request_is_compared_with_a_lasting_stage_that_is_open_for_that_and_with_no_other(
+    world: World, github_of_callers: tuple[LocalGitHub, LocalRepository, int, int]
+) -> None:
+    _, _, own, foreign = github_of_callers
+    assert reached(world, world.pull(own), Right.PLAN) == {"pr-1"}
+    with world.parts.sessions.begin() as session:
+        for stage in session.scalars(select(Stage).where(Stage.name.in_(["main", "demo"]))):
+            said = {"pull_requests": "diff"} if stage.name == "main" else {}
+            stage.wanted_generation += 1
+            generation = stage.wanted_generation
+            intent = Intent(stage_id=stage.id, generation=generation, want=Want.COMMIT, cause="pushed", created_at=T0)
+            intent.settings = said
+            session.add(intent)
+    assert reached(world, world.pull(own), Right.PLAN) == {"pr-1", "main"}
+    for right in (Right.READ, Right.DEPLOY, Right.REMOVE):
+        assert reached(world, world.pull(own), right) == {"pr-1"}, right
+    assert reached(world, world.pull(foreign), Right.PLAN) == set()
+    assert reached(world, world.branch("later"), Right.PLAN) == {"later"}, "it is open for pull requests alone"
 
 
 def test_a_branch_deploys_its_own_commit_only(world: World) -> None:

@@ -93,7 +93,7 @@ def test_a_preview_is_asked_for_followed_rolled_back_and_removed(served: tuple[H
     first = said[-1][2]["run"]
 
     pushed = house.push(source, tiny_app.files("two"))
-    compared = ask("POST", f"/stages/{stage['id']}/plans", json={"commit": pushed})
+    compared = ask("POST", "/plans", json={**query, "commit": pushed})
     said = followed(compared)
     phases = [data["subject"] for kind, _, data in said if kind == "phase" and data["status"] == "done"]
     assert (phases, said[-1][2]["outcome"]) == (["fetch", "synth", "inspect", "plan"], "succeeded")

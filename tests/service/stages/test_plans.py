@@ -1,11 +1,13 @@
 """A plan without a deploy: what it says, that nothing is changed by it, and who makes it when somebody dies over it."""
 
+import itertools
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 from sqlalchemy import func, select
 
@@ -27,10 +29,13 @@ from service.stages.plans import (
     ring_for_plans,
 )
 from service.stages.pruning import prune_plans
+from service.stages.repository_code import cache_of
+from stagedoor.target import Trust
 from tests.service.rows import T0
 from tests.service.stages import tiny_app
 from tests.service.stages.conftest import House
 from tests.service.stages.packed import artifact
+from tests.stagedoor.synth.looking_app import LOOKS_UP
 
 
 def ask(house: House, source: int, **what: Any) -> int:
@@ -93,8 +98,8 @@ def test_a_plan_says_what_a_deploy_would_do_and_does_nothing(live_house: House) 
         "two",
     )
     assert standing(house, source) == before
-    events = read_chunk(house.parts.blobs, events_of_plan(plan.id), 1)
-    assert events is not None
+    chunks = (read_chunk(house.parts.blobs, events_of_plan(plan.id), number) for number in itertools.count(1))
+    events = [one for chunk in itertools.takewhile(lambda chunk: chunk is not None, chunks) for one in chunk or ()]
     phases = [one["subject"] for one in events if one["kind"] == "phase" and one["status"] == "done"]
     assert phases == ["fetch", "synth", "inspect", "plan"]
     assert not work_folder(house.parts.settings, f"plan-{plan.id}").exists()
@@ -123,6 +128,30 @@ def test_what_a_run_deployed_is_compared_without_a_synth(live_house: House) -> N
     assert (plan.want, plan.outcome, plan.commit) == (Want.ASSEMBLY, Outcome.SUCCEEDED, first.commit)
     assert said["stacks"][0]["resources"][0]["properties"][0]["after"] == "one"
     assert second.outcome is Outcome.SUCCEEDED
+
+
+def test_code_that_nobody_has_merged_meets_nothing_of_a_production_stage(live_house: House) -> None:
+    house = live_house
+    source = house.pull_request(**{"cdk.json": json.dumps({"app": "python3 app.py"}), "app.py": LOOKS_UP})
+    house.resolve(source)
+    with house.parts.sessions.begin() as session:
+        stage = session.get_one(Stage, house.stage(source).id)
+        stage.frozen_target = {**stage.frozen_target, "trust": Trust.PRODUCTION.value}
+        stage.trust = stage.target.trust = Trust.PRODUCTION
+    plan, _ = made(house, ask(house, source, commit=head(house, source), unmerged=True))
+    assert (plan.outcome, (plan.error or {})["id"]) == (Outcome.FAILED, "lookup-not-merged")
+    caches = cache_of(house.parts.settings)
+    assert (caches / "preview").exists()
+    assert not (caches / "production").exists()
+
+    boto3.Session().client("ssm").put_parameter(Name="/which", Type="String", Value="/this", Overwrite=True)
+    boto3.Session().client("ssm").put_parameter(Name="/this", Type="String", Value="found", Overwrite=True)
+    merged, _ = made(house, ask(house, source, commit=head(house, source)))
+    assert merged.outcome is Outcome.SUCCEEDED
+    assert (caches / "production").exists()
+    # What was looked up for merged code is known now.
+    plan, said = made(house, ask(house, source, commit=head(house, source), unmerged=True))
+    assert (plan.outcome, said["stacks"][0]["action"]) == (Outcome.SUCCEEDED, "create")
 
 
 def test_a_broken_app_is_told_in_its_own_words(live_house: House) -> None:
