@@ -1,5 +1,8 @@
 """A repository on GitHub: what it is asked, what it is told.
 
+It is asked by its name, and known by its number: after a rename somebody else may have the name, and any token reads
+what is public. So what is asked of another repository's than ours is `InstallationGone`, whatever it says.
+
 Every method makes as few calls as it can, waits for each at most `TIMEOUT_SECONDS`, and raises nothing but
 `GitHubUnavailable`, `InstallationGone` and `GitHubRefused` (see `service.github.errors`).
 """
@@ -95,6 +98,7 @@ class RepositoryClient:
         self._app_id = app_id
         self._scope = scope
         self._fetch_scope = fetch_scope
+        self._full_name = full_name
         github = Github(
             base_url=scope.api_url,
             auth=InstallationAuth(tokens, scope),
@@ -111,15 +115,27 @@ class RepositoryClient:
 
     def pull(self, number: int) -> PullState | None:
         """Return a pull request, or None when there is none of that number."""
-        return self._ask(lambda: _pull_state(self._repository.get_pull(number)))
+
+        def question() -> PullState:
+            pull = self._repository.get_pull(number)
+            self._check_is_ours(pull.base.repo.id)
+            return _pull_state(pull)
+
+        found = self._ask(question)
+        if found is None:
+            self._check_repository()
+        return found
 
     def open_pulls(self) -> tuple[OpenPull, ...]:
         """Return the pull requests that are open, a hundred a call."""
         opened = self._ask(lambda: [*self._repository.get_pulls(state="open")]) or []
+        for pull in opened:
+            self._check_is_ours(pull.base.repo.id)
         return tuple(OpenPull(pull.number, pull.created_at) for pull in opened)
 
     def branch(self, name: str) -> BranchState | None:
         """Return a branch, or None when there is none of that name."""
+        self._check_repository()
         branch = self._ask(lambda: self._repository.get_branch(name))
         # A branch that was renamed is answered by a redirect, under its new name.
         return BranchState(branch.name, branch.commit.sha) if branch and branch.name == name else None
@@ -154,6 +170,7 @@ class RepositoryClient:
 
     def owner_id(self) -> int | None:
         """Return GitHub's number of whoever the repository belongs to now; None when it is not there."""
+        self._check_repository()
         return self._ask(lambda: self._repository.owner.id)
 
     def fetch_token(self) -> str:
@@ -246,6 +263,18 @@ class RepositoryClient:
                 **url,
             )
         )
+
+    # --- Which repository it is ---
+
+    def _check_repository(self) -> None:
+        """Raise `InstallationGone` where another repository has the name; one that is not there is no other."""
+        found = self._ask(lambda: self._repository.id)
+        if found is not None:
+            self._check_is_ours(found)
+
+    def _check_is_ours(self, repository_id: int) -> None:
+        if repository_id != self._scope.repository_id:
+            raise InstallationGone(f"{self._full_name} is the name of another repository by now.")
 
     # --- Errors ---
 

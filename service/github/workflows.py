@@ -72,9 +72,10 @@ class RepositoryWorkflows:
         )
 
     def of_commit(self, sha: str) -> tuple[WorkflowRun, ...]:
-        """Return the runs for a commit, the newest first."""
+        """Return this repository's runs for a commit, the newest first; not those of one that has its name by now."""
         said = self._get("runs", head_sha=sha, per_page=RUNS) or {}
-        return tuple(_run(each) for each in said.get("workflow_runs", ()))
+        runs = said.get("workflow_runs", ())
+        return tuple(_run(each) for each in runs if each["repository"]["id"] == self._scope.repository_id)
 
     def artifact(self, run_id: int, name: str) -> ArtifactFile | None:
         """Return the newest artifact of that name that a run left."""

@@ -18,11 +18,11 @@ NODE = Path(__file__).resolve().parents[2] / "node" / "node_modules"
 DESCRIPTION = NODE / "@octokit" / "openapi" / "generated" / "api.github.com.json"
 PATHS = re.compile(
     r"/app/installations/\{installation_id\}/access_tokens"
-    r"|/repos/\{owner\}/\{repo\}/("
+    r"|/repos/\{owner\}/\{repo\}(|/("
     r"pulls(/\{pull_number\}(/files)?)?|branches/\{branch\}|contents/\{path\}|commits/\{ref\}(/check-runs)?"
     r"|issues/comments/\{comment_id\}|issues/\{issue_number\}/comments|check-runs(/\{check_run_id\})?"
     r"|actions/runs(/\{run_id\}/artifacts)?|actions/artifacts/\{artifact_id\}/\{archive_format\}"
-    r"|deployments(/\{deployment_id\}(/statuses)?)?)"
+    r"|deployments(/\{deployment_id\}(/statuses)?)?))"
 )
 
 

@@ -50,6 +50,7 @@ def ask_everything(story: Story) -> None:
     assert client.pull(story.number)
     assert client.open_pulls()
     assert client.branch("shorter")
+    assert client.owner_id()
     assert client.file("app.py", "shorter")
     assert client.changed_paths(story.number) == ("app.py",)
     assert client.fetch_token()
