@@ -1,6 +1,7 @@
 """What stands in the templates agrees with the service that they run."""
 
 import re
+from pathlib import Path
 
 import pytest
 from aws_cdk import App, Stack, Validations
@@ -18,6 +19,7 @@ from service.worker import processes
 
 pytestmark = pytest.mark.xdist_group("infra")  # the templates are synthesised once
 
+TREE = Path(__file__).resolve().parents[2]
 KNOWN = {f"STAGEDOOR_{name.upper()}" for name in Settings.model_fields}
 
 
@@ -128,3 +130,13 @@ def test_what_is_missing_is_named(wishes, said):
     with pytest.raises(InvalidWish) as error:
         wishes.check()
     assert said in error.value.remedy
+
+
+def test_what_the_docs_say_is_printed_is_an_output(templates):
+    said = re.findall(r"stagedoor deploy --stage \w+ +# prints (.+)", (TREE / "docs/install.md").read_text())
+    outputs = [
+        set(templates[variant][stack]["Outputs"]) for variant, stack in (("single", "Single"), ("standard", "Service"))
+    ]
+    assert len(said) == 3  # the third is of a target: "five ARNs"
+    for names, told in zip(said, outputs, strict=False):
+        assert set(names.split(", ")) <= told
