@@ -22,7 +22,11 @@ PERMISSIONS = {"actions": "read"}
 """What is needed beside the usual, for those apps alone whose assemblies workflows make."""
 
 RUNS = 100
-"""How many workflow runs of a commit are looked at: as many as one call lists."""
+"""How many workflow runs of a commit one call lists."""
+
+PAGES = 10
+"""How often it is asked for more: GitHub itself lists 1,000 at most. Anybody can add to them, by pull requests from a
+fork that has the commit."""
 
 _CHUNK = 256 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -71,11 +75,20 @@ class RepositoryWorkflows:
             seconds_between_requests=0,
         )
 
-    def of_commit(self, sha: str) -> tuple[WorkflowRun, ...]:
-        """Return this repository's runs for a commit, the newest first; not those of one that has its name by now."""
-        said = self._get("runs", head_sha=sha, per_page=RUNS) or {}
-        runs = said.get("workflow_runs", ())
-        return tuple(_run(each) for each in runs if each["repository"]["id"] == self._scope.repository_id)
+    def of_commit(self, sha: str, branch: str | None) -> tuple[WorkflowRun, ...]:
+        """Return this repository's runs for a commit, the newest first; not those of one that has its name by now.
+
+        With a branch only those of pushes to it, which no pull request can add to.
+        """
+        only = {} if branch is None else {"event": "push", "branch": branch}
+        found: list[WorkflowRun] = []
+        for page in range(1, PAGES + 1):
+            said = self._get("runs", head_sha=sha, per_page=RUNS, page=page, **only) or {}
+            runs = said.get("workflow_runs", ())
+            found += [_run(each) for each in runs if each["repository"]["id"] == self._scope.repository_id]
+            if len(runs) < RUNS:
+                break
+        return tuple(found)
 
     def artifact(self, run_id: int, name: str) -> ArtifactFile | None:
         """Return the newest artifact of that name that a run left."""

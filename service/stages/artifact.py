@@ -114,8 +114,8 @@ class Found:
 class Workflows(Protocol):
     """What is asked of GitHub; see `service.github.workflows.RepositoryWorkflows`."""
 
-    def of_commit(self, sha: str) -> tuple[WorkflowRun, ...]:
-        """Return the runs for a commit, the newest first."""
+    def of_commit(self, sha: str, branch: str | None) -> tuple[WorkflowRun, ...]:
+        """Return the runs for a commit, the newest first; with a branch those of pushes to it alone."""
 
     def artifact(self, run_id: int, name: str) -> ArtifactFile | None:
         """Return the newest artifact of that name that a run left."""
@@ -147,7 +147,7 @@ def look_for(wanted: Artifact, workflows: Workflows) -> Found:
     Raises `Waiting` while there may still be one, and a `UserError` when there will be none.
     """
     try:
-        runs = counting(wanted, workflows.of_commit(wanted.commit))
+        runs = counting(wanted, workflows.of_commit(wanted.commit, wanted.branch))
         for run in runs:
             # One that goes on counts, too: another of its jobs may wait for us. An artifact is listed when it is whole.
             if run.status == "completed" and run.conclusion != "success":

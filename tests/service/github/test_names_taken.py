@@ -52,4 +52,4 @@ def test_no_workflow_of_another_repository_counts(story: Story, taken: LocalRepo
     """Its workflow can run for our own commit: somebody opens a pull request from our repository to theirs."""
     taken.git.fetch(story.notes.git, "shorter", "refs/pull/99/head")
     story.github.begin_workflow(taken, story.commit, fork=story.notes)
-    assert story.clients.workflows_of(story.repository()).of_commit(story.commit) == ()
+    assert story.clients.workflows_of(story.repository()).of_commit(story.commit, None) == ()

@@ -61,7 +61,8 @@ def look_for_an_artifact(story: Story) -> None:
     run = story.github.begin_workflow(story.notes, story.commit)
     story.github.end_workflow(story.notes, run, {"built": b"PK"})
     workflows = story.clients.workflows_of(story.repository())
-    assert [found.id for found in workflows.of_commit(story.commit)] == [run]
+    for branch in (None, "shorter"):
+        assert [found.id for found in workflows.of_commit(story.commit, branch)] == [run]
     assert workflows.artifact(run, "built")
 
 

@@ -13,7 +13,7 @@ def test_an_artifact_is_found_by_its_name_and_fetched(story: Story, tmp_path: Pa
     run = story.github.begin_workflow(story.notes, story.commit)
     story.github.end_workflow(story.notes, run, {"built": b"P" * 300_000, "other": b"PK"})
     workflows = story.clients.workflows_of(story.repository())
-    (found,) = workflows.of_commit(story.commit)
+    (found,) = workflows.of_commit(story.commit, None)
     assert (found.id, found.event, found.conclusion) == (run, "pull_request", "success")
     assert found.head_repository == story.notes.number
     artifact = workflows.artifact(run, "built")
