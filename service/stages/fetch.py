@@ -18,7 +18,7 @@ FETCH_SECONDS = 300
 
 
 class CommitNotFound(UserError):
-    """The commit is not in the repository any more; a force push may have taken it away."""
+    """The commit is not in the repository; a force push may have taken it away."""
 
     id = "commit-not-found"
 
@@ -71,7 +71,8 @@ def _git(arguments: list[str], folder: Path, environment: dict[str, str], commit
     said = done.stderr.strip()
     if any(sign in said for sign in ("not our ref", "couldn't find remote ref", "no such remote ref")):
         raise CommitNotFound(
-            f"The commit {commit[:12]} is not in the repository any more.", "Push again, or close and reopen."
+            f"The commit {commit[:12]} is not in the repository: it was never pushed, or a force push took it away.",
+            "Push it; for a pull request's preview also close and reopen.",
         )
     raise FetchFailed(f"git {arguments[0]} failed: {said[-500:]}")
 

@@ -39,6 +39,7 @@ OWN = (
     "login",
     "logs",
     "outputs",
+    "plan",
     "promote",
     "remove",
     "retry",

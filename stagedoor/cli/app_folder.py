@@ -32,6 +32,12 @@ class UnknownApp(UserError):
     id = "unknown-app"
 
 
+class UnknownRevision(UserError):
+    """`--commit` names no commit of the repository around the app."""
+
+    id = "unknown-revision"
+
+
 class SeveralApps(UserError):
     """The repository has several apps, and nothing says which one is meant."""
 
@@ -153,6 +159,16 @@ def _checked(name: str, path: Path, repository: Repository, apps: "Mapping[str, 
 
 def _choices(apps: "Mapping[str, AppConfig]") -> str:
     return f"stagedoor.toml names {', '.join(sorted(apps))}." if apps else "Name the folder of a CDK app."
+
+
+def commit_of(folder: Path, revision: str) -> str:
+    """Return the whole id of the commit that a revision names in a folder's repository. Raises `UnknownRevision`."""
+    found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if not found:
+        raise UnknownRevision(
+            f"{revision[:100]!r} names no commit here.", "Name a branch, a tag or a commit's id of this repository."
+        )
+    return found
 
 
 def _git(folder: Path, *words: str) -> str | None:

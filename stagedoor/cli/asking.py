@@ -1,6 +1,7 @@
 """Commands that have the service do something with a stage: what they are told, whom they ask, and how they follow."""
 
 import functools
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,6 +80,16 @@ class Asking:
 
         Raises the error of a run that failed, and `RunFailed`.
         """
+        end = self.watched(path, heading)
+        if end["outcome"] not in GOOD and end["outcome"] != good:
+            told = f"The run {end['run']} ended: {end['outcome']}." if end["run"] else "The service did not do it."
+            raise failure_at_end(end, told, "`stagedoor runs` shows what there was.")
+        told_of = {name: end[name] for name in ("run", "outcome", "status", "url", "changed")}
+        ended = f"The run {end['run']} ended: {end['outcome']}."
+        self.work.screen.end(Ending(ended, outputs=end["outputs"], data={"app": self.app, **data, **told_of}))
+
+    def watched(self, path: str, heading: str) -> Mapping[str, Any]:
+        """Show what a stream says, and return what its end does."""
         screen = self.work.screen
         screen.heading(heading)
         self.work.going_on = "What was asked for goes on at the service."
@@ -92,11 +103,7 @@ class Asking:
                     end = message.data
                 elif event := event_of(message):
                     screen.show(event)
-        if end["outcome"] not in GOOD and end["outcome"] != good:
-            raise _failure(end)
-        told = {name: end[name] for name in ("run", "outcome", "status", "url", "changed")}
-        ended = f"The run {end['run']} ended: {end['outcome']}."
-        screen.end(Ending(ended, outputs=end["outputs"], data={"app": self.app, **data, **told}))
+        return end
 
 
 def run_of(
@@ -110,8 +117,10 @@ def run_of(
     return int(asking.newest_run(stage, fits, what)["id"])
 
 
-def with_service(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say which app, at which service; it is run with an `Asking`."""
+def with_service(command: Callable[..., int | None]) -> Callable[..., None]:
+    """Give a command the options that say which app, at which service; it is run with an `Asking`. One that returns a
+    number exits with it.
+    """
 
     @SERVER
     @click.option("--app", metavar="APP", help="The app: its name in stagedoor.toml, or its folder. [default: here]")
@@ -120,7 +129,9 @@ def with_service(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def asked(server: str | None, app: str | None, as_json: bool, verbose: bool, **given: Any) -> None:
         with _asking(server, Options(app, None, None, None, as_json, verbose)) as asking:
-            command(asking=asking, **given)
+            code = command(asking=asking, **given)
+        if code:
+            sys.exit(code)
 
     return asked
 
@@ -135,12 +146,11 @@ def _asking(server: str | None, options: Options) -> Iterator[Asking]:
         yield Asking(work, service, app.name, repository_address(app))
 
 
-def _failure(end: Mapping[str, Any]) -> UserError:
-    """Return a run's own error, in its own words; else how it ended."""
+def failure_at_end(end: Mapping[str, Any], what: str, remedy: str) -> UserError:
+    """Return the error of what ended like this, in its own words; in these where it has none."""
     error = end.get("error")
     if not error:
-        told = f"The run {end['run']} ended: {end['outcome']}." if end["run"] else "The service did not do it."
-        return RunFailed(told, "`stagedoor runs` shows what there was.")
+        return RunFailed(what, remedy)
     at = error.get("location")
     location = Location(str(at["path"]), int(at.get("line") or 1), int(at.get("column") or 1)) if at else None
     kind: type[UserError] = type("RunFailed", (RunFailed,), {"id": str(error["id"])})

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from stagedoor.cli.app_folder import AppFolder
 from stagedoor.cli.cache import work_folder
@@ -13,7 +12,7 @@ from stagedoor.cli.deploying import hotswaps_of, own_assembly, stage_assembly
 from stagedoor.cli.failure import USER_ERROR
 from stagedoor.cli.options import EXIT_CODES, PARAMETERS, STAGE, Options, with_options
 from stagedoor.cli.personal_stage import stage_named
-from stagedoor.cli.plan_tree import plan_tree, summary
+from stagedoor.cli.plan_tree import print_plan, summary
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, find_stage
 from stagedoor.cli.work import Work, at_work
@@ -22,8 +21,6 @@ from stagedoor.deploy.plan import Plan, plan_deploy
 from stagedoor.deploy.plan_json import plan_as_json
 from stagedoor.deploy.publishing.assets import address_assets
 from stagedoor.deploy.trial import with_change_sets
-
-_LONGEST_LINE = 1_000
 
 
 @click.command(epilog=EXIT_CODES)
@@ -58,19 +55,11 @@ def diff(
                 if change_set:
                     plan = with_change_sets(plan, found.clients, work.run)
         if not options.as_json:
-            _print(plan)
+            print_plan(plan)
         sentence = "Nothing would change." if plan.unchanged else summary(plan)
         work.screen.end(Ending(sentence, data={"app": app.name, "stage": name, "plan": plan_as_json(plan)}))
     if plan.refusals or (exit_code and not plan.unchanged):
         sys.exit(USER_ERROR)
-
-
-def _print(plan: Plan) -> None:
-    """Print the tree to stdout; where that is no terminal, in plain lines as long as they are."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _LONGEST_LINE
-    console.print(plan_tree(plan))
 
 
 def _plan(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> Plan:

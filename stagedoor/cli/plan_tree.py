@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
@@ -37,6 +37,8 @@ _WORDS = {
 _LONGEST = 120
 """Characters of a value that are shown; `--json` has all of it."""
 
+_LONGEST_LINE = 1_000
+
 _NOISE = "AWS::CDK::Metadata"
 """A resource that only counts which constructs an app uses."""
 
@@ -44,6 +46,14 @@ _NOISE = "AWS::CDK::Metadata"
 def plan_tree(plan: Plan) -> RenderableType:
     """Return the plan as a picture, what is refused below it; on anything but a terminal it prints as plain text."""
     return Group(*(_stack(stack) for stack in plan.stacks), *(_refusal(one) for one in plan.refusals))
+
+
+def print_plan(plan: Plan) -> None:
+    """Print the picture to stdout; where that is no terminal, in plain lines as long as they are."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _LONGEST_LINE
+    console.print(plan_tree(plan))
 
 
 def _refusal(error: UserError) -> Text:

@@ -1,4 +1,4 @@
-"""`stagedoor runs`, `cancel`, `retry`, `promote` and `rollback`, as a developer types them, against the served API."""
+"""Commands that ask the service (`stagedoor runs`, `plan`, `cancel`, …), as one types them, on the served API."""
 
 import json
 import subprocess
@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select
 
-from service.models import AssemblyRow, Outcome, Stage
+from service.models import AssemblyRow, Outcome, PlanRow, Stage
 from service.stages.intents import newest_intent
 from stagedoor.cli import service_events, stagedoor
 from stagedoor.cli.service import Logins, Service
@@ -142,6 +143,106 @@ def test_a_stage_is_rolled_back_to_what_it_had_and_its_run_is_followed(front: Fr
     assert result(type_in("promote", "pr-1", "--stage", "pr-1", "--json"))["new"] is False
     assert failure(type_in("promote", "999", "--stage", "pr-1", "--json")) == "service-refused"
     assert failure(type_in("promote", "pr-1", "--stage", "pr-99", "--json")) == "service-refused"
+
+
+PLAN: dict[str, Any] = {
+    "unchanged": False,
+    "refusals": [],
+    "stacks": [
+        {
+            "name": "notes-pr-1-Data",
+            "id": "Data",
+            "action": "update",
+            "reason": "its template changes",
+            "permissions": [
+                {
+                    "action": "add",
+                    "kind": "statement",
+                    "subject": "Data/Role",
+                    "rule": {"Effect": "Allow", "Action": ["s3:*"]},
+                }
+            ],
+            "resources": [
+                {
+                    "logical_id": "Table",
+                    "type": "AWS::DynamoDB::Table",
+                    "construct_path": "Data/Table",
+                    "action": "modify",
+                    "replacement": "always",
+                    "loses_data": True,
+                    "kept": False,
+                    "cause": "",
+                    "properties": [
+                        {"path": "Key", "before": "id", "after": "key", "replacement": "always", "cause": ""}
+                    ],
+                }
+            ],
+            "parameters": [],
+            "outputs": [],
+        }
+    ],
+}
+
+
+def planner(front: Front, outcome: Outcome, said: dict[str, Any] | None = None, **more: Any) -> threading.Thread:
+    """Make the next plan that is asked for, as a worker would."""
+
+    def work() -> None:
+        while True:
+            time.sleep(0.1)
+            with front.parts.sessions.begin() as session:
+                plan = session.scalars(select(PlanRow).where(PlanRow.outcome.is_(None))).one_or_none()
+                if plan is None:
+                    continue
+                if said is not None:
+                    plan.blob = f"plans/{plan.id}/plan.json"
+                    front.parts.blobs.put(plan.blob, json.dumps(said).encode())
+                plan.outcome, plan.finished_at = outcome, T0
+                for name, value in more.items():
+                    setattr(plan, name, value)
+                return
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_plan_is_asked_of_the_service_and_told_as_diff_tells_it(front: Front, type_in: Type) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "one"], check=True)
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], text=True).strip()
+    planner(front, Outcome.SUCCEEDED, PLAN)
+    typed = type_in("plan", "--stage", "pr-1")
+    assert typed.exit_code == 0, typed.output
+    for line in (
+        "notes-pr-1-Data is updated: its template changes",
+        "+ Data/Role: Allow s3:*",
+        "~ Data/Table  AWS::DynamoDB::Table  is replaced, loses its data",
+        "~ Key: id → key  replaces",
+    ):
+        assert line in typed.output
+    planner(front, Outcome.SUCCEEDED, PLAN)
+    said = result(type_in("plan", "--stage", "pr-1", "--commit", head[:9], "--json"))
+    assert (said["commit"], said["plan"], said["stage"]) == (head, PLAN, "pr-1")
+    planner(front, Outcome.SUCCEEDED, PLAN)
+    assert type_in("plan", "--stage", "pr-1", "--exit-code").exit_code == 1
+    planner(front, Outcome.UNCHANGED, {"unchanged": True, "refusals": [], "stacks": []})
+    assert "Nothing would change." in type_in("plan", "--stage", "pr-1", "--exit-code").output
+
+
+def test_a_plan_that_fails_or_cannot_be_asked_for_says_why(front: Front, type_in: Type) -> None:
+    assert failure(type_in("plan", "--stage", "pr-1", "--commit", "-no-such", "--json")) == "unknown-revision"
+    run = deployed(front, assembly_id=kept(front))
+    error = {"id": "synth-failed", "what": "The app broke.", "remedy": "Mend it."}
+    planner(front, Outcome.FAILED, error=error)
+    assert failure(type_in("plan", "--stage", "pr-1", "--run", str(run), "--json")) == "synth-failed"
+    planner(front, Outcome.CANCELLED)
+    assert failure(type_in("plan", "--stage", "pr-1", "--run", str(run), "--json")) == "run-failed"
+    newer = {**PLAN, "stacks": [{**PLAN["stacks"][0], "action": "teleport"}]}
+    planner(front, Outcome.SUCCEEDED, newer)
+    assert failure(type_in("plan", "--stage", "pr-1", "--run", str(run), "--json")) == "plan-unreadable"
+    assert failure(type_in("plan", "--stage", "pr-1", "--run", "999", "--json")) == "service-refused"
+    assert type_in("plan", "--stage", "pr-1", "--run", "1", "--commit", "HEAD").exit_code != 0
 
 
 def test_a_machine_needs_no_login(front: Front, type_in: Type, monkeypatch: pytest.MonkeyPatch) -> None:

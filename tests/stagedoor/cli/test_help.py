@@ -11,7 +11,7 @@ import pytest
 from stagedoor.cli import OWN, stagedoor
 from tests.stagedoor.cli.command import Command
 
-OF_THE_SERVICE = {"cancel", "promote", "retry", "rollback", "runs", "tokens"}
+OF_THE_SERVICE = {"cancel", "plan", "promote", "retry", "rollback", "runs", "tokens"}
 """Commands that ask the deployment service, and never AWS."""
 WITHOUT_AWS = {"init", "login"} | OF_THE_SERVICE
 WITHOUT_STAGE = {"bootstrap", "doctor", "init", "login", "stages", "tokens"}
@@ -23,6 +23,7 @@ ARGUMENTS = {
     "secrets load": ["-"],
     "secrets remove": ["Name"],
     "promote": ["prod", "--stage", "dev"],
+    "plan": ["--stage", "dev"],
     "rollback": ["--stage", "dev"],
     "tokens create": ["nightly"],
     "tokens revoke": ["1"],
