@@ -1,4 +1,4 @@
-"""A plan that the service made, read from its JSON (`stagedoor.deploy.plan_json`), so that it is told as one made here."""
+"""A plan that the service made, read from its JSON (`stagedoor.deploy.plan_json`), to be told as one made here."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
