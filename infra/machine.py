@@ -76,7 +76,7 @@ for variable, name in names.items():
 _START = """\
 #!/bin/bash
 set -euxo pipefail
-dnf install -y docker
+until dnf install -y docker; do sleep 5; done
 token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' http://169.254.169.254/latest/api/token)
 machine=$(curl -sf -H "X-aws-ec2-metadata-token: $token" http://169.254.169.254/latest/meta-data/instance-id)
 until aws ec2 attach-volume --region {region} --volume-id {volume} --instance-id "$machine" --device /dev/xvdf; do

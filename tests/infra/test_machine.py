@@ -65,3 +65,14 @@ def test_the_container_has_no_rights_and_a_read_only_root():
     unit = written("/etc/systemd/system/stagedoor.service")
     for option in ("--read-only", "--cap-drop ALL", "no-new-privileges", "@sha256:0 all"):
         assert option in unit
+
+
+def test_docker_is_installed_although_the_network_breaks_off(tmp_path):
+    """The machine's public address is taken away while it starts: it is given the lasting one."""
+    script = user_data(MACHINE).split("token=")[0].replace("sleep 5", "sleep 0")
+    package_manager = tmp_path / "dnf"
+    package_manager.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/asked\n[ $(wc -l < {tmp_path}/asked) = 3 ]\n")
+    package_manager.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    assert subprocess.run(["bash", "-c", script], env=environment, check=False, capture_output=True).returncode == 0
+    assert (tmp_path / "asked").read_text().splitlines() == ["install -y docker"] * 3
