@@ -42,7 +42,7 @@ class Permissions:
         self._sessions = sessions
         self._github = github
         self._clock = clock
-        self._known: dict[tuple[int, int, str], tuple[str, float]] = {}
+        self._known: dict[tuple[int, LoginToken], tuple[str, float]] = {}
         self._lock = Lock()
 
     def check(self, who: LoginToken, repository_id: int) -> None:
@@ -77,7 +77,7 @@ class Permissions:
         return True
 
     def _permission(self, who: LoginToken, repository: Repository) -> str:
-        key = (repository.id, who.user_id, who.login)
+        key = (repository.id, who)
         with self._lock:
             known = self._known.get(key)
         if known is None or known[1] <= self._clock():

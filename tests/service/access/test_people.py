@@ -79,6 +79,11 @@ def test_others_are_refused_in_one_way(world: World, who: dict[str, Any], reason
         assert world.log.reason == why
 
 
+def test_what_is_remembered_of_somebody_is_not_of_their_namesake_on_another_github(world: World) -> None:
+    assert world.callers.may(person(world), world.repository_id, "main", Right.DEPLOY)
+    assert not world.callers.may(person(world, host="github.example"), world.repository_id, "main", Right.DEPLOY)
+
+
 def test_a_github_that_is_away_lets_nobody_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(_: RepositoryClient, _login: str) -> None:
         raise GitHubUnavailable("no answer")
