@@ -85,7 +85,9 @@ made it (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_U
 
 
 class TargetRoles(Stack):
-    """The four roles of a target and the permissions boundary of the one that creates what templates say."""
+    """The permissions boundary of what templates make, and the roles of a target: four for a service, which hands each
+    phase its own; one for workflows that deploy by themselves, as the engine has the job's identity alone there.
+    """
 
     def __init__(self, app: App, construct_id: str, wishes: Wishes) -> None:
         super().__init__(app, construct_id, description="Stagedoor: what it may do in this account")
@@ -103,22 +105,32 @@ class TargetRoles(Stack):
         self._here = f"{Aws.REGION}:{Aws.ACCOUNT_ID}"
         self._arn = arn
         self.boundary = self._boundary()
-        self.execution = self._execution_role()
-        self.deploy = self._deploy_role()
-        self.publish = self._publish_role()
-        self.lookup = self._lookup_role()
-        self._tell()
+        if wishes.principal == "github":
+            self.output("WorkflowRoleArn", self._workflow_role().role_arn)
+        else:
+            self._make_service_roles()
+        self.output("PermissionsBoundary", self._boundary_arn)
+
+    def _make_service_roles(self) -> None:
+        execution = self._execution_role()
+        for name, role in (
+            ("DeployRoleArn", self._deploy_role(execution)),
+            ("PublishRoleArn", self._publish_role()),
+            ("LookupRoleArn", self._lookup_role()),
+            ("ExecutionRoleArn", execution),
+        ):
+            self.output(name, role.role_arn)
 
     def _role(self, construct_id: str, description: str) -> iam.Role:
         return iam.Role(
             self,
             construct_id,
             description=description,
-            assumed_by=self._principal(construct_id),
+            assumed_by=self._principal(),
             max_session_duration=Duration.hours(1),
         )
 
-    def _principal(self, construct_id: str) -> iam.IPrincipal:
+    def _principal(self) -> iam.IPrincipal:
         """Return who may assume a role: the service, with the external id; or workflows of the named repositories."""
         if self._wishes.principal != "github":
             said = {"StringEquals": {"sts:ExternalId": self._wishes.external_id}}
@@ -132,12 +144,12 @@ class TargetRoles(Stack):
         }
         return iam.FederatedPrincipal(provider, conditions, "sts:AssumeRoleWithWebIdentity")
 
-    def _deploy_role(self) -> iam.Role:
+    def _deploy_role(self, execution: iam.Role) -> iam.Role:
         role = self._role("DeployRole", "Stagedoor: CloudFormation, hotswaps and removal of stages")
         may(role, *STACKS, on=self._stack_arns, why="Stacks are named after apps and stages, which come and go.")
         may(role, *WITHOUT_RESOURCE, on=["*"], why="AWS takes no resource for these.")
         passed = {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}
-        may(role, "iam:PassRole", on=[self.execution.role_arn], where=passed)
+        may(role, "iam:PassRole", on=[execution.role_arn], where=passed)
         may(role, "ssm:GetParameter", on=[f"{self._parameters}/cdk-bootstrap/{self._wishes.qualifier}/version"])
         values = ("ssm:GetParameters", "ssm:GetParametersByPath", "ssm:DeleteParameters")
         may(role, *values, on=[f"{self._parameters}/stagedoor/*"], why="Stagedoor's own folder.")
@@ -161,13 +173,10 @@ class TargetRoles(Stack):
             (REMOVAL["logs"], groups),
         ):
             may(role, *actions, on=where, why="What a preview's stacks hold is named by its app.")
-        role.add_to_policy(
-            iam.PolicyStatement(
-                effect=iam.Effect.DENY,
-                actions=[*REMOVAL["s3"], *REMOVAL["ecr"]],
-                resources=[self._assets, f"{self._assets}/*", self._images],
-            )
-        )
+        self._keep_bootstrap_from(role)
+
+    def _keep_bootstrap_from(self, role: iam.Role) -> None:
+        may_not(role, *REMOVAL["s3"], *REMOVAL["ecr"], on=[self._assets, f"{self._assets}/*", self._images])
 
     def _publish_role(self) -> iam.Role:
         role = self._role("PublishRole", "Stagedoor: assets of stages")
@@ -191,8 +200,23 @@ class TargetRoles(Stack):
             "ExecutionRole",
             description="Stagedoor: what CloudFormation may create for stages",
             assumed_by=iam.ServicePrincipal("cloudformation.amazonaws.com"),
-            managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name("PowerUserAccess")],
         )
+        self._let_create(role)
+        return role
+
+    def _workflow_role(self) -> iam.Role:
+        """Make the role of a job that deploys by itself. It names CloudFormation no role, which therefore makes what
+        templates say as the job: this role may all that an app is made of.
+        """
+        role = self._role("WorkflowRole", "Stagedoor: workflows that deploy stages by themselves")
+        self._let_create(role)
+        self._keep_bootstrap_from(role)
+        may_not(role, "sts:AssumeRole", on=["*"])  # those of the CDK trust the whole account
+        return role
+
+    def _let_create(self, role: iam.Role) -> None:
+        """Let all be made that apps are made of, and roles with the boundary."""
+        role.add_managed_policy(iam.ManagedPolicy.from_aws_managed_policy_name("PowerUserAccess"))
         roles = [f"{self._arn}:iam::{Aws.ACCOUNT_ID}:role/*"]
         why = "Roles are named by apps; those of the CDK and of Stagedoor are denied."
         may(role, *BOUNDED, on=roles, why=why, where={"StringEquals": {"iam:PermissionsBoundary": self._boundary_arn}})
@@ -201,10 +225,9 @@ class TargetRoles(Stack):
             f"{self._arn}:iam::{Aws.ACCOUNT_ID}:role/{Aws.STACK_NAME}-*",
             f"{self._arn}:iam::{Aws.ACCOUNT_ID}:role/cdk-*",
         ]
-        role.add_to_policy(iam.PolicyStatement(effect=iam.Effect.DENY, actions=["iam:*"], resources=ours))
+        may_not(role, "iam:*", on=ours)
         power = "Policy::arn:<AWS::Partition>:iam::aws:policy/PowerUserAccess"
         accept(role, "IAM4", "What an app is made of is for its authors; IAM is left out, and bounded above.", power)
-        return role
 
     def _boundary(self) -> iam.ManagedPolicy:
         """Make the policy that no permission of a role passes that a template makes."""
@@ -220,19 +243,14 @@ class TargetRoles(Stack):
     def _boundary_arn(self) -> str:
         return self.boundary.managed_policy_arn
 
-    def _tell(self) -> None:
-        for name, value in (
-            ("DeployRoleArn", self.deploy.role_arn),
-            ("PublishRoleArn", self.publish.role_arn),
-            ("LookupRoleArn", self.lookup.role_arn),
-            ("ExecutionRoleArn", self.execution.role_arn),
-            ("PermissionsBoundary", self._boundary_arn),
-        ):
-            self.output(name, value)
-
 
 def may(grantee: iam.Role, *actions: str, on: list[str], why: str = "", where: dict[str, Any] | None = None) -> None:
     """Allow actions; `why` there are wildcards in `on`, and `where` it holds, as conditions."""
     grantee.add_to_policy(iam.PolicyStatement(actions=[*actions], resources=on, conditions=where))
     if why:
         accept_wildcards(grantee, on, why)
+
+
+def may_not(grantee: iam.Role, *actions: str, on: list[str]) -> None:
+    """Deny actions, whatever else allows them."""
+    grantee.add_to_policy(iam.PolicyStatement(effect=iam.Effect.DENY, actions=[*actions], resources=on))

@@ -36,6 +36,7 @@ WISHES = {
     ),
     "single": Wishes(Variant.SINGLE, image_tag="sha256:0", targets=TARGETS),
     "target": Wishes(Variant.TARGET, principal=WORKER_ROLE, external_id=EXTERNAL_ID),
+    "production": Wishes(Variant.TARGET, principal=WORKER_ROLE, external_id=EXTERNAL_ID, trust="production"),
     "workflows": Wishes(Variant.TARGET, principal="github", repositories=("acme/notes",), trust="production"),
 }
 Template = Mapping[str, Any]

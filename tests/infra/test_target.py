@@ -48,7 +48,7 @@ def test_only_the_service_with_the_external_id_may_assume_the_roles(target):
 
 
 def test_without_a_service_only_workflows_of_the_named_repositories_may(templates):
-    (trusted,) = role_of(templates["workflows"]["Target"], "DeployRole")["AssumeRolePolicyDocument"]["Statement"]
+    (trusted,) = role_of(templates["workflows"]["Target"], "WorkflowRole")["AssumeRolePolicyDocument"]["Statement"]
     assert trusted["Action"] == "sts:AssumeRoleWithWebIdentity"
     assert trusted["Condition"] == {
         "StringEquals": {f"{GITHUB_ISSUER}:aud": "sts.amazonaws.com"},
@@ -102,7 +102,7 @@ def test_in_production_nothing_is_emptied(templates, target):
         return [each for each in statements_of(template, "DeployRole") if "s3:DeleteBucket" in each["Action"]]
 
     assert {each["Effect"] for each in deletes(target)} == {"Allow", "Deny"}
-    assert deletes(templates["workflows"]["Target"]) == []
+    assert deletes(templates["production"]["Target"]) == []
 
 
 def test_a_stage_gets_the_boundary_on_each_of_its_roles():

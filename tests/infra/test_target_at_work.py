@@ -1,6 +1,8 @@
 """A target's roles at work, where each call is asked its policies: a stage is born, swapped and gone by them alone."""
 
 import json
+import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from demo.aws.server import LocalAws
+from infra.target import GITHUB_ISSUER
 from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
@@ -26,6 +29,7 @@ from stagedoor.events import Event, EventKind, silent
 from stagedoor.naming import StageIdentity
 from stagedoor.target import Target
 from tests.infra.conftest import ACCOUNT, EXTERNAL_ID, WORKER_ROLE
+from tests.infra.test_templates import of_type
 from tests.stagedoor.constructs.live_stage import by_http
 
 pytestmark = pytest.mark.xdist_group("infra")  # the templates are synthesised once
@@ -57,12 +61,7 @@ def outputs(aws: LocalAws, root: Callable[[str], Any], templates) -> dict[str, s
         target = Target("account", ACCOUNT, REGION)
         bucket = bootstrap(Clients(target), target, silent).bucket
     root("s3").delete_bucket_policy(Bucket=bucket)  # it denies what is not asked by TLS
-    cloudformation = root("cloudformation")
-    body = json.dumps(seen(templates["target"]["Target"]), separators=(",", ":"))
-    cloudformation.create_stack(StackName="stages", TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
-    cloudformation.get_waiter("stack_create_complete").wait(StackName="stages", WaiterConfig={"Delay": 1})
-    (stack,) = cloudformation.describe_stacks(StackName="stages")["Stacks"]
-    told = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+    told = made(root("cloudformation"), "stages", seen(templates["target"]["Target"]))
     roles = [told[name] for name in ("DeployRoleArn", "PublishRoleArn", "LookupRoleArn")]
     make_role(root("iam"), WORKER_ROLE, f"arn:aws:iam::{ACCOUNT}:root", {"Action": "sts:AssumeRole", "Resource": roles})
     return told
@@ -93,6 +92,15 @@ def clients(target: Target, aws: LocalAws, root: Callable[[str], Any], monkeypat
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", given["SecretAccessKey"])
     monkeypatch.setenv("AWS_SESSION_TOKEN", given["SessionToken"])
     return Clients(target)
+
+
+def made(cloudformation: Any, name: str, template: Any) -> dict[str, str]:
+    """Create a stack and return its outputs."""
+    body = json.dumps(template, separators=(",", ":"))
+    cloudformation.create_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
 
 
 def make_role(iam: Any, arn: str, who: str, may: dict[str, Any]) -> None:
@@ -128,18 +136,18 @@ def joins(value) -> Iterator[dict[str, Any]]:
         yield from joins(each)
 
 
-def app_of(code: str, target: Target, folder: Path) -> Assembly:
-    """Return an app as a stage gets it: a function that may use a bucket and a table, and a log that it leaves."""
-    made = folder / code
+def app_of(code: str, target: Target, folder: Path, context: Any = None) -> Assembly:
+    """Return an app as a stage gets it: a function that may use a bucket and a table."""
+    place = folder / code
     source = folder / "source"
     source.mkdir(exist_ok=True)
     (source / "handler.py").write_text(f"def handle(event, context):\n    return {code!r}\n")
-    app = App("shop", outdir=str(made / "cdk.out"))
+    app = App("shop", outdir=str(place / "cdk.out"), context=context)
     main = Stack(app, "Main")
     used = [Bucket(main, "Files"), Table(main, "Notes", partition_key="id")]
     Function(main, "Answer", "source/handler.handle", bind=used)
     assembly = read_assembly(by_http(Path(app.synth().directory)))
-    return rewrite_assembly(assembly, IDENTITY, target, made / "stage").assembly
+    return rewrite_assembly(assembly, IDENTITY, target, place / "stage").assembly
 
 
 @pytest.fixture
@@ -255,3 +263,42 @@ def test_what_a_template_makes_becomes_nobody_else(bounded, target):
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
             call()
+
+
+def test_a_workflow_deploys_and_removes_by_its_one_role(aws, root, outputs, templates, app_folder, monkeypatch):
+    """The app itself puts the boundary on its roles, as docs/permissions.md says: the command line knows of none."""
+    url = f"https://{GITHUB_ISSUER}"
+    root("iam").create_open_id_connect_provider(Url=url, ClientIDList=["sts.amazonaws.com"], ThumbprintList=["a" * 40])
+    told = made(root("cloudformation"), "workflows", templates["workflows"]["Target"])
+    claims = {"iss": url, "aud": "sts.amazonaws.com", "sub": "repo:acme/notes:environment:production"}
+    given = root("sts").assume_role_with_web_identity(
+        RoleArn=told["WorkflowRoleArn"], RoleSessionName="workflow", WebIdentityToken=token(claims)
+    )["Credentials"]
+    for name, value in (
+        *aws.environment(ACCOUNT, REGION).items(),
+        ("AWS_ACCESS_KEY_ID", given["AccessKeyId"]),
+        ("AWS_SECRET_ACCESS_KEY", given["SecretAccessKey"]),
+        ("AWS_SESSION_TOKEN", given["SessionToken"]),
+    ):
+        monkeypatch.setenv(name, value)
+    alone = Target("caller", ACCOUNT, REGION)
+    clients = Clients(alone)
+    boundary_name = told["PermissionsBoundary"].rpartition("/")[2]
+    context = {"@aws-cdk/core:permissionsBoundary": {"name": boundary_name}}
+    deploy(app_of("one", alone, app_folder, context), IDENTITY, clients, MemoryLedger("1"), silent)
+    template = root("cloudformation").get_template(StackName=IDENTITY.stack_name("Main"))["TemplateBody"]
+    (role,) = of_type(template, "IAM::Role").values()
+    assert boundary_name in str(role["PermissionsBoundary"])
+    remove(IDENTITY, clients, MemoryLedger("2"), silent)
+
+    workflow = boto3.Session(region_name=REGION)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        workflow.client("sts").assume_role(RoleArn=WORKER_ROLE, RoleSessionName="workflow")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        workflow.client("s3").delete_bucket(Bucket=assets(alone))
+
+
+def token(claims: dict[str, Any]) -> str:
+    """Return a token that says this; the local AWS asks nobody for keys."""
+    parts = [json.dumps(each).encode() for each in ({"alg": "RS256"}, {**claims, "exp": int(time.time()) + 600})]
+    return ".".join([*(urlsafe_b64encode(each).decode().rstrip("=") for each in parts), "signed"])
