@@ -5,7 +5,7 @@
 
 # The digests are those of the multi-platform indexes. docs/upgrade.md says how they are brought up to date.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:0bee7276f83efd4a1ee05bbbf4281d95ed28e079220a9457f25a93e3f1e3c31b
-ARG NODE_IMAGE=node:20-bookworm-slim@sha256:2cf067cfed83d5ea958367df9f966191a942351a2df77d6f0193e162b5febfc0
+ARG NODE_IMAGE=node:24-bookworm-slim@sha256:6f7b03f7c2c8e2e784dcf9295400527b9b1270fd37b7e9a7285cf83b6951452d
 
 # ---- What is installed, all of it by hash ----------------------------------------------------------------------------
 FROM ${PYTHON_IMAGE} AS build

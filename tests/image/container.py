@@ -41,7 +41,7 @@ class Images:
         self._folder = folder
 
     def make_bases(self) -> None:
-        """Make what stands in for `python:3.11-slim-bookworm` and `node:20-bookworm-slim`, unless they are there."""
+        """Make what stands in for `python:3.11-slim-bookworm` and `node:24-bookworm-slim`, unless they are there."""
         if "localhost/node-base" in self._buildah("images", "--format", "{{.Name}}"):
             return
         debian = self._folder / "debian"
