@@ -126,7 +126,8 @@ def write_verdicts(session: Session, source: Source, verdicts: Sequence[Verdict]
     if not verdicts:
         return
     moment = now(session)
-    rows = {row.id: row for row in session.scalars(select(Approval).where(Approval.source_id == source.id))}
+    judged_now = select(Approval).where(Approval.id.in_([verdict.word.id for verdict in verdicts]))
+    rows = {row.id: row for row in session.scalars(judged_now)}
     stages = session.scalars(select(Stage.id).where(Stage.source_id == source.id)).all()
     for verdict in verdicts:
         row = rows[verdict.word.id]
