@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.database import now
@@ -27,7 +27,7 @@ NO_COMMIT = "names no commit"
 OTHER_COMMIT = "does not name all of the newest commit's id"
 
 JUDGED_AT_ONCE = 10
-"""Of the words on one pull request, the newest so many are looked into: anybody may comment, and each costs a call."""
+"""Of the words on one pull request, so many are looked into at once: anybody may comment, and each costs a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,18 @@ def last_denied(session: Session, source_id: int) -> str:
 
 
 def words(session: Session, source_id: int, state: ApprovalState) -> tuple[Word, ...]:
-    """Return the newest words on a pull request that are in this state, oldest first."""
+    """Return words on a pull request that are in this state, oldest first: the newest of each author before anybody's
+    second, so that nobody who says much keeps others from being heard.
+    """
+    of_author = func.row_number().over(partition_by=Approval.user_id, order_by=Approval.id.desc())
     rows = session.scalars(
         select(Approval)
         .where(Approval.source_id == source_id, Approval.state == state)
-        .order_by(Approval.id.desc())
+        .order_by(of_author, Approval.id.desc())
         .limit(JUDGED_AT_ONCE)
     ).all()
-    return tuple(
-        Word(row.id, row.comment_id, row.login, row.user_id, row.sha, row.created_at) for row in reversed(rows)
-    )
+    ordered = sorted(rows, key=lambda row: row.id)
+    return tuple(Word(row.id, row.comment_id, row.login, row.user_id, row.sha, row.created_at) for row in ordered)
 
 
 def judged(

@@ -28,3 +28,13 @@ def test_a_thousand_words_of_strangers_are_not_read_again_for_the_next_one(house
     assert 0 < len(read) < 3 * JUDGED_AT_ONCE
     fork.say(f"/deploy {fork.head}")
     assert [stage.name for stage in house.stages(fork.source)] == [f"pr-{fork.number}"]
+
+
+def test_one_stranger_does_not_talk_a_maintainer_down(house: House) -> None:
+    fork = opened(house, CONFIG)
+    house.github.say(house.repository, fork.number, f"/deploy {fork.head}")
+    for _ in range(2 * JUDGED_AT_ONCE):
+        house.github.say(house.repository, fork.number, "/deploy", login="eve", permission="read")
+    house.hear()
+    house.resolve(fork.source)
+    assert [stage.name for stage in house.stages(fork.source)] == [f"pr-{fork.number}"]
