@@ -56,15 +56,15 @@ def sweep_work_folders(parts: Parts) -> int:
 
 
 def _folders_that_are_over(parts: Parts, kind: str, table: type[Run | PlanRow]) -> list[Path]:
-    names = re.compile(rf"{kind}-([0-9]{{1,18}})\Z")
+    names = re.compile(rf"{kind}-([0-9]{{1,18}})(-[0-9a-f]+)?\Z")
     folders = work_folder(parts.settings, kind).parent.glob(f"{kind}-*")
-    found = {int(named[1]): folder for folder in folders if (named := names.match(folder.name))}
+    found = [(int(named[1]), folder) for folder in folders if (named := names.match(folder.name))]
+    ids = {row_id for row_id, _ in found}
     with parts.sessions() as session:
-        outcomes = {
-            row.id: row.outcome for row in session.execute(select(table.id, table.outcome).where(table.id.in_(found)))
-        }
+        rows = session.execute(select(table.id, table.outcome).where(table.id.in_(ids)))
+        outcomes = {row.id: row.outcome for row in rows}
     over = {row_id for row_id, outcome in outcomes.items() if outcome is not None}
-    return [folder for row_id, folder in found.items() if row_id in over or _is_old(folder, is_used=row_id in outcomes)]
+    return [folder for row_id, folder in found if row_id in over or _is_old(folder, is_used=row_id in outcomes)]
 
 
 def _is_old(folder: Path, *, is_used: bool) -> bool:

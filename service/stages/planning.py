@@ -48,7 +48,7 @@ def make_plan(parts: Parts, github: GitHubClients, plan_id: int) -> None:
     except (LeaseLost, Cancelled):
         log.info("a plan is not wanted any more, or somebody else makes it")
     finally:
-        remove_folder(work_folder(parts.settings, f"plan-{plan_id}"))
+        remove_folder(work_folder(parts.settings, claimed.work))
         structlog.contextvars.unbind_contextvars("plan_id")
 
 

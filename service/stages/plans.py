@@ -112,6 +112,11 @@ class Claim:
         """What it is on, for the log."""
         return f"plan {self.plan_id}"
 
+    @property
+    def work(self) -> str:
+        """The name of its folder, which no other attempt has: one that was killed, or is frozen, left its own."""
+        return f"plan-{self.plan_id}-{self.holder.rpartition(':')[2]}"
+
     def renew(self) -> None:
         """Prolong it; raise `LeaseLost` when somebody else has it, or nobody wants the plan any more."""
         asked = elapsed()
@@ -151,7 +156,7 @@ class Claim:
             wanted = Wanted(
                 plan.want, plan.commit, plan.assembly_id, settings, approval, plan.created_at, plan.unmerged
             )
-            return read_job(session, stage, wanted, name=f"plan-{plan.id}", user_agent=f"stagedoor-plan/{plan.id}")
+            return read_job(session, stage, wanted, name=self.work, user_agent=f"stagedoor-plan/{plan.id}")
 
     def note_phase(self, name: str) -> None:
         """Write down how far it is."""

@@ -102,7 +102,7 @@ def test_a_plan_says_what_a_deploy_would_do_and_does_nothing(live_house: House) 
     events = [one for chunk in itertools.takewhile(lambda chunk: chunk is not None, chunks) for one in chunk or ()]
     phases = [one["subject"] for one in events if one["kind"] == "phase" and one["status"] == "done"]
     assert phases == ["fetch", "synth", "inspect", "plan"]
-    assert not work_folder(house.parts.settings, f"plan-{plan.id}").exists()
+    assert list(work_folder(house.parts.settings, "").glob("plan-*")) == []
 
 
 def test_a_plan_is_made_beside_a_deploy_and_of_a_stage_that_has_nothing_yet(live_house: House) -> None:
@@ -231,6 +231,19 @@ def test_another_makes_the_plan_that_a_process_died_over(house: House) -> None:
     assert (row(house, plan_id).outcome, row(house, plan_id).blob) == (Outcome.UNCHANGED, "plan")
 
 
+def test_what_a_killed_process_left_is_in_nobodys_way(live_house: House) -> None:
+    house = live_house
+    source = house.pull_request()
+    house.resolve(source)
+    plan_id = ask(house, source, commit=head(house, source))
+    killed = claim(house.parts, plan_id, holder_name())
+    assert killed is not None
+    (work_folder(house.parts.settings, killed.job().name) / "tree").mkdir(parents=True)
+    assert hand_on(house.parts.sessions, int(killed.holder.split(":")[1])) == 1
+    plan, _ = made(house, plan_id)
+    assert (plan.outcome, plan.attempts) == (Outcome.SUCCEEDED, 2)
+
+
 def test_a_plan_that_kills_whoever_makes_it_is_given_up(house: House) -> None:
     source = house.pull_request()
     house.resolve(source)
@@ -333,8 +346,9 @@ def test_the_folder_of_a_plan_that_was_killed_is_taken_away(house: House) -> Non
     over, unmade = (ask(house, source, commit=f"{number:040x}") for number in range(2))
     with house.parts.sessions.begin() as session:
         cancel_plan(session, session.get_one(PlanRow, over))
-    folders = [work_folder(house.parts.settings, f"plan-{plan_id}") for plan_id in (over, unmade)]
+    names = [f"plan-{over}-0a", f"plan-{over}-0b", f"plan-{unmade}-0a"]
+    folders = [work_folder(house.parts.settings, name) for name in names]
     for folder in folders:
         folder.mkdir(parents=True)
-    assert sweep_work_folders(house.parts) == 1
-    assert [folder.exists() for folder in folders] == [False, True]
+    assert sweep_work_folders(house.parts) == 2
+    assert [folder.exists() for folder in folders] == [False, False, True]
