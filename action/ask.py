@@ -161,27 +161,39 @@ def _followed(
                 log.close()
                 return _result(sent.data, found, inputs, workflow, service, time.monotonic() - began)
             if sent.kind == "run":
-                run = sent.data.get("id")
+                run = sent.data
                 runner.line(f"Run {run}: {sent.data.get('page') or ''}")
             else:
                 log.write(sent.kind, sent.data)
     except Cancelled:
         log.close()
-        _cancel(service, number, run, runner)
+        _cancel(service, number, run, inputs, workflow, runner)
         raise
     raise AssertionError("a stream ends with its end")
 
 
-def _cancel(service: Service, number: str, run: Any, runner: Runner) -> None:
-    """Have the run that goes on cancelled. There are a few seconds for it, so nothing is tried twice."""
+def _cancel(
+    service: Service,
+    number: str,
+    run: Mapping[str, Any] | None,
+    inputs: Inputs,
+    workflow: Workflow,
+    runner: Runner,
+) -> None:
+    """Have the run that goes on cancelled, if it is this job's: a newer commit's is the newer job's to cancel. There
+    are a few seconds for it, so nothing is tried twice.
+    """
     try:
         if run is None:
             newest = checked(service.answer("GET", f"/stages/{number}", attempts=1), service.url).get("run")
-            run = newest.get("id") if isinstance(newest, dict) and newest.get("outcome") is None else None
+            run = newest if isinstance(newest, dict) and newest.get("outcome") is None else None
         if run is None:
             runner.line("No run of the stage has begun: there is nothing to cancel.")
             return
-        service.post(f"/runs/{quote(str(run), safe='')}/cancel", attempts=1)
+        if run.get("kind") != inputs.command or (inputs.command == "deploy" and run.get("commit") != workflow.commit):
+            runner.line(f"Run {run.get('id')} goes on: it is for something newer than this job.")
+            return
+        service.post(f"/runs/{quote(str(run.get('id')), safe='')}/cancel", attempts=1)
         runner.line("The service was told to cancel the run; CloudFormation is not left half-way.")
     except Refused as refused:
         runner.line(f"The run could not be cancelled: {refused}")

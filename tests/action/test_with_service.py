@@ -197,6 +197,30 @@ def test_a_cancellation_is_passed_on(house: House, repository: LocalRepository):
     commented(github, repository, number, "Cancelled")
 
 
+def test_a_job_of_an_older_commit_cancels_nothing_of_a_newer_one(house: House, repository: LocalRepository):
+    github, server = house.github, house.cloud.service.url
+    slow = "import time; print('up', flush=True); time.sleep(8)\n"
+    app = slow + (put_app(house.cloud.state / "older") / "app.py").read_text()
+    github.push(repository, "older", {"app.py": app})
+    number = github.open_pull_request(repository, "older")
+    older = house.run_of(repository, number)
+    working = threading.Thread(target=lambda: older.use(server=server))
+    working.start()
+    began = time.monotonic()
+    while "synth | up" not in older.log and working.is_alive() and time.monotonic() - began < 60:
+        time.sleep(0.05)
+    github.push(repository, "older", {"app.py": app.replace("'up'", "'newer'")})
+    while "synth | newer" not in older.log and working.is_alive() and time.monotonic() - began < 90:
+        time.sleep(0.05)
+    older.cancel()
+    working.join(20)
+    assert older.outputs["status"] == "cancelled"
+    assert "goes on: it is for something newer than this job." in older.log
+    newer = house.run_of(repository, number)
+    assert newer.use(server=server), newer.log
+    assert newer.outputs["status"] in ("succeeded", "unchanged")
+
+
 def commented(github: LocalGitHub, repository: LocalRepository, number: int, words: str) -> None:
     """Wait for the comment to say so: GitHub is told a moment after the run has ended."""
     deadline = time.monotonic() + 30
