@@ -25,7 +25,17 @@ PERMISSIONS = {
     "metadata": "read",
     "pull_requests": "write",
 }
-EVENTS = ["check_run", "check_suite", "delete", "issue_comment", "pull_request", "push", "workflow_run"]
+EVENTS = [
+    "check_run",
+    "check_suite",
+    "delete",
+    "installation_target",
+    "issue_comment",
+    "pull_request",
+    "push",
+    "repository",
+    "workflow_run",
+]
 
 
 @dataclass(frozen=True, slots=True)

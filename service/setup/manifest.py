@@ -15,8 +15,20 @@ PERMISSIONS = {
 }
 """The least that serves; docs/permissions.md says what each is for."""
 
-EVENTS = ("check_run", "check_suite", "delete", "issue_comment", "pull_request", "push", "workflow_run")
-"""What the service acts on; what tells of installations comes to every App."""
+EVENTS = (
+    "check_run",
+    "check_suite",
+    "delete",
+    "installation_target",
+    "issue_comment",
+    "pull_request",
+    "push",
+    "repository",
+    "workflow_run",
+)
+"""What the service acts on; `installation` and `installation_repositories` come to every App
+(https://docs.github.com/en/webhooks/webhook-events-and-payloads).
+"""
 
 LONGEST_NAME = 34  # https://docs.github.com/en/apps/creating-github-apps/registering-a-github-app
 
