@@ -43,8 +43,11 @@ class Refused(Exception):
         return cls(str(said.get("id") or "failed"), what, remedy, detail=str(said.get("detail") or ""), place=place)
 
 
-class Cancelled(Exception):
-    """The workflow's run was cancelled: the runner sends SIGINT, then SIGTERM after 7.5 s, and kills 2.5 s later."""
+class Cancelled(BaseException):
+    """The workflow's run was cancelled: the runner sends SIGINT, then SIGTERM after 7.5 s, and kills 2.5 s later.
+
+    It may be raised in the middle of anything, and must pass through whatever handles errors there.
+    """
 
 
 CANCELLATIONS = (signal.SIGINT, signal.SIGTERM)

@@ -26,15 +26,17 @@ def main(argv: Sequence[str]) -> int:
     environ = dict(os.environ)
     # Whatever the machine's locale is.
     runner = Runner(environ, io.TextIOWrapper(sys.stdout.buffer, "utf-8", "replace"))
-    for number in CANCELLATIONS:
+    for number in (*CANCELLATIONS, signal.SIGALRM):
         signal.signal(number, _cancel)
+    sys.unraisablehook = _once_more
     try:
-        return step[argv[0]](environ, runner)
-    except Refused as refused:
-        runner.error(refused)
-        runner.output("status", "cancelled" if refused.id == "cancelled" else "failed")
-        runner.summary(refusal(refused))
-        return 1
+        try:
+            return step[argv[0]](environ, runner)
+        except Refused as refused:
+            runner.error(refused)
+            runner.output("status", "cancelled" if refused.id == "cancelled" else "failed")
+            runner.summary(refusal(refused))
+            return 1
     except Cancelled:
         runner.close()
         runner.line("Cancelled.")
@@ -45,8 +47,20 @@ def main(argv: Sequence[str]) -> int:
 def _cancel(_number: int, _frame: FrameType | None) -> None:
     # The runner asks twice within ten seconds; what the first began is not to be broken off by the second.
     for number in CANCELLATIONS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _not_again)
     raise Cancelled
+
+
+def _not_again(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing. A signal that is ignored by the system instead may make Python complain of one on its way."""
+
+
+def _once_more(dropped: sys.UnraisableHookArgs) -> None:
+    """Raise a cancellation again in a moment, if Python dropped it: it does where it deletes an object."""
+    if isinstance(dropped.exc_value, Cancelled):
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 def _ask(environ: Mapping[str, str], runner: Runner) -> int:

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ class Job:
         self._cancelled = True
         assert self._process is not None
         for process in [self._process.pid, *_below(self._process.pid)]:
-            os.kill(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # some end with what started them
+                os.kill(process, signal.SIGKILL)
 
     def _step(self, step: Mapping[str, Any], contexts: dict[str, Any], action: Path) -> None:
         functions = {
