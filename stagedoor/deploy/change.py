@@ -200,7 +200,7 @@ class StackChange:
         watch = self._watch(actual.arn)
         after = yield from continue_rollback(self._request(), actual, watch, self.emit)
         if not after.busy and after.status != ROLLED_BACK:
-            raise (yield from ask(lambda: failure_of(self.clients, self.wanted.stack, after, watch.failures)))
+            raise (yield from ask(lambda: failure_of(self.clients, self.wanted.stack, after, watch)))
 
     def _change(self, actual: ActualStack | None) -> Work[bool]:
         """Create or update the stack. Returns whether it is done; False: look at it again."""
@@ -232,7 +232,7 @@ class StackChange:
         self._request().finish(begun.step, after, done=after.status in GOOD)
         yield from self._clear_up(after, watch)
         if after.status not in GOOD:
-            raise (yield from ask(lambda: failure_of(self.clients, self.wanted.stack, after, watch.failures)))
+            raise (yield from ask(lambda: failure_of(self.clients, self.wanted.stack, after, watch)))
         return after
 
     def _discard(self, actual: ActualStack) -> Work[bool]:

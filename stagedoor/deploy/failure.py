@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from stagedoor.assembly.model import Stack
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.stacks import ActualStack
+from stagedoor.deploy.watch import Watch
 from stagedoor.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ _DEEPEST = 5
 _CANCELLED = "cancelled"
 """In the reason of a resource that was stopped since another failed."""
 
+_ROLLBACK = "Rollback requested by user."
+"""What CloudFormation adds to a reason; nobody did."""
+
 _REMEDY = "Correct the app as the reason says, and deploy again."
 _REMEDIES = {
     "stack policy": "Change the stack's policy in CloudFormation, or take the change out of the app.",
     "TerminationProtection": "Turn the stack's termination protection off in CloudFormation if it is to be made anew.",
     "LimitExceeded": "Remove stages that nobody needs, or ask AWS for a higher quota (Service Quotas).",
     "imit exceeded": "Remove what nobody needs, or ask AWS for a higher quota (Service Quotas).",
+    "is already exported by stack": "Name the export otherwise: exports have one name in an account and region.",
     "cannot be updated as it is in use": "Export it under another name, and remove the old one when nobody imports it.",
     "not authorized to perform": "Allow it to the target's execution role, or take it out of the app.",
     "NoSuchKey": "Deploy again: what is published is looked at anew.",
@@ -47,12 +52,13 @@ class DeployFailed(UserError):
     id = "deploy-failed"
 
 
-def failure_of(
-    clients: Clients, stack: Stack, after: ActualStack, failures: Sequence["StackEventTypeDef"]
-) -> DeployFailed:
-    """Return the error for a stack that ended in `after`: the others of its failures only follow from the first."""
+def failure_of(clients: Clients, stack: Stack, after: ActualStack, watch: Watch) -> DeployFailed:
+    """Return the error for a stack that ended in `after`, as it was watched: the others of its failures only follow
+    from the first.
+    """
+    failures = watch.failures
     if not failures:
-        return _invalid(clients, stack, after)
+        return _invalid(clients, stack, after, watch.reason)
     told = next((one for one in failures if _CANCELLED not in one.get("ResourceStatusReason", "")), failures[0])
     first = _root(clients, told)
     logical_id = told.get("LogicalResourceId", "")
@@ -78,13 +84,15 @@ def change_set_refused(clients: Clients, stack: Stack, change_set: str, reason: 
     )
 
 
-def _invalid(clients: Clients, stack: Stack, after: ActualStack) -> DeployFailed:
+def _invalid(clients: Clients, stack: Stack, after: ActualStack, reason: str) -> DeployFailed:
     """Return the error for a stack that failed before any resource was begun. What CloudFormation validates first is
     told by one call alone (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeEvents.html).
     """
     found = _validation_errors(clients, lambda client: client.describe_events(StackName=after.arn))
     if found:
         return _invalid_resource(stack, found)
+    if reason := reason.removesuffix(_ROLLBACK).rstrip(". "):
+        return DeployFailed(f"The stack {stack.name} failed: {reason}.", remedy_for(reason))
     why = f": {after.reason.rstrip('.')}" if after.reason else ""
     return DeployFailed(
         f"The stack {stack.name} ended as {after.status}{why}.",

@@ -35,7 +35,8 @@ class Watch:
 
     Nested stacks are followed by a watch each, of which `inside` is what comes before its logical ids (`Nested/`),
     `root` the name of the outermost stack, and `since` when its stack's part began. `construct_paths` are by logical
-    id, of nested stacks' resources with what comes before it.
+    id, of nested stacks' resources with what comes before it. `reason` is why the stack itself turned back: where no
+    resource failed (an export's name is taken, an output cannot be worked out), CloudFormation says it nowhere else.
     """
 
     clients: Clients
@@ -48,6 +49,7 @@ class Watch:
     root: str = ""
     since: datetime | None = None
     failures: list["StackEventTypeDef"] = field(default_factory=list)
+    reason: str = ""
     _deletions: list["StackEventTypeDef"] = field(default_factory=list)
     _nested: dict[str, "Watch"] = field(default_factory=dict)
     _open: dict[str, bool] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class Watch:
     def begin(self, token: str) -> Work[None]:
         """Get ready for the next operation on the stack, which will bear this token."""
         self.token, self.failures, self._deletions, self._begun, self._ended = token, [], [], False, False
+        self.reason = ""
         yield from self.skip_past()
 
     def deletions(self) -> list["StackEventTypeDef"]:
@@ -167,6 +170,8 @@ class Watch:
         status = event.get("ResourceStatus", "")
         if self._is_own(event):
             self._ended = _at_rest(status)
+            if status.endswith(("ROLLBACK_IN_PROGRESS", "_FAILED")):
+                self.reason = self.reason or event.get("ResourceStatusReason", "")
             return
         if status.endswith("_FAILED"):
             self.failures.append(event)

@@ -16,6 +16,7 @@ from stagedoor.deploy.failure import DeployFailed, failure_of, remedy_for
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.remove import Kept, RemoveFailed, remove
 from stagedoor.deploy.stacks import ActualStack
+from stagedoor.deploy.watch import Watch
 from stagedoor.events import Emit, Event, EventKind, silent
 from tests.cloudformation.account import ScriptedAccount
 from tests.cloudformation.endpoint import ScriptedCloudFormation
@@ -155,6 +156,17 @@ def test_what_another_began_is_awaited_and_said(
     assert aws.account.find(BASE).status in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
+def test_why_a_stack_itself_turned_back_is_told_where_no_resource_failed(
+    aws: ScriptedCloudFormation, tmp_path: Path, bring: Bringing
+):
+    taken = "Export with name Url is already exported by stack other"
+    aws.account.fail(BASE, "", f"{taken}. Rollback requested by user.")
+    with pytest.raises(DeployFailed) as failed:
+        bring(pair(tmp_path, "x"))
+    assert failed.value.what.endswith(f"failed: {taken}.")
+    assert "Name the export otherwise" in failed.value.remedy
+
+
 @pytest.mark.parametrize(
     ("reason", "remedy"),
     [
@@ -183,5 +195,6 @@ def test_what_failed_is_told_before_what_was_only_cancelled_for_it(tmp_path: Pat
 
     one = pair(tmp_path, "x").stacks[1]
     events = [failed("Other", "Resource creation cancelled"), failed("Value", "It is too long.")]
-    told = failure_of(Clients(TARGET), one, ActualStack(WEB, "arn", "ROLLBACK_COMPLETE"), events)
+    watch = Watch(Clients(TARGET), "arn", lambda _: None, failures=events)
+    told = failure_of(watch.clients, one, ActualStack(WEB, "arn", "ROLLBACK_COMPLETE"), watch)
     assert told.what == f"Web/Settings/Value (AWS::X::Y) in the stack {WEB} failed: It is too long."
