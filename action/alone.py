@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from action.app_folder import name_of
+from action.checkout import check_remote, trusting, warn_of_other_commit
 from action.engine import ROOT
 from action.event_log import EventLog
 from action.inputs import Inputs
@@ -65,7 +66,10 @@ def alone(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner
     if command == "remove":
         argv += ["--confirm", start.stage] if inputs.stage or not is_lasting(start.stage) else []
     root = inputs.root(workflow.workspace)
-    env = {name: value for name, value in environ.items() if not name.startswith(_NOT_HANDED_ON)}
+    if command in ("deploy", "diff"):
+        warn_of_other_commit(root, workflow.commit, runner)
+    env = trusting(root, {name: value for name, value in environ.items() if not name.startswith(_NOT_HANDED_ON)})
+    check_remote(root, env)
     env |= {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "STAGEDOOR_CONFIG": inputs.config}
     began = time.monotonic()
     said = _Engine(argv, root, env, runner, inputs.timeout).run()

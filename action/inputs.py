@@ -66,6 +66,12 @@ class Inputs:
                 f"There is no folder {self.working_directory!r} in the workspace.",
                 "Let actions/checkout come before this step.",
             )
+        around = [folder for folder in (root, *root.parents) if folder.is_relative_to(workspace)]
+        checkout = next((folder for folder in around if (folder / ".git").exists()), root)
+        if checkout != root:
+            at = checkout.relative_to(workspace).as_posix()
+            remedy = f"Name the checkout's own, {at!r}, and this one by `app`."
+            raise _wrong("working-directory", self.working_directory, remedy)
         return root
 
 

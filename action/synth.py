@@ -10,6 +10,7 @@ from pathlib import Path
 
 from action.app_folder import AppFolder, find_app
 from action.assembly import make_fit
+from action.checkout import warn_of_kept_token, warn_of_other_commit
 from action.env_files import read_env_files
 from action.inputs import Inputs
 from action.places import place_in
@@ -49,7 +50,8 @@ def synthesise(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], r
     """Run the program of the app that is checked out. Raises `Refused`, `Cancelled`."""
     refuse_credentials(workflow, environ)
     root = inputs.root(workflow.workspace)
-    _warn_of_kept_token(root, runner)
+    warn_of_kept_token(root, runner)
+    warn_of_other_commit(root, workflow.commit, runner)
     app = find_app(root, inputs.app, inputs.config, workflow.repository)
     stage = workflow.stage(inputs.stage)
     place = Path(environ.get("RUNNER_TEMP") or root).resolve() / "stagedoor" / app.name
@@ -102,22 +104,6 @@ def refuse_credentials(workflow: Workflow, environ: Mapping[str, str]) -> None:
             "job-holds-credentials",
             f"This job holds credentials ({', '.join(held)}), and is about to run the pull request's code.",
             "Leave them out of this job: the service deploys, with credentials of its own.",
-        )
-
-
-def _warn_of_kept_token(root: Path, runner: Runner) -> None:
-    """Warn where actions/checkout left the job's token for later steps."""
-    try:
-        config = (root / ".git" / "config").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    if "extraheader" in config.lower() or "git-credentials-" in config:
-        runner.warning(
-            Refused(
-                "checkout-kept-token",
-                "The checkout's git configuration holds the job's token, which the app's program can read.",
-                "Give actions/checkout `persist-credentials: false`.",
-            )
         )
 
 

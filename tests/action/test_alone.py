@@ -1,6 +1,7 @@
 """Mode 3: the engine in the job, the pull request's comment and check run by the workflow's own token."""
 
 import json
+import os
 import re
 import subprocess
 import threading
@@ -179,6 +180,26 @@ def test_a_stage_of_another_owner_is_refused(job, aws: LocalAws, github: LocalGi
         "Stagedoor: stack-not-ours"
     ]
     assert [stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]] == ["of-a-service"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_checkout_of_another_user_is_the_same_repository(
+    job, aws: LocalAws, github: LocalGitHub, repository: LocalRepository
+):
+    mine = aws.environment("770000000006")
+    github.push(repository, "shorter", {"word": "one"})
+    number = github.open_pull_request(repository, "shorter")
+    here = run_of(job, github, repository, mine, number)
+    # As in a job's container, where git trusts no folder that is not its user's own.
+    subprocess.run(["chown", "-R", "1001:1001", str(here.workspace)], check=True)
+    assert here.use(), here.log
+    cloudformation = boto3.Session(mine["AWS_ACCESS_KEY_ID"], "local", region_name="us-east-1").client(
+        "cloudformation", endpoint_url=aws.endpoint
+    )
+    [stack] = cloudformation.describe_stacks()["Stacks"]
+    tags = {tag["Key"]: tag["Value"] for tag in stack["Tags"]}
+    assert tags["stagedoor:repository"] == f"local/127.0.0.1/{repository.full_name}"
+    assert here.heard.annotations == []
 
 
 @contextmanager
