@@ -211,7 +211,9 @@ def _compared(service: Service, inputs: Inputs, workflow: Workflow, runner: Runn
         for sent in follow(service, f"/plans/{number}/stream", until):
             if sent.kind == "end":
                 end = sent.data
-            elif sent.kind != "plan":
+            elif sent.kind == "plan":
+                runner.line(f"Plan {sent.data.get('id')}: {sent.data.get('page') or ''}")
+            else:
                 log.write(sent.kind, sent.data)
     except Cancelled:
         _cancel_plan(service, number, runner)
@@ -220,16 +222,18 @@ def _compared(service: Service, inputs: Inputs, workflow: Workflow, runner: Runn
         log.close()
     status, said = str(end.get("outcome") or "errored"), end.get("error")
     whole = service.get(f"/plans/{number}")
+    page = str(whole.get("page") or "")
     result = Result(
         app=str(whole.get("app") or inputs.app),
         stage=stage,
         status=status,
         commit=workflow.commit,
         web_url=workflow.web_url,
+        run_url=page,
         seconds=time.monotonic() - began,
         refused=Refused.of(said) if isinstance(said, dict) else _ended(status),
     )
-    return result if result.refused else with_plan(result, whole.get("plan"))
+    return result if result.refused else with_plan(result, whole.get("plan"), page)
 
 
 def _cancel_plan(service: Service, number: str, runner: Runner) -> None:

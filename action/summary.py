@@ -37,20 +37,23 @@ _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>#|~&@$\"']")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a deploy would do: the JSON of `stagedoor diff` (docs/cli.md), as far as the summary tells of it."""
+    """What a deploy would do: the JSON of `stagedoor diff` (docs/cli.md), as far as the summary tells of it; `page` is
+    where all of it is shown.
+    """
 
     unchanged: bool
     stacks: tuple[Mapping[str, Any], ...] = ()
     refusals: tuple[Mapping[str, Any], ...] = ()
+    page: str = ""
 
     @classmethod
-    def of(cls, said: Any) -> Plan:
+    def of(cls, said: Any, page: str = "") -> Plan:
         """Read it."""
         plan = said if isinstance(said, dict) else {}
         stacks, refusals = (
             tuple(each for each in plan.get(key) or () if isinstance(each, dict)) for key in ("stacks", "refusals")
         )
-        return cls(bool(plan.get("unchanged")), stacks, refusals)
+        return cls(bool(plan.get("unchanged")), stacks, refusals, page)
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,9 @@ class Result:
     plan: Plan | None = None
 
 
-def with_plan(result: Result, said: Any) -> Result:
+def with_plan(result: Result, said: Any, page: str = "") -> Result:
     """Return the result of a comparison; what CloudFormation would refuse is a failure."""
-    plan = Plan.of(said)
+    plan = Plan.of(said, page)
     refused = Refused.of(plan.refusals[0]) if plan.refusals else None
     status = "failed" if refused else "unchanged" if plan.unchanged else "succeeded"
     return replace(result, status=status, changed=not plan.unchanged, refused=refused, plan=plan)
@@ -127,6 +130,8 @@ def _comparison(result: Result, plan: Plan) -> str:
         parts.append(_words(result.refused))
     rows = [_stack_row(stack) for stack in plan.stacks[:_STACKS_SHOWN]]
     parts.append("\n".join([STACKS_HEAD, *rows]) if rows and not plan.unchanged else "Nothing would change.")
+    if plan.page and not plan.unchanged:
+        parts.append(link("All of it, with its values", plan.page))
     return "\n\n".join(parts) + "\n"
 
 

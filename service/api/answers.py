@@ -164,6 +164,7 @@ class PlanAnswer(Answer):
     error: ErrorAnswer | None
     created_at: datetime
     finished_at: datetime | None
+    page: Annotated[str, Field(description="Where people read it")]
 
 
 class WholePlanAnswer(PlanAnswer):

@@ -111,8 +111,10 @@ def list_stage_plans(caller: Caller, stage_id: int, query: Page) -> PlansAnswer:
     wanted = select(PlanRow).where(PlanRow.stage_id == stage_id).options(_WHOLE)
     if query.before is not None:
         wanted = wanted.where(PlanRow.id < query.before)
-    with current_parts().sessions() as session:
-        plans = [_answer(plan) for plan in session.scalars(wanted.order_by(PlanRow.id.desc()).limit(query.limit))]
+    parts = current_parts()
+    with parts.sessions() as session:
+        found = session.scalars(wanted.order_by(PlanRow.id.desc()).limit(query.limit))
+        plans = [_answer(plan, parts.settings.url) for plan in found]
     return PlansAnswer(plans=plans, next=str(plans[-1].id) if len(plans) == query.limit else None)
 
 
@@ -123,7 +125,7 @@ def get_plan(caller: Caller, plan_id: int) -> WholePlanAnswer:
     parts = current_parts()
     with parts.sessions() as session:
         row = session.get_one(PlanRow, plan_id, options=[_WHOLE])
-        known = _answer(row)
+        known = _answer(row, parts.settings.url)
     plan = json.loads(parts.blobs.get(row.blob)) if row.blob else None
     return WholePlanAnswer(**known.model_dump(), plan=plan)
 
@@ -219,10 +221,10 @@ def _assembly(session: Session, stage: Stage, body: PlanBody) -> AssemblyRow | N
 
 def _read(door: Door, plan_id: int) -> PlanAnswer:
     with door.parts.sessions() as session:
-        return _answer(session.get_one(PlanRow, plan_id, options=[_WHOLE]))
+        return _answer(session.get_one(PlanRow, plan_id, options=[_WHOLE]), door.parts.settings.url)
 
 
-def _answer(plan: PlanRow) -> PlanAnswer:
+def _answer(plan: PlanRow, url: str) -> PlanAnswer:
     return PlanAnswer(
         id=plan.id,
         stage=plan.stage_id,
@@ -237,6 +239,7 @@ def _answer(plan: PlanRow) -> PlanAnswer:
         error=error_of(plan.error),
         created_at=plan.created_at,
         finished_at=plan.finished_at,
+        page=f"{url}/plans/{plan.id}",
     )
 
 

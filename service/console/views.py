@@ -1,5 +1,6 @@
-"""`/` lists stages, `/stages/<id>` its runs, `/runs/<id>` a run with its log."""
+"""`/` lists stages, `/stages/<id>` its runs, `/runs/<id>` a run with its log, `/plans/<id>` a plan."""
 
+import json
 from collections import deque
 from typing import Any
 
@@ -8,9 +9,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from service.console.access import REALM, may_read
-from service.models import App, Intent, Run, RunStep, Source, SourceKind, Stage
+from service.models import App, Intent, PlanRow, Run, RunStep, Source, SourceKind, Stage
 from service.parts import current_parts
 from service.stages.journal import read_events
+from stagedoor.deploy.plan_document import plan_from_json
+from stagedoor.deploy.plan_tree import plan_text, summary
 
 blueprint = Blueprint(
     "console", __name__, template_folder="templates", static_folder="static", static_url_path="/assets"
@@ -19,6 +22,8 @@ blueprint = Blueprint(
 RUNS_SHOWN = 50
 STAGES_SHOWN = 200
 EVENTS_SHOWN = 5000
+_LOOK_AGAIN_SECONDS = 2
+_STAGE_OF_PLAN = joinedload(PlanRow.stage).joinedload(Stage.app).joinedload(App.repository)
 
 
 @blueprint.before_request
@@ -105,6 +110,24 @@ def run(run_id: int) -> str:
         steps = session.scalars(select(RunStep).where(RunStep.run_id == run_id).order_by(RunStep.id)).all()
         log = {"events": events, "left_out": left_out, "last": last, "is_over": is_over}
         return render_template("run.html", run=found, steps=steps, log=log, source_url=_source_url)
+
+
+@blueprint.get("/plans/<int:plan_id>")
+def plan(plan_id: int) -> Response:
+    """Show a plan as `stagedoor diff` does; the page is loaded again until it is made."""
+    parts = current_parts()
+    with parts.sessions() as session:
+        found = session.get(PlanRow, plan_id, options=[_STAGE_OF_PLAN])
+        if found is None:
+            abort(404)
+        text = sentence = ""
+        if found.blob:
+            said = plan_from_json(json.loads(parts.blobs.get(found.blob)))
+            text, sentence = plan_text(said), "Nothing would change." if said.unchanged else summary(said)
+        page = Response(render_template("plan.html", plan=found, text=text, sentence=sentence))
+    if found.outcome is None:
+        page.headers["Refresh"] = str(_LOOK_AGAIN_SECONDS)
+    return page
 
 
 @blueprint.app_template_filter("when")

@@ -12,13 +12,13 @@ from stagedoor.cli.deploying import hotswaps_of, own_assembly, stage_assembly
 from stagedoor.cli.failure import USER_ERROR
 from stagedoor.cli.options import EXIT_CODES, PARAMETERS, STAGE, Options, with_options
 from stagedoor.cli.personal_stage import stage_named
-from stagedoor.cli.plan_tree import print_plan, summary
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, find_stage
 from stagedoor.cli.work import Work, at_work
 from stagedoor.deploy.insides import with_insides
 from stagedoor.deploy.plan import Plan, plan_deploy
 from stagedoor.deploy.plan_json import plan_as_json
+from stagedoor.deploy.plan_tree import print_plan, summary
 from stagedoor.deploy.publishing.assets import address_assets
 from stagedoor.deploy.trial import with_change_sets
 

@@ -8,9 +8,9 @@ from stagedoor.cli.app_folder import commit_of
 from stagedoor.cli.asking import GOOD, Asking, failure_at_end, with_service
 from stagedoor.cli.failure import USER_ERROR
 from stagedoor.cli.options import EXIT_CODES
-from stagedoor.cli.plan_document import plan_from_json
-from stagedoor.cli.plan_tree import print_plan, summary
 from stagedoor.cli.screen import Ending
+from stagedoor.deploy.plan_document import plan_from_json
+from stagedoor.deploy.plan_tree import print_plan, summary
 from stagedoor.errors import Cancelled, UserError
 
 

@@ -1,9 +1,11 @@
 """Modes 1 and 2 against the real service: its front door and workers, the local GitHub and AWS, an OIDC issuer."""
 
+import html
 import io
 import itertools
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -260,6 +262,9 @@ def test_a_pull_request_is_compared_with_the_stage_of_its_base(house: House, rep
     assert (here.outputs["status"], here.outputs["changed"], here.outputs["stage"]) == ("succeeded", "true", "main")
     assert "what a deploy to <code>main</code> would change" in here.summary
     assert "<code>update</code> | 1 |" in here.summary
+    assert f"[All of it, with its values]({here.outputs['run-url']})" in here.summary
+    with urllib.request.urlopen(here.outputs["run-url"]) as page:
+        assert "~ Value: one → two" in html.unescape(page.read().decode())
     assert "synth | the word is two" in here.log
     stage = house.run_of(repository, number)
     assert not stage.use(server=server, command="outputs", stage="main"), "to be compared is not to be read"

@@ -1,9 +1,11 @@
 """Plans over the API: who may ask for one, what is answered, and what is written down of it."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
@@ -214,3 +216,18 @@ def test_of_several_apps_one_has_to_be_named(mona: Asking, parts: Parts, preview
     body = {name: value for name, value in address().items() if name != "app"} | {"commit": NEW}
     assert problem(mona("POST", "/plans", body)) == (409, "several-apps")
     mona.post("/plans", body | {"app": "other"})
+
+
+def test_a_plan_has_a_page_that_shows_it_and_runs_nothing_of_it(front: Front, unmade: int) -> None:
+    page = requests.get(f"{front.url}/plans/{unmade}", timeout=10)
+    assert (page.status_code, page.headers["Refresh"]) == (200, "2")
+    hostile = {"name": "<script>alert(1)</script>", "id": None, "action": "delete", "reason": "gone\x1b[2J"}
+    stack = {**hostile, "permissions": [], "resources": [], "parameters": [], "outputs": []}
+    finish(front.parts, unmade, json.dumps({"unchanged": False, "refusals": [], "stacks": [stack]}).encode())
+    page = requests.get(f"{front.url}/plans/{unmade}", timeout=10)
+    assert "Refresh" not in page.headers
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; is deleted: gone" in page.text
+    assert "<script>alert" not in page.text
+    assert "\x1b" not in page.text
+    assert requests.get(f"{front.url}/plans/4711", timeout=10).status_code == 404
+    assert requests.get(f"{front.url}/plans/{unmade}", headers={"Host": "a.example.com"}, timeout=10).status_code == 403

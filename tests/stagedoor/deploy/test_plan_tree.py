@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from stagedoor.cli.plan_tree import plan_tree, summary
+from stagedoor.deploy.plan_tree import plan_tree, summary
 from stagedoor.deploy.comparison.differences import difference
 from stagedoor.deploy.comparison.permissions import permission_changes
 from stagedoor.deploy.decision import Action

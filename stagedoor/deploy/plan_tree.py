@@ -1,5 +1,6 @@
 """A plan as people read it: a tree of stacks, with permissions and what loses data before everything else."""
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,6 +55,14 @@ def print_plan(plan: Plan) -> None:
     if not console.is_terminal:
         console.width = _LONGEST_LINE
     console.print(plan_tree(plan))
+
+
+def plan_text(plan: Plan) -> str:
+    """Return the picture as plain text, in lines as long as they are."""
+    console = Console(highlight=False, width=_LONGEST_LINE, color_system=None, file=io.StringIO(), force_terminal=False)
+    with console.capture() as captured:
+        console.print(plan_tree(plan))
+    return captured.get()
 
 
 def _refusal(error: UserError) -> Text:
