@@ -55,8 +55,9 @@ class Runner:
 
     def line(self, text: str, source: str = "") -> None:
         """Print what somebody said; `source` stands before each of its lines."""
+        before = f"{' '.join(plain_lines(source))} | " if source else ""
         for each in plain_lines(text) or [""]:
-            self._write(harmless(f"{source} | {each}" if source else each))
+            self._write(harmless(before + each))
 
     def open(self, title: str) -> None:
         """Begin a group of lines, which ends the one before it: the log has no groups inside of groups."""
