@@ -1,7 +1,6 @@
 """Plans: what a deploy would do to a stage, without one."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 
 from sqlalchemy import select
@@ -40,7 +39,7 @@ from service.stages.errors import (
 )
 from service.stages.intents import newest_intent
 from service.stages.plans import cancel_plan as cancel
-from service.stages.plans import events_of_plan
+from service.stages.plans import events_of_plan, read_plan
 from service.stages.plans import request_plan as request
 from service.stages.requests import assembly_of
 
@@ -126,8 +125,7 @@ def get_plan(caller: Caller, plan_id: int) -> WholePlanAnswer:
     with parts.sessions() as session:
         row = session.get_one(PlanRow, plan_id, options=[_WHOLE])
         known = _answer(row, parts.settings.url)
-    plan = json.loads(parts.blobs.get(row.blob)) if row.blob else None
-    return WholePlanAnswer(**known.model_dump(), plan=plan)
+    return WholePlanAnswer(**known.model_dump(), plan=read_plan(parts.blobs, row))
 
 
 @declare("POST", "/plans/{plan_id}/cancel", tag="plans", status=202, problems=_READING)

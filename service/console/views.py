@@ -1,6 +1,5 @@
 """`/` lists stages, `/stages/<id>` its runs, `/runs/<id>` a run with its log, `/plans/<id>` a plan."""
 
-import json
 from collections import deque
 from typing import Any
 
@@ -12,6 +11,7 @@ from service.console.access import REALM, may_read
 from service.models import App, Intent, PlanRow, Run, RunStep, Source, SourceKind, Stage
 from service.parts import current_parts
 from service.stages.journal import read_events
+from service.stages.plans import read_plan
 from stagedoor.deploy.plan_document import plan_from_json
 from stagedoor.deploy.plan_tree import plan_text, summary
 
@@ -121,8 +121,8 @@ def plan(plan_id: int) -> Response:
         if found is None:
             abort(404)
         text = sentence = ""
-        if found.blob:
-            said = plan_from_json(json.loads(parts.blobs.get(found.blob)))
+        if (whole := read_plan(parts.blobs, found)) is not None:
+            said = plan_from_json(whole)
             text, sentence = plan_text(said), "Nothing would change." if said.unchanged else summary(said)
         page = Response(render_template("plan.html", plan=found, text=text, sentence=sentence))
     if found.outcome is None:

@@ -4,6 +4,7 @@ A plan changes nothing, neither the stage nor what is wanted of it, so it needs 
 beside a deploy. One that a process was killed over is made anew by another.
 """
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from service.blobs import BlobStore
 from service.database import Sessions, now
 from service.models import AssemblyRow, Outcome, PlanRow, Stage, Want
 from service.parts import Parts
@@ -38,6 +40,17 @@ def events_of_plan(plan_id: int) -> str:
 def blobs_of_plan(plan_id: int) -> str:
     """Return where all of a plan is in the blob store."""
     return f"plans/{plan_id}/"
+
+
+def read_plan(blobs: BlobStore, plan: PlanRow) -> dict[str, Any] | None:
+    """Return what a plan says (`stagedoor.deploy.plan_json`); None where it is not made, or the store has lost it."""
+    if not plan.blob:
+        return None
+    try:
+        said: dict[str, Any] = json.loads(blobs.get(plan.blob))
+    except KeyError:
+        return None
+    return said
 
 
 def request_plan(

@@ -49,6 +49,8 @@ def test_a_plan_is_asked_for_read_and_listed_and_nothing_else_is_wanted(
     assert (unmade["outcome"], unmade["plan"], unmade["commit"], unmade["actor"]) == (None, None, NEW, "mona")
     finish(parts, asked["plan"])
     assert mona.get(f"/plans/{asked['plan']}")["plan"] == {"unchanged": False, "refusals": [], "stacks": []}
+    parts.blobs.delete(f"plans/{asked['plan']}/plan.json")
+    assert mona.get(f"/plans/{asked['plan']}")["plan"] is None, "the store was lost"
     (listed,) = mona.get(f"/stages/{preview}/plans")["plans"]
     assert (listed["id"], listed["outcome"], "plan" in listed) == (asked["plan"], "succeeded", False)
     assert audited(parts.sessions) == [("mona", "plan", preview, f"plan {asked['plan']}")] * 2
