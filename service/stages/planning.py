@@ -27,6 +27,7 @@ from stagedoor.events import Emit, Event
 
 log = structlog.get_logger(__name__)
 
+_GIVEN_UP = f"It was tried {MOST_ATTEMPTS} times. Whoever operates Stagedoor finds more in the log; ask for it again after that."
 _LOST = {
     "id": "plan-lost",
     "what": "Each process that made the plan died over it.",
@@ -80,7 +81,8 @@ def _make(parts: Parts, github: GitHubClients, claimed: Claim) -> None:
         if outcome is Outcome.ERRORED and claimed.attempts < MOST_ATTEMPTS:
             claimed.try_again(parts.settings.retry_seconds)
         else:
-            claimed.finish(outcome, error=told)
+            given_up = {"remedy": _GIVEN_UP} if outcome is Outcome.ERRORED else {}
+            claimed.finish(outcome, error={**told, **given_up})
 
 
 def _planned(job: Job, parts: Parts, github: GitHubClients, claimed: Claim, emit: Emit) -> Plan:

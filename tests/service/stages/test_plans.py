@@ -202,6 +202,7 @@ def test_a_fault_of_ours_is_tried_again_and_then_told(house: House, monkeypatch:
     assert plan.outcome is Outcome.ERRORED
     assert plan.error is not None
     assert plan.error["id"] == "internal-error"
+    assert plan.error["remedy"].startswith("It was tried 3 times.")
 
 
 def test_another_makes_the_plan_that_a_process_died_over(house: House) -> None:
