@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ VERSION = 1
 _LINE_ENDS = "\r\n"
 _NOT_TAKEN = frozenset('":<>|*?' + _LINE_ENDS)
 """Source: `path-and-artifact-name-validation.ts` in https://github.com/actions/toolkit/tree/main/packages/artifact."""
+
+_NO_TEXT = re.compile("[\udc80-\udcff]")
+"""Bytes that are no UTF-8, as Python has them; Node, which uploads, finds no such file any more and leaves it out."""
 
 
 def make_fit(assembly: Path, app: str, commit: str, stage: str) -> None:
@@ -103,11 +107,11 @@ def _executables(assembly: Path) -> Iterator[str]:
         for name in sorted((*folders, *files)):
             path = Path(base, name)
             at = path.relative_to(assembly).as_posix()
-            if _NOT_TAKEN & set(name):
+            if _NOT_TAKEN & set(name) or _NO_TEXT.search(name):
                 raise Refused(
                     "file-name-cannot-travel",
                     f"{at!a} of the assembly has a character in its name that GitHub's artifacts do not take.",
-                    f"They take none of {' '.join(sorted(_NOT_TAKEN - set(_LINE_ENDS)))}, and no line breaks.",
+                    f"They take UTF-8 without line breaks and {' '.join(sorted(_NOT_TAKEN - set(_LINE_ENDS)))}.",
                 )
             if path.is_symlink():
                 _check_link(path, at, assembly)

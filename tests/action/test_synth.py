@@ -117,6 +117,7 @@ NOTHING = '(out / "manifest.json").unlink()'
         (LINK, "link-leads-out"),
         (PIPE, "special-file"),
         ("(out / 'a:b').touch()", "file-name-cannot-travel"),
+        ("open(bytes(out / 'a') + bytes([255]), 'w')", "file-name-cannot-travel"),
         (NOTHING, "synth-wrote-no-assembly"),
         (OUTSIDE.replace("code.mkdir()", "").replace('(code / "index.py").write_text("x")', ""), "asset-not-found"),
     ],
