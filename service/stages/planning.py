@@ -27,7 +27,7 @@ from stagedoor.events import Emit, Event
 
 log = structlog.get_logger(__name__)
 
-_GIVEN_UP = f"It was tried {MOST_ATTEMPTS} times. Whoever operates Stagedoor finds more in the log; ask for it again after that."
+_GIVEN_UP = f"It was tried {MOST_ATTEMPTS} times. Ask for it again; whoever operates Stagedoor finds more in the log."
 _LOST = {
     "id": "plan-lost",
     "what": "Each process that made the plan died over it.",
