@@ -21,7 +21,8 @@ def warn_of_other_commit(root: Path, commit: str, runner: Runner) -> None:
             Refused(
                 "other-commit",
                 f"The stage is said to be at {commit[:7]}, and what is checked out is {found[:7]}.",
-                "Give actions/checkout `ref: ${{ github.event.pull_request.head.sha }}`.",
+                "Give actions/checkout the `ref` that is meant: `github.event.pull_request.head.sha`, or after another "
+                "workflow `github.event.workflow_run.head_sha`.",
             )
         )
 
