@@ -6,6 +6,7 @@ say is `inspection.py`'s.
 Source: APPNOTE.TXT 6.3.10, https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -13,8 +14,9 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
@@ -28,8 +30,22 @@ _ENCRYPTED = 0x1
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _LEVEL = 1  # templates and code shrink by four fifths; the last tenth would take three times as long
 _CHUNK = 1024 * 1024
-_NAME_BYTES = 4096
-_LINK_BYTES = 4096
+_PATH_BYTES = 2048
+_PATH_PARTS = 100
+_PART_BYTES = 255
+"""The longest that Linux takes of a name, and half of what it takes of a path: ours leads to the archive's folder
+(https://man7.org/linux/man-pages/man3/NAME_MAX.3const.html). Deeper folders than that nobody makes."""
+
+_HOPS = 40
+"""Links that Linux follows on the way to one file (https://man7.org/linux/man-pages/man7/path_resolution.7.html)."""
+
+_LINKS_BYTES = 8 * 1024**2
+"""What all links together may say: it is in memory while they are looked at."""
+
+_OF_NAMES = frozenset(
+    {errno.EEXIST, errno.EILSEQ, errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR}
+)
+"""What a file system answers that cannot have such a name, or takes two names for one."""
 
 
 class UnsafeAssemblyArchive(UserError):
@@ -92,20 +108,18 @@ def unpack(archive: Path, directory: Path, limits: InspectionLimits = DEFAULT_LI
             _check_size(entries, archive.stat().st_size, limits)
             names = {_checked_name(entry): entry for entry in entries}
             _check_names(entries, names)
+            links = {
+                name: _target(packed, entry, name) for name, entry in names.items() if _kind(entry) == stat.S_IFLNK
+            }
+            _Links(links).check()
             directory.mkdir(parents=True)
-            links: list[tuple[Path, str]] = []
             for name, entry in names.items():
-                path = directory / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                if _kind(entry) == stat.S_IFDIR:
-                    path.mkdir(exist_ok=True)
-                elif _kind(entry) == stat.S_IFLNK:
-                    links.append((path, _target(packed, entry, name)))
-                else:
-                    _write(packed, entry, path)
+                with _refusing(name):
+                    _write(packed, entry, directory / name)
             # Only now: nothing was written through any of them.
-            for path, target in links:
-                path.symlink_to(target)
+            for name, target in links.items():
+                with _refusing(name):
+                    (directory / name).symlink_to(target)
     except (
         zipfile.BadZipFile,
         NotImplementedError,
@@ -118,23 +132,78 @@ def unpack(archive: Path, directory: Path, limits: InspectionLimits = DEFAULT_LI
         raise _unsafe(f"it cannot be read as an archive ({str(error)[:200]})") from None
 
 
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Refuse what the file system cannot take by this name. A full disk, and the like, is no fault of the archive's."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _OF_NAMES:
+            raise
+        raise _unsafe(f"{name[:200]!a} in it cannot be written: {error.strerror}") from None
+
+
 def _write(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path) -> None:
-    """Write one file, of as many bytes as it was said to have: what says less than it holds does not pass its sum."""
-    mode = 0o755 if (entry.external_attr >> 16) & 0o111 else 0o644
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as target, packed.open(entry) as source:
-        shutil.copyfileobj(source, target, _CHUNK)
+    """Write a folder; or a file, of as many bytes as it was said to have: what says less than it holds does not pass
+    its sum. Of a link only the folder that it will be in.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if _kind(entry) == stat.S_IFDIR:
+        path.mkdir(exist_ok=True)
+    elif _kind(entry) == stat.S_IFREG:
+        mode = 0o755 if (entry.external_attr >> 16) & 0o111 else 0o644
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(descriptor, "wb") as target, packed.open(entry) as source:
+            shutil.copyfileobj(source, target, _CHUNK)
 
 
 def _target(packed: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> str:
-    """Return where a link leads: somewhere below the archive's own root."""
-    if entry.file_size > _LINK_BYTES:
-        raise _unsafe(f"the link {name[:200]!a} in it is longer than any path")
-    target = packed.read(entry).decode()
-    leads_to = os.path.normpath(os.path.join(os.path.dirname(name), target))
-    if not target or "\0" in target or os.path.isabs(target) or leads_to.split("/")[0] == "..":
-        raise _unsafe(f"{name[:200]!a} in it is a link that leads out of the assembly")
+    """Return what a link says."""
+    target = packed.read(entry).decode() if entry.file_size <= _PATH_BYTES else ""
+    if not target or "\0" in target or not _is_short(target):
+        raise _unsafe(f"the link {name[:200]!a} in it says nothing, or is longer than any path")
     return target
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """The links of an archive, and what each says. Where they lead is known from that: no other link is in the way."""
+
+    said: Mapping[str, str]
+    _ends: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise where a link leads out of the archive, by itself or by others, or through more than are followed."""
+        for name in self.said:
+            self._end(name, 1)
+
+    def _end(self, name: str, depth: int) -> tuple[tuple[str, ...], int]:
+        """Return the parts of the path that a link leads to in the end, and through how many links. Folders that are
+        not there count as if they were, as for `os.path.realpath`, which others ask where the links lead.
+        """
+        if name in self._ends:
+            return self._ends[name]
+        if self.said[name].startswith("/"):
+            raise _leads_out(name)
+        here, hops = PurePosixPath(name).parent.parts, 1
+        for part in self.said[name].split("/"):
+            if part in ("", "."):
+                continue
+            if part == "..":
+                if not here:
+                    raise _leads_out(name)
+                here = here[:-1]
+                continue
+            here = (*here, part)
+            if "/".join(here) in self.said and depth < _HOPS:
+                here, more = self._end("/".join(here), depth + 1)
+                hops += more
+            elif "/".join(here) in self.said or len(here) > _PATH_PARTS:
+                raise _leads_nowhere(name)
+        if hops > _HOPS:
+            raise _leads_nowhere(name)
+        self._ends[name] = here, hops
+        return here, hops
 
 
 def _check_size(entries: list[zipfile.ZipInfo], packed: int, limits: InspectionLimits) -> None:
@@ -145,6 +214,9 @@ def _check_size(entries: list[zipfile.ZipInfo], packed: int, limits: InspectionL
         raise _unsafe(f"its {packed} bytes would become {unpacked}")
     if unpacked > limits.total_bytes:
         raise _unsafe(f"it holds {unpacked} bytes; the limit is {limits.total_bytes}")
+    links = sum(entry.file_size for entry in entries if _kind(entry) == stat.S_IFLNK)
+    if links > _LINKS_BYTES:
+        raise _unsafe(f"its links say {links} bytes; the limit is {_LINKS_BYTES}")
 
 
 def _checked_name(entry: zipfile.ZipInfo) -> str:
@@ -154,7 +226,7 @@ def _checked_name(entry: zipfile.ZipInfo) -> str:
     said = entry.orig_filename
     name = said.removesuffix("/") if _kind(entry) == stat.S_IFDIR else said
     parts = name.split("/")
-    if said != entry.filename or "\\" in name or not name.isprintable() or len(name.encode()) > _NAME_BYTES:
+    if said != entry.filename or "\\" in name or not name.isprintable() or not _is_short(name):
         raise _unsafe(f"{said[:200]!a} in it is no name of a file")
     if PurePosixPath(name).is_absolute() or ".." in parts:
         raise _unsafe(f"it would write {said[:200]!a}, outside of the assembly")
@@ -164,7 +236,15 @@ def _checked_name(entry: zipfile.ZipInfo) -> str:
         raise _unsafe(f"{said[:200]!a} in it is neither a file nor a directory")
     if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:
         raise _unsafe(f"{said[:200]!a} in it is encrypted, or packed in a way that is not read")
+    if entry.header_offset < 0:
+        raise _unsafe(f"{said[:200]!a} in it begins before the archive does")
     return name
+
+
+def _is_short(path: str) -> bool:
+    """Whether a file system can have such a path."""
+    parts = path.encode().split(b"/")
+    return len(path.encode()) <= _PATH_BYTES and len(parts) <= _PATH_PARTS and max(map(len, parts)) <= _PART_BYTES
 
 
 def _check_names(entries: list[zipfile.ZipInfo], names: dict[str, zipfile.ZipInfo]) -> None:
@@ -209,6 +289,14 @@ def _opened(path: Path) -> BufferedReader:
 
 def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o111)
+
+
+def _leads_out(link: str) -> UnsafeAssemblyArchive:
+    return _unsafe(f"{link[:200]!a} in it is a link that leads out of the assembly")
+
+
+def _leads_nowhere(link: str) -> UnsafeAssemblyArchive:
+    return _unsafe(f"{link[:200]!a} in it is a link that leads to itself, or too far")
 
 
 def _unsafe(why: str) -> UnsafeAssemblyArchive:
