@@ -5,7 +5,7 @@ whoever may not. docs/callers.md says what is asked of each kind.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -41,12 +41,14 @@ class CallerKind(StrEnum):
 class Caller:
     """Somebody who is known. `name` is what the audit calls them: `octocat`, `actions:acme/notes#123`, `token:nightly`.
 
-    `who` is what they have proven: a person's login, a run's token, the row of a machine's token.
+    `who` is what they have proven: a person's login, a run's token, the row of a machine's token. `from_here`: they
+    called on this machine, not through a tunnel to it.
     """
 
     kind: CallerKind
     name: str
     who: LoginToken | RunToken | MachineToken
+    from_here: bool = False
 
     @property
     def login(self) -> LoginToken | None:
@@ -86,10 +88,10 @@ class Callers:
         runs = Runs(parts, JobTokens.of(parts.settings), github)
         return cls(parts, Tokens.of(parts.settings), permissions, runs)
 
-    def identify(self, authorization: str | None) -> Caller:
-        """Return whoever an Authorization header stands for. Raises `NotLoggedIn`."""
+    def identify(self, authorization: str | None, *, from_here: bool = False) -> Caller:
+        """Return whoever an Authorization header stands for; `from_here` as in `Caller`. Raises `NotLoggedIn`."""
         try:
-            return self._identified(authorization or "")
+            return replace(self._identified(authorization or ""), from_here=from_here)
         except Refused as refused:
             raise _not_known(refused) from None
 
@@ -171,7 +173,7 @@ class Callers:
     def _reason(self, caller: Caller, repository_id: int, stage: str | None, right: Right, commit: str | None) -> str:
         """Return why the caller may not, or "" if they may."""
         if isinstance(caller.who, LoginToken):
-            return self._of_person(caller.who, repository_id, right)
+            return self._of_person(caller, caller.who, repository_id, right)
         if caller.who.repository_id != repository_id:
             return "another repository"
         with self._parts.sessions() as session:
@@ -182,9 +184,9 @@ class Callers:
             return run_refused(caller.who, stage, facts, right, commit)
         return machine_refused(caller.who.stage, caller.who.rights, stage, facts, right)
 
-    def _of_person(self, who: LoginToken, repository_id: int, right: Right) -> str:
+    def _of_person(self, caller: Caller, who: LoginToken, repository_id: int, right: Right) -> str:
         try:
-            permission = self._permissions.of(who, repository_id)
+            permission = self._permissions.of(who, repository_id, from_here=caller.from_here)
         except UnknownRepository:
             return "unknown repository"
         # Who may only read is not let in either: everybody may read a public repository, and logs are for its authors.

@@ -45,23 +45,26 @@ class Permissions:
         self._known: dict[tuple[int, LoginToken], tuple[str, float]] = {}
         self._lock = Lock()
 
-    def check(self, who: LoginToken, repository_id: int) -> None:
-        """Return if this person may write to the repository. Raises `NoWritePermission`, `UnknownRepository` and
-        `GitHubAway`.
+    def check(self, who: LoginToken, repository_id: int, *, from_here: bool = False) -> None:
+        """Return if this person may write to the repository; `from_here` as in `of`. Raises `NoWritePermission`,
+        `UnknownRepository` and `GitHubAway`.
         """
         repository = self._repository(repository_id)
-        if self._permission(who, repository) not in WRITING:
+        if self._permission(who, repository, from_here) not in WRITING:
             raise NoWritePermission(who.login, repository.full_name)
 
-    def of(self, who: LoginToken, repository_id: int) -> str:
-        """Return what this person may do: `admin`, `write`, `read` or `none`.
+    def of(self, who: LoginToken, repository_id: int, *, from_here: bool = False) -> str:
+        """Return what this person may do: `admin`, `write`, `read` or `none`. `from_here`: they ask on this machine,
+        whose users a service on loopback lets into the repositories that no GitHub knows.
 
         Raises `UnknownRepository` and `GitHubAway`.
         """
-        return self._permission(who, self._repository(repository_id))
+        return self._permission(who, self._repository(repository_id), from_here)
 
     def may_use(self, claims: StageToken) -> bool:
-        """Tell whether whoever holds a stage's token still may use the stage. While GitHub is away, they may."""
+        """Tell whether whoever holds a stage's token still may use the stage. While GitHub is away, they may. The token
+        of a stage that no GitHub knows was given to somebody on this machine.
+        """
         with self._sessions() as session:
             repository_id = session.scalar(
                 select(App.repository_id).join(Stage, Stage.app_id == App.id).where(Stage.id == claims.stage_id)
@@ -69,14 +72,17 @@ class Permissions:
         if repository_id is None:
             return False
         try:
-            self.check(LoginToken(claims.developer, claims.user_id, claims.host), repository_id)
+            self.check(LoginToken(claims.developer, claims.user_id, claims.host), repository_id, from_here=True)
         except GitHubAway:
             return True
         except (NoWritePermission, UnknownRepository):
             return False
         return True
 
-    def _permission(self, who: LoginToken, repository: Repository) -> str:
+    def _permission(self, who: LoginToken, repository: Repository, from_here: bool) -> str:
+        if repository.host.name == LOCAL_HOST:
+            # Through a tunnel to a service on loopback comes whoever has a GitHub account.
+            return "admin" if self._settings.on_loopback and from_here else _NONE
         key = (repository.id, who)
         with self._lock:
             known = self._known.get(key)
@@ -100,9 +106,6 @@ class Permissions:
         return found
 
     def _ask(self, who: LoginToken, repository: Repository) -> str:
-        if repository.host.name == LOCAL_HOST:
-            # Its stages are of this machine, and so is everybody who can reach a service on loopback.
-            return "admin" if self._settings.on_loopback else _NONE
         if who.host != repository.host.name:
             return _NONE
         try:

@@ -15,6 +15,8 @@ from service.access.login import DeviceFlow
 from service.access.permission import Permissions
 from service.access.tokens import StageToken, Tokens
 from service.api.own_stages import repository_at
+from service.console.access import Headers
+from service.console.access import _is_from_here as is_from_here
 from service.github.client import GitHubClients
 from service.models import PlanRow, Run, Stage
 from service.parts import Parts
@@ -62,6 +64,10 @@ class Access:
             Rate(_LOGINS_A_MINUTE),
             Rate(_POLLS_A_MINUTE),
         )
+
+    def caller(self, headers: Headers) -> Caller:
+        """Return who sent a request with these headers. Raises `NotLoggedIn`."""
+        return self.callers.identify(headers.get("Authorization"), from_here=is_from_here(headers))
 
     def let_into_stage(self, caller: Caller, stage_id: int, right: Right, commit: str | None = None) -> None:
         """Return if there is such a stage and the caller has this right to it; `commit` as in `Callers.check`.
@@ -114,13 +120,14 @@ class Access:
         take_in: bool = False,
     ) -> int:
         """Return the id of the repository at an address if the caller has this right to its stage, or to it (None).
-        With `take_in` one that no GitHub told of is taken in, where the service is on loopback.
+        With `take_in` one that no GitHub told of is taken in, where the service is on loopback, and the caller, too.
 
         Raises what `Callers.check` raises: who is not let in learns of no repository whether it is there.
         """
+        is_local = self.parts.settings.on_loopback and caller.from_here
         try:
             with self.parts.sessions.begin() as session:
-                found = repository_at(session, address, on_loopback=self.parts.settings.on_loopback, take_in=take_in).id
+                found = repository_at(session, address, on_loopback=is_local, take_in=take_in).id
         except UnknownRepository:
             raise self.callers.unknown(caller, address) from None
         self.callers.check(caller, found, stage, right, commit=commit)

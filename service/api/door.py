@@ -57,7 +57,7 @@ async def _answer(operation: Operation, door: Door, request: Request) -> Respons
         raise problems.UnknownPath(request.url.path)
     given: dict[str, Any] = dict(ids)
     if operation.needs_caller:
-        given["caller"] = await asyncio.to_thread(door.access.callers.identify, request.headers.get("authorization"))
+        given["caller"] = await asyncio.to_thread(door.access.caller, request.headers)
     if (query := checked_query(operation, request.query_params.multi_items())) is not None:
         given["query"] = query
     said = await operation.view(door, request, **given)

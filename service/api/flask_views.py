@@ -97,7 +97,7 @@ def _elsewhere(**_ids: int) -> ResponseReturnValue:
 
 
 def _caller() -> Caller:
-    return current_access().callers.identify(request.headers.get("Authorization"))
+    return current_access().caller(request.headers)
 
 
 def _body(model: type[BaseModel]) -> BaseModel:

@@ -8,11 +8,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from service.access.tokens import LoginToken, StageToken, Tokens
-from service.models import Audit, Stage, StageKind, Want
+from service.models import Audit, Repository, Stage, StageKind, Want
 from service.parts import Parts
+from service.settings import Settings
 from service.stages.intents import append_intent, apply_wishes, newest_intent
 from service.stages.wishes import Wishes
-from tests.service.api.conftest import Asking, address, machine, person, problem, wish
+from tests.service.api.conftest import Asking, Front, address, machine, person, problem, wish
 from tests.service.rows import add_source
 
 PLACE = {"path": ".", "account": "000000000001", "region": "us-east-1", "partition": "aws", "prefix": "notes-dev-1"}
@@ -122,6 +123,36 @@ def test_a_repository_that_no_github_knows_is_welcome_on_this_machine_alone(
     parts.settings.__dict__.pop("on_loopback", None)
     parts.settings.__dict__.pop("url", None)
     assert problem(mona("PUT", "/stages", mine | {"stage": "dev-2"})) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("came_by", [{"X-Forwarded-For": "203.0.113.9"}, {"Host": "abc.example-tunnel.dev"}])
+def test_through_a_tunnel_nobody_has_what_is_of_this_machine_alone(
+    mona: Asking, client: FlaskClient, settings: Settings, parts: Parts, preview: int, came_by: dict[str, str]
+) -> None:
+    mine = {**address("dev-mona", "local/scratch"), **PLACE}
+    own = mona("PUT", "/stages", mine).get_json()["id"]
+    for who in (("eve", 103), ("mona", 102)):
+        asking = Asking(client, person(settings, *who) | came_by)
+        for method, path, body in (
+            ("POST", f"/stages/{own}/token", None),
+            ("GET", f"/stages/{own}", None),
+            ("PUT", "/stages", mine),
+            ("PUT", "/stages", {**address("dev-eve", "local/hers"), **PLACE}),
+        ):
+            assert problem(asking(method, path, body)) == (403, "forbidden"), path
+    with parts.sessions() as session:
+        local = select(Repository.full_name).where(Repository.full_name.like("local/%"))
+        assert session.scalars(local).all() == ["local/scratch"]
+    assert mona("GET", f"/stages/{preview}", headers=came_by).status_code == 200
+    assert mona("POST", f"/stages/{own}/token").status_code == 200
+
+
+def test_nor_has_anybody_its_streams(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    own = front.ask("PUT", "/stages", json={**address("dev-mona", "local/scratch"), **PLACE}).json()["id"]
+    by_tunnel = {"X-Forwarded-For": "203.0.113.9"}
+    assert front.ask("GET", f"/stages/{own}/stream", headers=by_tunnel).status_code == 403
+    assert front.ask("GET", f"/stages/{own}/stream").status_code == 200
 
 
 def test_logins_are_begun_only_so_often(client: FlaskClient) -> None:
