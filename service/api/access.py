@@ -1,6 +1,5 @@
 """What views need beyond the service's parts, made once a process; and whether a caller may."""
 
-import asyncio
 import threading
 import time
 from collections import deque
@@ -14,6 +13,7 @@ from service.access.errors import TooMany, UnknownPlan, UnknownRepository, Unkno
 from service.access.login import DeviceFlow
 from service.access.permission import Permissions
 from service.access.tokens import StageToken, Tokens
+from service.api.asking import Asking
 from service.api.own_stages import repository_at
 from service.console.access import Headers
 from service.console.access import _is_from_here as is_from_here
@@ -143,8 +143,9 @@ def current_access() -> Access:
 def still_permitted(parts: Parts) -> Callable[[StageToken], Awaitable[bool]]:
     """Return what the relay asks before it renews an agent's token."""
     permissions = Permissions(parts.settings, parts.sessions, GitHubClients(parts.settings))
+    asking = Asking()
 
     async def may(claims: StageToken) -> bool:
-        return await asyncio.to_thread(permissions.may_use, claims)
+        return await asking(permissions.may_use, claims)
 
     return may

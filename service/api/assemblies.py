@@ -66,7 +66,7 @@ async def upload_assembly(door: Door, request: Request, caller: Caller, query: U
     It is looked through as hostile input before it is kept, and again against its target when it is deployed. It is for
     previews, unless `stage` names a stage whose trust it is to have.
     """
-    app_id, trust = await asyncio.to_thread(_place, door, caller, query)
+    app_id, trust = await door.asking(_place, door, caller, query)
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != ZIP.type:
         raise WrongMediaType(given, ZIP.type)

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from service.api import problems
 from service.api.access import Access
+from service.api.asking import Asking
 from service.api.flask_views import JSON, checked_query
 from service.api.glances import Glances
 from service.api.operation import LARGEST_ID, Operation
@@ -27,6 +28,7 @@ class Door:
     access: Access
     glances: Glances
     uploads: asyncio.Semaphore
+    asking: Asking
 
 
 def asyncio_routes(operations: Iterable[Operation], door: Door) -> list[Route]:

@@ -145,7 +145,7 @@ async def stream_plan(door: Door, request: Request, caller: Caller, plan_id: int
     First an event `plan` with the plan; then what is said, as in GET /runs/{run_id}/stream; last an event `end`:
     outcome, plan, stage, commit, changed, error.
     """
-    await asyncio.to_thread(door.access.let_into_plan, caller, plan_id, Right.READ)
+    await door.asking(door.access.let_into_plan, caller, plan_id, Right.READ)
     place = Cursor.read(request.headers.get("last-event-id"))
 
     async def said() -> AsyncIterator[str]:

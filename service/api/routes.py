@@ -7,6 +7,7 @@ from starlette.routing import Route
 
 from service.api import assemblies, live, logins, operators, plans, runs, stages, streams  # noqa: F401 - they declare
 from service.api.access import EXTENSION, Access
+from service.api.asking import Asking
 from service.api.door import Door, asyncio_routes
 from service.api.flask_views import answer_in_problems, make_blueprint
 from service.api.glances import Glances
@@ -40,7 +41,8 @@ def api_blueprint() -> Blueprint:
 def api_routes(flask: Flask) -> list[Route]:
     """Return what asyncio answers, beside a Flask application that answers the rest."""
     access: Access = flask.extensions[EXTENSION]
-    door = Door(flask.extensions[PARTS], access, Glances(access.parts), asyncio.Semaphore(assemblies.AT_ONCE))
+    uploads = asyncio.Semaphore(assemblies.AT_ONCE)
+    door = Door(flask.extensions[PARTS], access, Glances(access.parts), uploads, Asking())
     return asyncio_routes(OPERATIONS.all, door)
 
 

@@ -32,7 +32,7 @@ async def stream_run(door: Door, request: Request, caller: Caller, run_id: int) 
     First an event `run` with the run; then what it says, each event named after its kind and with the data of GET
     /runs/{run_id}/events; last an event `end`: outcome, run, generation, commit, status, outputs, url, changed, error.
     """
-    await asyncio.to_thread(door.access.let_into_run, caller, run_id, Right.READ)
+    await door.asking(door.access.let_into_run, caller, run_id, Right.READ)
     cursor = Cursor.read(request.headers.get("last-event-id"))
 
     async def said() -> AsyncIterator[str]:
@@ -60,7 +60,7 @@ async def stream_stage(door: Door, request: Request, caller: Caller, stage_id: i
     with no run, where there was nothing to run, and `superseded` where the stage was taken away instead, or deployed
     instead of that.
     """
-    await asyncio.to_thread(door.access.let_into_stage, caller, stage_id, Right.READ)
+    await door.asking(door.access.let_into_stage, caller, stage_id, Right.READ)
     generation = query.generation
     if generation is None:
         stage = await door.glances.stage(stage_id)

@@ -1,5 +1,6 @@
 """A GitHub that does not answer keeps those waiting who ask for it, and nobody else."""
 
+import asyncio
 import shutil
 import socket
 import threading
@@ -12,8 +13,13 @@ import pytest
 import requests
 
 from demo.github.world import new_private_key
+from service.access.tokens import LoginToken, StageToken, Tokens
+from service.api.access import still_permitted
 from service.asgi import FLASK_THREADS
+from service.models import GitHubHost
+from service.parts import make_parts
 from service.settings import Settings
+from tests.service.rows import add_stage
 from tests.service.test_front_door import serve
 from tests.service.webhooks.deliveries import SECRET, URL, Sent
 
@@ -22,40 +28,89 @@ PATIENT_SECONDS = 2
 
 
 @pytest.fixture
-def silent_github() -> Iterator[str]:
-    """A GitHub that takes connections and says nothing, until the test is over."""
-    with closing(socket.create_server(("127.0.0.1", 0), backlog=4 * ASKING)) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def test_webhooks_and_health_checks_are_answered_while_everybody_else_waits_for_github(
-    silent_github: str, tmp_path: Path, sqlite_template: Path
-) -> None:
+def settings(tmp_path: Path, sqlite_template: Path) -> Iterator[Settings]:
+    """Those of a service whose GitHub takes connections and says nothing, until the test is over."""
     shutil.copy(sqlite_template, tmp_path / "stagedoor.sqlite")
-    settings = Settings(
-        data_dir=tmp_path,
-        github_app_id=1,
-        github_private_key=new_private_key(),
-        github_webhook_secrets=SECRET,
-        github_api_url=silent_github,
-        github_web_url=silent_github,
-    )
-    server, thread, url = serve(settings)
-    waiting = [threading.Thread(target=_log_in, args=(url,), daemon=True) for _ in range(ASKING)]
-    try:
-        for one in waiting:
-            one.start()
-        time.sleep(0.5)
-        sent = Sent("ping", {"zen": "Keep it logically awesome."})
-        for method, path, status in (("GET", "/healthz", 200), ("GET", "/readyz", 200), ("POST", URL, 202)):
-            began = time.monotonic()
-            answer = requests.request(method, url + path, data=sent.body, headers=sent.headers(), timeout=20)
-            assert (answer.status_code, time.monotonic() - began < PATIENT_SECONDS) == (status, True), path
-        assert all(one.is_alive() for one in waiting), "they did wait"
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join()
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=4 * ASKING)) as listener:
+        silent = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Settings(
+            data_dir=tmp_path,
+            github_app_id=1,
+            github_private_key=new_private_key(),
+            github_webhook_secrets=SECRET,
+            github_api_url=silent,
+            github_web_url=silent,
+        )
 
 
-def _log_in(url: str) -> None:
-    requests.post(f"{url}/api/v1/login", timeout=60)
+@pytest.fixture
+def login(settings: Settings) -> LoginToken:
+    return LoginToken("mona", 102, settings.github_web_url.removeprefix("http://"))
+
+
+@pytest.fixture
+def stage_id(settings: Settings, login: LoginToken) -> int:
+    """A stage of a repository of that GitHub."""
+    with make_parts(settings).sessions.begin() as session:
+        stage = add_stage(session)
+        url = settings.github_api_url
+        stage.app.repository.host = GitHubHost(name=login.host, api_url=url, web_url=url)
+        return stage.id
+
+
+@pytest.fixture
+def url(settings: Settings) -> Iterator[str]:
+    server, thread, where = serve(settings)
+    yield where
+    server.should_exit = server.force_exit = True
+    thread.join()
+
+
+def test_webhooks_and_health_checks_are_answered_while_everybody_else_waits_for_github(url: str) -> None:
+    def log_in(number: int) -> None:
+        requests.post(f"{url}/api/v1/login", headers={"X-Forwarded-For": f"203.0.113.{number}"}, timeout=60)
+
+    waiting = [threading.Thread(target=log_in, args=(number,), daemon=True) for number in range(ASKING)]
+    for one in waiting:
+        one.start()
+    time.sleep(0.5)
+    sent = Sent("ping", {"zen": "Keep it logically awesome."})
+    for method, path, status in (("GET", "/healthz", 200), ("GET", "/readyz", 200), ("POST", URL, 202)):
+        began = time.monotonic()
+        answer = requests.request(method, url + path, data=sent.body, headers=sent.headers(), timeout=20)
+        assert (answer.status_code, time.monotonic() - began < PATIENT_SECONDS) == (status, True), path
+    assert all(one.is_alive() for one in waiting), "they did wait"
+
+
+def test_pages_streams_go_on_while_those_of_the_api_wait_for_github(
+    url: str, settings: Settings, login: LoginToken, stage_id: int
+) -> None:
+    headers = {"Authorization": f"Bearer {Tokens.of(settings).mint(login)}"}
+
+    def follow() -> None:
+        requests.get(f"{url}/api/v1/stages/{stage_id}/stream", headers=headers, timeout=60)
+
+    waiting = [threading.Thread(target=follow, daemon=True) for _ in range(ASKING)]
+    for one in waiting:
+        one.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert requests.get(f"{url}/runs/999/events", timeout=20).text == "no such run"
+    assert time.monotonic() - began < PATIENT_SECONDS
+    assert all(one.is_alive() for one in waiting), "they did wait"
+
+
+def test_nor_does_a_relay_that_asks_whether_agents_may_stay_keep_its_rows_waiting(
+    settings: Settings, login: LoginToken, stage_id: int
+) -> None:
+    async def ask() -> None:
+        may = still_permitted(make_parts(settings))
+        claims = StageToken(stage_id, login.login, login.user_id, login.host)
+        renewals = [asyncio.ensure_future(may(claims)) for _ in range(ASKING)]
+        await asyncio.sleep(0.5)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "a row"), PATIENT_SECONDS)
+        assert not any(one.done() for one in renewals), "they did wait"
+        for one in renewals:
+            one.cancel()
+
+    asyncio.run(ask())
