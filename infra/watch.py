@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import ArnFormat, Duration, Stack
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -56,7 +55,6 @@ class Watch(Construct):
     def __init__(self, scope: Construct, construct_id: str, watched: Sequence[Watched]) -> None:
         super().__init__(scope, construct_id)
         self.topic = Topic(self, "Alarms")
-        self._let_alarms_publish()
         dashboard = cloudwatch.Dashboard(self, "Dashboard")
         for one in watched:
             alarm = cloudwatch.Alarm(
@@ -77,20 +75,3 @@ class Watch(Construct):
             )
             alarm.add_alarm_action(actions.SnsAction(self.topic.nodes.topic))
             dashboard.add_widgets(cloudwatch.GraphWidget(title=one.name, left=[one.metric], width=8))
-
-    def _let_alarms_publish(self) -> None:
-        """Let the account's alarms publish. A topic without a policy lets all of its account; ours has one, for TLS
-        (https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html).
-        """
-        topic = self.topic.nodes.topic
-        alarms = Stack.of(self).format_arn(
-            service="cloudwatch", resource="alarm", resource_name="*", arn_format=ArnFormat.COLON_RESOURCE_NAME
-        )
-        topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-                actions=["sns:Publish"],
-                resources=[topic.topic_arn],
-                conditions={"ArnLike": {"aws:SourceArn": alarms}},
-            )
-        )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from aws_cdk import Names
+from aws_cdk import Names, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
@@ -60,6 +60,7 @@ class Topic(Construct):
         super().__init__(scope, construct_id)
         check_nodes(cdk, "topic", "dead_letters", where=self.node.path)
         topic = sns.Topic(self, "Topic", **{"enforce_ssl": True, **keyed(cdk, "topic")})
+        topic.add_to_resource_policy(_from_own_account(topic))
         letters = queue_for(self, dead_letters, cdk) if subscribers else None
         subscriptions = {
             name: self._subscribe(name, topic, said, letters) for name, said in (subscribers or {}).items()
@@ -98,6 +99,22 @@ class Topic(Construct):
             inner.filter_policy = options.get("filter") or options.get("filter_body")
             inner.filter_policy_scope = "MessageAttributes" if "filter" in options else "MessageBody"
         return subscription
+
+
+def _from_own_account(topic: sns.Topic) -> iam.PolicyStatement:
+    """Let services publish on behalf of the account: CloudWatch's alarms, say. So does the policy that AWS gives a
+    topic which has none of its own, by the same condition
+    (https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html#source-account-versus-source-owner);
+    with one for TLS alone they could not any more
+    (https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger).
+    """
+    return iam.PolicyStatement(
+        sid="FromOwnAccount",
+        principals=[iam.AnyPrincipal()],
+        actions=["sns:Publish"],
+        resources=[topic.topic_arn],
+        conditions={"StringEquals": {"AWS:SourceOwner": Stack.of(topic).account}},
+    )
 
 
 def _call(topic: sns.Topic, function: lambda_.IFunction, letters: sqs.IQueue | None) -> sns.Subscription:

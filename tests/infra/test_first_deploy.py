@@ -56,13 +56,12 @@ def test_what_aws_refuses_is_seen(templates, kind, wrong, rule, tmp_path):
 
 
 def test_alarms_may_say_so_to_their_topic(templates):
-    """A topic with a policy has no longer the one that lets all of the account publish
-    (https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger)."""
+    """CloudWatch publishes on behalf of the account (https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger)."""
     for template in (templates["standard"]["Service"], templates["single"]["Single"]):
         (policy,) = of_type(template, "SNS::TopicPolicy").values()
-        allowed = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
-        assert [each["Principal"] for each in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
-        assert template["Outputs"]["Alarms"]["Value"] == allowed[0]["Resource"]
+        (allowed,) = [each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow"]
+        assert allowed["Condition"] == {"StringEquals": {"AWS:SourceOwner": {"Ref": "AWS::AccountId"}}}
+        assert template["Outputs"]["Alarms"]["Value"] == allowed["Resource"]
 
 
 def test_the_machine_has_the_kernel_that_parts_repository_code(templates):

@@ -9,7 +9,7 @@ import pytest
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_ec2 as ec2
 
-from stagedoor.constructs import Api, App, ConstructError, Function, Queue, Script, Stack, StaticSite, Table
+from stagedoor.constructs import Api, App, ConstructError, Function, Queue, Script, Stack, StaticSite, Table, Topic
 from stagedoor.constructs.api_routes import route_key
 from tests.stagedoor.constructs.test_policies import statements
 
@@ -138,6 +138,18 @@ def test_no_role_has_more_than_it_needs(new_app: Callable[..., App]):
         (404, 404, "/404.html"),
     }
     assert list(of_type(template, "AWS::CloudFront::Function"))
+
+
+def test_a_topic_is_published_to_by_tls_and_by_services_of_its_own_account(new_app: Callable[..., App]):
+    app = new_app()
+    Topic(Stack(app, "Shop"), "Alarms")
+    [policy] = of_type(synthesised(app), "AWS::SNS::TopicPolicy")
+    told = {each["Effect"]: each for each in policy["PolicyDocument"]["Statement"]}
+    assert len(policy["PolicyDocument"]["Statement"]) == 2
+    assert told["Deny"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert told["Allow"]["Action"] == "sns:Publish"
+    assert told["Allow"]["Condition"] == {"StringEquals": {"AWS:SourceOwner": {"Ref": "AWS::AccountId"}}}
+    assert told["Allow"]["Resource"] == policy["Topics"][0]
 
 
 @pytest.mark.parametrize(("stage", "lasting", "trusted"), [("dev", "0", 2), ("pr-1", "0", 1), ("prod", "1", 1)])

@@ -3,8 +3,13 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from stagedoor.constructs import App
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from stagedoor.constructs import App, Queue, Stack, Topic
 from tests.stagedoor.constructs.everything import everything, write_functions
 from tests.stagedoor.constructs.live_stage import LiveStage, eventually
 
@@ -48,3 +53,36 @@ def test_what_is_bound_can_be_used_and_what_happens_is_heard_of(
     live.remove()
     buckets = [bucket["Name"] for bucket in live.client("s3").list_buckets()["Buckets"]]
     assert [name for name in buckets if not name.startswith("cdk-hnb659fds-assets-")] == [], "its own go, with objects"
+
+
+def test_services_of_its_own_account_publish_to_a_topic(live: LiveStage, new_app: Callable[..., App]):
+    """S3 speaks here for all of them: of it alone the local AWS asks a topic's policy."""
+    app = new_app()
+    stack = Stack(app, "Shop")
+    Topic(stack, "News", subscribers={"Heard": {"to": Queue(stack, "Heard"), "raw": True}})
+    live.deploy(app)
+    told = live.bindings()
+    news = {"TopicArn": told["Topic.News"]["topic_arn"], "Events": ["s3:ObjectCreated:*"]}
+
+    def notify(s3: Any, bucket: str) -> None:
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"TopicConfigurations": [news]}
+        )
+
+    own = live.client("s3")
+    notify(own, f"files-{live.target.account}")
+    own.put_object(Bucket=f"files-{live.target.account}", Key="note", Body=b"x")
+    queue = {"QueueUrl": told["Queue.Heard"]["queue_url"], "MaxNumberOfMessages": 10}
+    eventually(
+        lambda: [
+            each
+            for each in live.client("sqs").receive_message(**queue).get("Messages", ())
+            if "ObjectCreated" in each["Body"]
+        ]
+    )
+
+    stranger = boto3.Session("999999999999", "local", region_name="us-east-1")
+    with pytest.raises(ClientError, match="Unable to validate the following destination"):
+        notify(stranger.client("s3", endpoint_url=live.aws.endpoint), "files-999999999999")
+    live.remove()
