@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -30,6 +30,12 @@ class UnknownApp(UserError):
     """`--app` is neither an app of `stagedoor.toml` nor the folder of one."""
 
     id = "unknown-app"
+
+
+class RepositoryUnreadable(UserError):
+    """There is a git repository, and git is not there or does not read it."""
+
+    id = "repository-unreadable"
 
 
 class UnknownRevision(UserError):
@@ -98,34 +104,66 @@ def remote_address(url: str) -> str | None:
 def find_app(here: Path, wanted: str | None = None) -> AppFolder:
     """Return the app that `wanted` names, by its name in `stagedoor.toml` or its folder; else the one that is `here`.
 
-    Raises `NoApp`, `UnknownApp`, `SeveralApps`, `ConfigInvalid`.
+    Raises `NoApp`, `UnknownApp`, `SeveralApps`, `ConfigInvalid`, `RepositoryUnreadable`.
     """
-    here = here.resolve()
-    repository = find_repository(here)
-    apps = _declared(repository.root / os.environ.get("STAGEDOOR_CONFIG", "stagedoor.toml"))
+    repository = find_repository(here.resolve())
+    app = _find(here.resolve(), wanted, repository, _declared(repository.root))
+    if not (app.path / "cdk.json").is_file() and app.command is None:
+        raise NoApp(
+            f"There is no cdk.json in {app.path}.", "Run this in the folder of a CDK app, or name one with --app."
+        )
+    return app
+
+
+def find_app_of_stage(here: Path, wanted: str | None = None) -> AppFolder:
+    """As `find_app`, for a stage that is to go: its app may have left the source, or be broken there. What `wanted`
+    says is its name then, or where it was.
+
+    Raises `SeveralApps`, and where nothing says which app it is, `ConfigInvalid`.
+    """
+    repository = find_repository(here.resolve())
+    try:
+        return _find(here.resolve(), wanted, repository, _declared(repository.root))
+    except UserError as error:
+        if not wanted or isinstance(error, SeveralApps):
+            raise
+        return AppFolder(app_name(PurePath(wanted).name), here.resolve(), repository)
+
+
+def _find(here: Path, wanted: str | None, repository: Repository, apps: "Mapping[str, AppConfig]") -> AppFolder:
     named = {name: (repository.root / app.path).resolve() for name, app in apps.items()}
     name = wanted if wanted in named else _name_of_folder(named, here / wanted if wanted else here, wanted)
     if name is not None:
-        return _checked(name, named[name], repository, apps)
+        return AppFolder(name, named[name], repository, apps[name].command, apps[name].cache)
     folder = (here / wanted).resolve() if wanted else here
     if wanted and not folder.is_dir():
         raise UnknownApp(f"There is no app {wanted!r} here, neither a name nor a folder.", _choices(apps))
     own_name = repository.name if folder == repository.root else folder.name
-    return _checked(app_name(own_name), folder, repository, {})
+    return AppFolder(app_name(own_name), folder, repository)
 
 
 def find_repository(folder: Path) -> Repository:
-    """Return the git repository around a folder; where there is none, the folder itself."""
+    """Return the git repository around a folder; where there is none, the folder itself.
+
+    Raises `RepositoryUnreadable`.
+    """
     root = _git(folder, "rev-parse", "--show-toplevel")
     if root is None:
+        around = next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
+        if around is not None:  # its folder's name would be taken for its address: the owner of all stages
+            raise RepositoryUnreadable(
+                f"git does not tell of the repository in {around}.",
+                f"See what `git -C {around} status` says; of another user's folder it wants `safe.directory` set.",
+            )
         return Repository(folder)
     remotes = (_git(folder, "remote") or "").split()
     remote = "origin" if "origin" in remotes else next(iter(remotes), None)
     return Repository(Path(root).resolve(), _git(folder, "config", "--get", f"remote.{remote}.url") if remote else None)
 
 
-def _declared(file: Path) -> "Mapping[str, AppConfig]":
-    """Return the apps that `stagedoor.toml` names; none where there is no such file."""
+def _declared(root: Path) -> "Mapping[str, AppConfig]":
+    """Return the apps that a repository's `stagedoor.toml` names; none where there is no such file."""
+    file = root / os.environ.get("STAGEDOOR_CONFIG", "stagedoor.toml")
     if not file.is_file():
         return {}
     from stagedoor.config import parse_config  # with pydantic, which takes a tenth of a second to load
@@ -147,14 +185,6 @@ def _name_of_folder(named: Mapping[str, Path], folder: Path, wanted: str | None)
     if len(named) > 1:
         raise SeveralApps(f"This repository has several apps: {', '.join(sorted(named))}.", "Name one with --app.")
     return next(iter(named), None)
-
-
-def _checked(name: str, path: Path, repository: Repository, apps: "Mapping[str, AppConfig]") -> AppFolder:
-    app = apps.get(name)
-    command = app.command if app else None
-    if not (path / "cdk.json").is_file() and command is None:
-        raise NoApp(f"There is no cdk.json in {path}.", "Run this in the folder of a CDK app, or name one with --app.")
-    return AppFolder(name, path, repository, command, app.cache if app else True)
 
 
 def _choices(apps: "Mapping[str, AppConfig]") -> str:

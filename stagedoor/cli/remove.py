@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+from stagedoor.cli.app_folder import find_app_of_stage
 from stagedoor.cli.options import EXIT_CODES, STAGE, Options, with_options
 from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.screen import Ending
@@ -44,7 +46,7 @@ def remove(stage: str | None, yes: bool, confirm: str | None, options: Options) 
     """
     with at_work(options) as work:
         with work.interruption.anywhere():
-            app = work.app()
+            app = find_app_of_stage(Path.cwd(), options.app)
             name = stage_named(stage, app)
             found = find_stage(work, app, name)
             identity, target, clients, known = found.identity, found.target, found.clients, found.known

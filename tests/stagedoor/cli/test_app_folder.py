@@ -5,8 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from stagedoor.cli.app_folder import NoApp, Repository, SeveralApps, UnknownApp, find_app
+from stagedoor.cli.app_folder import (
+    NoApp,
+    Repository,
+    RepositoryUnreadable,
+    SeveralApps,
+    UnknownApp,
+    find_app,
+    find_app_of_stage,
+)
 from stagedoor.cli.stage import stage_identity
+from stagedoor.config import ConfigInvalid
 from stagedoor.naming import is_lasting
 
 
@@ -70,6 +79,31 @@ def test_an_app_of_the_file_is_found_by_name_by_folder_and_from_within(tmp_path:
         find_app(root)
     with pytest.raises(UnknownApp, match="back, front"):
         find_app(root, "middle")
+
+
+def test_a_repository_that_git_does_not_read_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    root = repository(tmp_path, "", ".")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "true")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    with pytest.raises(RepositoryUnreadable, match="does not tell"):
+        find_app(root)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RepositoryUnreadable):
+        find_app(root)
+
+
+def test_the_app_of_a_stage_that_is_to_go_need_not_be_there(tmp_path: Path):
+    root = repository(tmp_path, "[apps.front]\npath = 'web'\n", "web")
+    (root / "web" / "cdk.json").unlink()
+    with pytest.raises(NoApp):
+        find_app(root)
+    assert find_app_of_stage(root).name == "front"
+    assert find_app_of_stage(root, "back").name == "back"
+    assert find_app_of_stage(root, "services/back_end").name == "back-end"
+    (root / "stagedoor.toml").write_text("[apps.front")
+    assert find_app_of_stage(root, "front").name == "front"
+    with pytest.raises(ConfigInvalid):
+        find_app_of_stage(root)
 
 
 def test_the_only_app_of_the_file_is_meant_from_anywhere(tmp_path: Path):

@@ -43,6 +43,13 @@ def test_deploy_change_and_remove(stagedoor: Command, account: dict[str, str], a
     assert "nothing to remove" in stagedoor("remove", "--stage", "dev", "--yes").stderr
 
 
+def test_a_stage_goes_whose_app_is_no_longer_in_the_source(stagedoor: Command):
+    stagedoor("deploy", "--stage", "dev")
+    (stagedoor.folder / "cdk.json").unlink()
+    assert stagedoor("deploy", "--stage", "dev").returncode == 1
+    assert len(stagedoor.result("remove", "--stage", "dev", "--yes")["deleted"]) == 1
+
+
 def test_a_stack_that_the_app_no_longer_has_goes_with_the_next_deploy(stagedoor: Command):
     stagedoor("deploy", "--stage", "dev")
     program = stagedoor.folder / "app.py"
