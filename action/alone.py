@@ -40,12 +40,7 @@ def command_of(inputs: Inputs, workflow: Workflow) -> str:
     """
     if inputs.command != "deploy" or not workflow.closed:
         return inputs.command
-    if inputs.stage not in ("", workflow.own_stage):
-        raise Refused(
-            "closed",
-            f"The pull request is closed (or the branch gone), and {inputs.stage} is not its own stage.",
-            "Say `command: remove` to remove that; to deploy what was merged, run this on push.",
-        )
+    workflow.check_own(inputs.stage)
     return "remove"
 
 

@@ -14,12 +14,17 @@ from action.oidc import id_token
 from action.refusal import Cancelled, Refused
 from action.runner import Runner
 from action.service import API, Service, Token, checked
-from action.stream import follow
+from action.stream import GIVE_UP_SECONDS, follow
 from action.summary import Result, shown_outputs, url_of, with_plan
 from action.workflow import Workflow
 
 RACE_SECONDS = 60.0
 """How long a stage may not be there yet: the workflow and the webhook that makes the stage begin at the same moment."""
+
+_EXCHANGES = 5
+"""How often an identity is shown to a service that is away."""
+
+_TOO_MANY = 429
 
 _NOT_YET = frozenset({"unknown-stage", "commit-not-wanted"})
 """What the service says before its webhook has come: of a stage that is to be born, and of a commit just pushed."""
@@ -29,7 +34,8 @@ def ask(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner: 
     """Do what the step's command says, by the service. Raises `Refused`, `Cancelled`."""
     stage = workflow.stage(inputs.stage)
     if inputs.command == "deploy" and workflow.closed:
-        runner.line("The pull request is closed: the service removes its stage by itself.")
+        workflow.check_own(inputs.stage)
+        runner.line("The pull request is closed (or the branch gone): the service removes its stage by itself.")
         return _nothing_done(inputs, workflow, stage, "unchanged")
     service = _service(inputs, environ, runner, stage)
     until = time.monotonic() + inputs.timeout
@@ -73,19 +79,24 @@ def _service(inputs: Inputs, environ: Mapping[str, str], runner: Runner, stage: 
             )
         if answer.status in PASSING:
             raise Refused(
-                "no-service", f"The service at {inputs.server} answered {answer.status}.", "Run this job again later."
+                "too-many" if answer.status == _TOO_MANY else "no-service",
+                f"The service at {inputs.server} answered {answer.status}.",
+                "Run this job again later.",
             )
         return checked(answer, inputs.server)
 
     def patient() -> Mapping[str, Any]:
-        for attempt in range(5):
+        until, attempt = time.monotonic() + min(inputs.timeout, GIVE_UP_SECONDS), 0
+        while True:
             try:
                 return exchange()
             except Refused as refused:
-                if refused.id != "no-service" or attempt == 4:
+                # Jobs behind one address may be too many in a minute; that passes, and takes longer than a restart.
+                last = time.monotonic() >= until if refused.id == "too-many" else attempt == _EXCHANGES - 1
+                if refused.id not in ("no-service", "too-many") or last:
                     raise
                 time.sleep(backoff(attempt))
-        raise AssertionError("unreachable")
+                attempt += 1
 
     return Service(inputs.server, Token(patient, runner.mask), http)
 

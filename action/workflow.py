@@ -169,6 +169,17 @@ class Workflow:
             return self.own_stage
         raise Refused("no-stage", "Nothing says which stage is meant.", "Name it with the input `stage`.")
 
+    def check_own(self, wanted: str) -> None:
+        """Raise `Refused` where another stage than that of what is closed is wanted: what deploys to `dev` when a pull
+        request was merged must not take `dev` for done, nor take it away.
+        """
+        if wanted not in ("", self.own_stage):
+            raise Refused(
+                "closed",
+                f"The pull request is closed (or the branch gone), and {wanted} is not its own stage.",
+                "Say `command: remove` to remove that; to deploy what was merged, run this on push.",
+            )
+
 
 def stage_of_branch(branch: str) -> str:
     """Return a branch's stage: the rule of `stagedoor.naming.stage_name_for_branch`."""

@@ -1,5 +1,6 @@
 """How a stream is read, and what happens when the far side stumbles: each case by a server that does just that."""
 
+import io
 import json
 import threading
 import time
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from action.ask import _service
 from action.http_calls import Http, backoff
+from action.inputs import Inputs
 from action.refusal import Refused
+from action.runner import Runner
 from action.service import Service, Token
 from action.stream import Sent, follow, read
 
@@ -161,3 +165,22 @@ def test_a_step_waits_only_so_long(far: Stumbling):
     with pytest.raises(Refused) as refused:
         list(follow(asking, "/stages/1/stream", time.monotonic() + 0.3))
     assert refused.value.id == "timed-out"
+
+
+@pytest.mark.parametrize(("status", "times", "good"), [(429, 9, True), (503, 4, True), (503, 9, False)])
+def test_an_exchange_waits_out_too_many_others_and_not_for_ever_a_service_that_is_away(
+    far: Stumbling, monkeypatch: pytest.MonkeyPatch, status: int, times: int, good: bool
+):
+    monkeypatch.setattr("action.ask.backoff", lambda _: 0.0)
+    identity = (200, {}, b'{"value": "an.identity.token"}')
+    far.answers = [*[identity, (status, {}, b"")] * times, identity, (200, {}, b'{"token": "t"}'), (200, {}, b"{}")]
+    asked = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{far.url}/oidc?a=b", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "x"}
+    inputs = Inputs.of({"INPUT_SERVER": far.url})
+    asking = _service(inputs, asked, Runner({}, io.StringIO()), "pr-7")
+    if good:
+        asking.get("/stages")
+        assert far.answers == []
+        return
+    with pytest.raises(Refused) as refused:
+        asking.get("/stages")
+    assert refused.value.id == "no-service"

@@ -166,6 +166,9 @@ def test_a_closed_pull_request_is_left_to_the_service(job: Any):
     here = job(pull_request(action="closed"))
     assert here.use(server="http://127.0.0.1:9"), here.log
     assert here.outputs["status"] == "unchanged"
+    merged = job(pull_request(action="closed"))
+    assert not merged.use(server="http://127.0.0.1:9", stage="dev"), "nothing was deployed to dev"
+    assert "dev is not its own stage" in merged.errors[0]
 
 
 def test_a_stream_that_is_cut_loses_no_line_and_doubles_none(house: House, repository: LocalRepository):
