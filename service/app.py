@@ -23,8 +23,10 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.extensions[EXTENSION] = parts
-    if not parts.settings.on_loopback:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    # What the one proxy in front, or the tunnel to this machine, has added: an address is behind whatever the client
+    # sent. How the service was asked is a proxy's word alone: on loopback, whoever names another host is not from here.
+    by_proxy = 0 if parts.settings.on_loopback else 1
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=by_proxy, x_host=by_proxy)  # type: ignore[method-assign]
     app.register_blueprint(webhooks)
     app.register_blueprint(console)
     app.register_blueprint(api_blueprint())

@@ -1,19 +1,17 @@
 """What views need beyond the service's parts, made once a process; and whether a caller may."""
 
-import threading
-import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from flask import current_app
 
 from service.access.callers import Caller, Callers, Right
-from service.access.errors import TooMany, UnknownPlan, UnknownRepository, UnknownRun, UnknownStage
+from service.access.errors import UnknownPlan, UnknownRepository, UnknownRun, UnknownStage
 from service.access.login import DeviceFlow
 from service.access.permission import Permissions
 from service.access.tokens import StageToken, Tokens
 from service.api.asking import Asking
+from service.api.limits import Limit
 from service.api.own_stages import repository_at
 from service.console.access import Headers
 from service.console.access import _is_from_here as is_from_here
@@ -22,36 +20,22 @@ from service.models import PlanRow, Run, Stage
 from service.parts import Parts
 
 EXTENSION = "stagedoor.api"
-_LOGINS_A_MINUTE = 30
-_POLLS_A_MINUTE = 600
-
-
-class Rate:
-    """At most so many a minute, whoever asks: each step of a login is a call to GitHub in the App's name."""
-
-    def __init__(self, most: int) -> None:
-        self._times: deque[float] = deque(maxlen=most)
-        self._lock = threading.Lock()
-
-    def check(self) -> None:
-        """Raise `TooMany` when there is no room for one more now."""
-        moment = time.monotonic()
-        with self._lock:
-            if len(self._times) == self._times.maxlen and self._times[0] > moment - 60:
-                raise TooMany
-            self._times.append(moment)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may what, and how often. Safe to share between threads."""
+    """Who may what, and how often. Safe to share between threads.
+
+    Each step of a login is a call to GitHub in the App's name, and GitHub has each login polled twelve times a minute.
+    """
 
     parts: Parts
     tokens: Tokens
     flow: DeviceFlow
     callers: Callers
-    logins: Rate
-    polls: Rate
+    logins: Limit
+    polls: Limit
+    exchanges: Limit
 
     @classmethod
     def of(cls, parts: Parts) -> "Access":
@@ -61,8 +45,9 @@ class Access:
             Tokens.of(parts.settings),
             DeviceFlow(parts.settings),
             Callers.of(parts),
-            Rate(_LOGINS_A_MINUTE),
-            Rate(_POLLS_A_MINUTE),
+            logins=Limit(each=5, all=30),
+            polls=Limit(each=100, all=600),
+            exchanges=Limit(each=60),
         )
 
     def caller(self, headers: Headers) -> Caller:

@@ -8,17 +8,18 @@ from service.access.tokens import LOGIN_SECONDS
 from service.api.access import current_access
 from service.api.answers import LoggedIn, LoginBegun, LoginWaiting, RunTokenAnswer
 from service.api.bodies import Exchange, LoginPoll
+from service.api.limits import TooManyFromAddress
 from service.api.operation import Answered, declare
 
 
-@declare("POST", "/login", tag="login", problems=(LoginFailed, TooMany, GitHubAway))
+@declare("POST", "/login", tag="login", problems=(LoginFailed, TooManyFromAddress, TooMany, GitHubAway))
 def begin_login() -> LoginBegun:
     """Begin a login.
 
     GitHub's device flow (RFC 8628): show the user the code and the page, then poll.
     """
     access = current_access()
-    access.logins.check()
+    access.logins.check(request.remote_addr)
     said = access.flow.begin()
     interval, expires_in = int(said.get("interval", 5)), int(said.get("expires_in", 900))
     return LoginBegun(
@@ -35,7 +36,7 @@ def begin_login() -> LoginBegun:
     "/login/poll",
     tag="login",
     answers={200: LoggedIn, 202: LoginWaiting},
-    problems=(LoginFailed, TooMany, GitHubAway),
+    problems=(LoginFailed, TooManyFromAddress, TooMany, GitHubAway),
 )
 def poll_login(body: LoginPoll) -> Answered:
     """Ask whether the login was approved.
@@ -43,7 +44,7 @@ def poll_login(body: LoginPoll) -> Answered:
     202 says how many seconds to wait before asking again.
     """
     access = current_access()
-    access.polls.check()
+    access.polls.check(request.remote_addr)
     found = access.flow.finish(body.device_code)
     if isinstance(found, Waiting):
         return Answered(LoginWaiting(wait=found.seconds), 202)
@@ -53,7 +54,7 @@ def poll_login(body: LoginPoll) -> Answered:
     return Answered(LoggedIn(token=token, login=found.login, expires_in=LOGIN_SECONDS), 200)
 
 
-@declare("POST", "/actions/token", tag="login", problems=(NotLoggedIn, GitHubAway))
+@declare("POST", "/actions/token", tag="login", problems=(NotLoggedIn, TooManyFromAddress, GitHubAway))
 def exchange_actions_token(body: Exchange) -> RunTokenAnswer:
     """Exchange the OIDC token of a job of GitHub Actions.
 
@@ -61,6 +62,7 @@ def exchange_actions_token(body: Exchange) -> RunTokenAnswer:
     and of that the stages that its event, branch and environment let it reach.
     """
     access = current_access()
+    access.exchanges.check(request.remote_addr)
     said = access.callers.exchange(
         body.token, {"app": body.app, "stage": body.stage, "command": body.command, "address": request.remote_addr}
     )

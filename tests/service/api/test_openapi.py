@@ -111,8 +111,8 @@ def test_a_fault_of_ours_has_a_number_and_shows_nothing(
     app = create_app(parts=parts)
     with app.app_context():
         access = current_access()
-    broken = SimpleNamespace(identify=lambda _header: 1 / 0)
-    monkeypatch.setitem(app.extensions, "stagedoor.api", SimpleNamespace(callers=broken, parts=access.parts))
+    broken = SimpleNamespace(caller=lambda _headers: 1 / 0, parts=access.parts)
+    monkeypatch.setitem(app.extensions, "stagedoor.api", broken)
     answer = Asking(app.test_client(), person(parts.settings))("GET", f"/stages/{preview}")
     assert problem(answer) == (500, "internal-error")
     number = answer.get_json()["what"].partition("(error ")[2].rstrip(").")
