@@ -148,5 +148,9 @@ def _is_born_from(run: RunToken, stage: StageFacts) -> bool:
 
 
 def _is_told_under(environment: str, stage: StageFacts) -> bool:
-    """Tell whether a lasting stage is told under an environment. As on GitHub, case does not matter in their names."""
-    return stage.kind is StageKind.NAMED and stage.environment.casefold() == environment.casefold()
+    """Tell whether a lasting stage is told under an environment. As on GitHub, case does not matter in their names; it
+    is that of ASCII's letters alone, as there are others that fold to these, and that GitHub need not take for them.
+    """
+    ours = stage.environment
+    is_same = ours == environment or (ours.isascii() and environment.isascii() and ours.lower() == environment.lower())
+    return stage.kind is StageKind.NAMED and is_same
