@@ -8,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from service.api.routes import EXTENSION as API
 from service.api.routes import Access, answer_in_problems, api_blueprint
 from service.console.views import blueprint as console
-from service.metrics import render_metrics
+from service.metrics import Metrics
 from service.parts import EXTENSION, Parts, make_parts
 from service.settings import Settings
 from service.webhooks.views import blueprint as webhooks
@@ -37,6 +37,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
 
 
 def _add_health(app: Flask, parts: Parts) -> None:
+    numbers = Metrics(parts)
+
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
         """Answer as long as the process can; touches nothing else, so that a slow database restarts nobody."""
@@ -50,7 +52,7 @@ def _add_health(app: Flask, parts: Parts) -> None:
     @app.get("/metrics")
     def metrics() -> Response:
         """Give Prometheus its numbers."""
-        return Response(render_metrics(parts), content_type=CONTENT_TYPE_LATEST)
+        return Response(numbers.text(), content_type=CONTENT_TYPE_LATEST)
 
 
 def readiness(parts: Parts) -> tuple[dict[str, str], int]:

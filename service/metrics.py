@@ -2,7 +2,9 @@
 a process answered, it counts by itself.
 """
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -11,6 +13,9 @@ from sqlalchemy import func, select
 
 from service.models import Run, Source, Stage
 from service.parts import Parts
+
+KEPT_SECONDS = 5.0
+"""For how long what was counted in the database is said again: anybody may ask, and counting takes a while."""
 
 REGISTRY = CollectorRegistry()
 WEBHOOK_SECONDS = Histogram(
@@ -50,8 +55,26 @@ class _Counts(Collector):
             yield behind
 
 
-def render_metrics(parts: Parts) -> bytes:
-    """Return all metrics in Prometheus' text format."""
-    counted = CollectorRegistry()
-    counted.register(_Counts(parts))
-    return generate_latest(REGISTRY) + generate_latest(counted)
+class Metrics:
+    """What is told of a service. To be made once a process, and safe to share between threads; `clock` gives seconds
+    from any point on.
+    """
+
+    def __init__(self, parts: Parts, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counting = CollectorRegistry()
+        self._counting.register(_Counts(parts))
+        self._counted = b""
+        self._until = float("-inf")
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        with self._lock:
+            due = self._clock() >= self._until
+            if due:
+                self._until = self._clock() + KEPT_SECONDS
+        if due:
+            # Outside of the lock: while a slow database counts, the others are told what was counted before.
+            self._counted = generate_latest(self._counting)
+        return generate_latest(REGISTRY) + self._counted

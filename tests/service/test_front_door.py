@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import requests
 import uvicorn
+from sqlalchemy import event
 
 from service.asgi import make_front_door
 from service.database import make_engine, make_sessions
+from service.metrics import WEBHOOK_SECONDS, Metrics
 from service.models import Intent, Outcome, Run, RunKind, Stage, Want
 from service.parts import make_parts
 from service.settings import Settings, SettingsInvalid
@@ -184,12 +186,47 @@ def test_slow_senders_keep_nobody_waiting(door, monkeypatch):
         sender.close()
 
 
-def test_metrics_count_what_is_in_the_database(door, settings, run_id):
+def test_metrics_count_what_is_in_the_database(door, settings, run_id, monkeypatch):
+    monkeypatch.setattr("service.metrics.KEPT_SECONDS", 0)
     assert 'stagedoor_behind{what="stages"} 1.0' in door.get("/metrics").text
     finish(settings, run_id)
     text = door.get("/metrics").text
     assert 'stagedoor_behind{what="stages"} 0.0' in text
     assert 'stagedoor_runs_total{kind="deploy",outcome="succeeded"} 1.0' in text
+
+
+def test_the_database_is_counted_once_in_five_seconds_however_often_somebody_asks(settings, run_id):
+    parts, seconds, read = make_parts(settings), [100.0], []
+    event.listen(parts.engine, "before_cursor_execute", lambda *said: read.append(said[2]))
+    metrics = Metrics(parts, lambda: seconds[0])
+    first = metrics.text()
+    counting = len(read)
+    finish(settings, run_id)
+    seconds[0] += 4
+    WEBHOOK_SECONDS.observe(0.01)
+    assert metrics.text() != first, "what a process counts by itself is as it is now"
+    assert (b'stagedoor_behind{what="stages"} 1.0' in metrics.text(), len(read)) == (True, counting)
+    seconds[0] += 1
+    assert (b'stagedoor_behind{what="stages"} 0.0' in metrics.text(), len(read)) == (True, 2 * counting)
+
+
+def test_nobody_waits_for_numbers_that_a_slow_database_counts(settings, run_id):
+    parts, seconds, counts, counted = make_parts(settings), [100.0], threading.Event(), threading.Event()
+    metrics = Metrics(parts, lambda: seconds[0])
+    before = metrics.text()
+
+    def hold(*_said):
+        counts.set()
+        counted.wait(20)
+
+    event.listen(parts.engine, "before_cursor_execute", hold)
+    seconds[0] += 5
+    scrape = threading.Thread(target=metrics.text)
+    scrape.start()
+    counts.wait(20)
+    assert metrics.text() == before
+    counted.set()
+    scrape.join()
 
 
 def test_off_loopback_pages_and_logs_need_a_password(settings, run_id):
