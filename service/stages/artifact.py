@@ -25,7 +25,7 @@ LETTER = "stagedoor-artifact.json"
 """What the Action says of an artifact, beside the assembly: for whom it was made, and which files may be run. GitHub's
 upload drops that right."""
 
-LETTER_BYTES = 1024 * 1024
+LETTER_BYTES = 4 * 1024 * 1024  # the names of some 30,000 programs
 SETTLED = timedelta(seconds=60)
 """How long a commit's workflows are given to appear and to show their artifacts, after a run of ours began to wait."""
 
@@ -69,6 +69,12 @@ class MadeForOtherStage(UserError):
     """A workflow made the assembly for another stage than the one that it is to be deployed to."""
 
     id = "made-for-other-stage"
+
+
+class LetterTooLong(UserError):
+    """An artifact names more programs than are read."""
+
+    id = "artifact-letter-too-long"
 
 
 class ArtifactGone(UserError):
@@ -222,7 +228,9 @@ def download(
 
 
 def open_letter(directory: Path, stage: str) -> None:
-    """Do what the Action's letter says, as far as a stranger may say it, and take it away."""
+    """Do what the Action's letter says, as far as a stranger may say it, and take it away. Raises `MadeForOtherStage`
+    and `LetterTooLong`.
+    """
     letter = directory / LETTER
     if letter.is_symlink() or not letter.is_file():
         return
@@ -235,7 +243,8 @@ def open_letter(directory: Path, stage: str) -> None:
             "Leave the stage to the Action, which takes it from the pull request.",
         )
     programs = said.get("executables")
-    for name in programs if isinstance(programs, list) else ():
+    named = {name for name in programs if isinstance(name, str)} if isinstance(programs, list) else set()
+    for name in named:
         _make_program(directory, name)
 
 
@@ -251,7 +260,10 @@ def check_made_for(made_for: Set[str], stage: str) -> None:
 
 def _read(letter: Path) -> dict[str, Any]:
     if letter.stat().st_size > LETTER_BYTES:
-        return {}
+        raise LetterTooLong(
+            f"What the workflow says of its artifact has more than {LETTER_BYTES:,} bytes: it names too many programs.",
+            "Leave out of the assets what need not be run there, or take its right to be run away.",
+        )
     try:
         said = json.loads(letter.read_bytes())
     except (ValueError, RecursionError):
@@ -259,13 +271,13 @@ def _read(letter: Path) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _make_program(directory: Path, name: Any) -> None:
+def _make_program(directory: Path, name: str) -> None:
     """Give a plain file of the assembly the right to be run; anything else is passed over."""
-    if not isinstance(name, str) or not name.isprintable() or ".." in PurePosixPath(name).parts:
+    if not name.isprintable() or ".." in PurePosixPath(name).parts:
         return
     path = directory / name
     with suppress(OSError, RuntimeError):  # a name that is too long for any file; a link that leads to itself
-        if path.is_relative_to(directory) and path.resolve() == directory.resolve() / name and path.is_file():
+        if path.is_file() and path.is_relative_to(directory) and path.resolve() == directory.resolve() / name:
             path.chmod(0o755)
 
 
