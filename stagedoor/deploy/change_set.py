@@ -123,7 +123,7 @@ def _execute(request: Request, described: "DescribeChangeSetOutputTypeDef") -> W
     try:
         yield from ask(
             lambda: request.clients.cloudformation.execute_change_set(
-                ChangeSetName=change_set, ClientRequestToken=step.token
+                StackName=arn, ChangeSetName=change_set, ClientRequestToken=step.token
             )
         )
     except ClientError as error:

@@ -27,6 +27,7 @@ from stagedoor.errors import UserError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import (
+        CreateChangeSetOutputTypeDef,
         DescribeChangeSetOutputTypeDef,
         ResourceChangeDetailTypeDef,
         ResourceChangeTypeDef,
@@ -71,27 +72,29 @@ class _Trial:
         client = self.clients.cloudformation
         name = change_set_name(f"diff-{self.name}")
         arguments = Request(self.wanted, self.clients, MemoryLedger(self.name)).arguments(self.stack.actual)
-        made = client.create_change_set(ChangeSetName=name, ChangeSetType="UPDATE", **arguments)["Id"]
+        made = client.create_change_set(ChangeSetName=name, ChangeSetType="UPDATE", **arguments)
         try:
             described = self._await(made)
             reason = described.get("StatusReason", "")
             if described["Status"] == "FAILED" and not says_nothing_to_do(reason):
-                return change_set_refused(self.clients, self.wanted.stack, made, reason)
+                return change_set_refused(self.clients, self.wanted.stack, made["Id"], reason)
             return self._told(self._changes(made) if described["Status"] != "FAILED" else [])
         finally:
-            client.delete_change_set(ChangeSetName=made)
+            client.delete_change_set(StackName=made["StackId"], ChangeSetName=made["Id"])
 
-    def _await(self, change_set: str) -> "DescribeChangeSetOutputTypeDef":
+    def _await(self, made: "CreateChangeSetOutputTypeDef") -> "DescribeChangeSetOutputTypeDef":
         pace = Pace(self.clients.looks)
         while True:
-            described = self.clients.cloudformation.describe_change_set(ChangeSetName=change_set)
+            described = self.clients.cloudformation.describe_change_set(
+                StackName=made["StackId"], ChangeSetName=made["Id"]
+            )
             if described["Status"] in ("CREATE_COMPLETE", "FAILED"):
                 return described
             time.sleep(pace.next(news=False))
 
-    def _changes(self, change_set: str) -> list["ResourceChangeTypeDef"]:
+    def _changes(self, made: "CreateChangeSetOutputTypeDef") -> list["ResourceChangeTypeDef"]:
         pages = self.clients.cloudformation.get_paginator("describe_change_set").paginate(
-            ChangeSetName=change_set, IncludePropertyValues=True
+            StackName=made["StackId"], ChangeSetName=made["Id"], IncludePropertyValues=True
         )
         return [one["ResourceChange"] for page in pages for one in page.get("Changes", []) if "ResourceChange" in one]
 
