@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError
 from stagedoor.assembly.model import Stack
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.stacks import ActualStack
-from stagedoor.deploy.watch import Watch
 from stagedoor.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
         OperationEventTypeDef,
         StackEventTypeDef,
     )
+
+    from stagedoor.deploy.watch import Watch
 
 _NESTED = "AWS::CloudFormation::Stack"
 _DEEPEST = 5
@@ -52,7 +53,7 @@ class DeployFailed(UserError):
     id = "deploy-failed"
 
 
-def failure_of(clients: Clients, stack: Stack, after: ActualStack, watch: Watch) -> DeployFailed:
+def failure_of(clients: Clients, stack: Stack, after: ActualStack, watch: "Watch") -> DeployFailed:
     """Return the error for a stack that ended in `after`, as it was watched: the others of its failures only follow
     from the first.
     """
