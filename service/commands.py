@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 import uvicorn
 
 from service.blobs import check_is_ours, mark_as_ours
+from service.bounded_http import BoundedHttp
 from service.database import SchemaState, migrate, refuse_newer, schema_state
 from service.health import answers_at
 from service.logs import configure_logs
@@ -31,6 +33,9 @@ from service.worker.parent import end_with_parent
 from service.worker.processes import WorkerGroup
 from stagedoor.live.frames import LARGEST_HELLO
 from stagedoor.synth.confinement import find_granted, shield_this_process
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 log = structlog.get_logger(__name__)
 STOP_SECONDS = 30  # longer than its workers take to end (service/worker/processes.py)
@@ -107,21 +112,7 @@ def _serve(role: Role, workers: int, host: str | None, port: int | None) -> None
 
         front_door = make_front_door(settings, role)
         tunnels = front_door.state.relay
-        config = uvicorn.Config(
-            front_door,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            proxy_headers=False,
-            ws_per_message_deflate=False,
-            ws_max_size=LARGEST_HELLO,
-            ws_ping_interval=PING_SECONDS,
-            ws_ping_timeout=PONG_SECONDS,
-        )
+        config = server_config(front_door, settings)
         server = (
             DrainingServer(config, lambda: tunnels.drain(settings.drain_seconds)) if tunnels else uvicorn.Server(config)
         )
@@ -129,6 +120,26 @@ def _serve(role: Role, workers: int, host: str | None, port: int | None) -> None
         log.info("serving", url=settings.url, role=role.value)
         sys.setswitchinterval(SWITCH_SECONDS)
         server.run()
+
+
+def server_config(front_door: "Starlette", settings: Settings) -> uvicorn.Config:
+    """Return how the front door is served."""
+    return uvicorn.Config(
+        front_door,
+        host=settings.host,
+        port=settings.port,
+        http=BoundedHttp,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        proxy_headers=False,
+        ws_per_message_deflate=False,
+        ws_max_size=LARGEST_HELLO,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PONG_SECONDS,
+    )
 
 
 @click.command()

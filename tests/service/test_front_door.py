@@ -15,6 +15,7 @@ import uvicorn
 from sqlalchemy import event
 
 from service.asgi import make_front_door
+from service.commands import server_config
 from service.database import make_engine, make_sessions
 from service.metrics import WEBHOOK_SECONDS, Metrics
 from service.models import Intent, Outcome, Run, RunKind, Stage, Want
@@ -40,10 +41,10 @@ class Door:
 
 
 def serve(settings):
-    """Serve on a free port, on a thread; return the server and its URL."""
+    """Serve on a free port, on a thread, as the commands do; return the server and its URL."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(make_front_door(settings), log_config=None))
+    server = uvicorn.Server(server_config(make_front_door(settings), settings))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     while not server.started:
