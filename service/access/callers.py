@@ -110,9 +110,9 @@ class Callers:
         """Tell what `check` would say, where to be told no is nothing unusual: in a list. Raises `GitHubAway`."""
         return not self._reason(caller, repository_id, stage, right, None)
 
-    def unknown(self, caller: Caller, address: str) -> Forbidden:
+    def unknown(self, caller: Caller, address: str, reason: str = "unknown repository") -> Forbidden:
         """Return what to raise for a repository that is not there: nobody is told that it is not."""
-        return _may_not(caller, "unknown repository", address=address[:255])
+        return _may_not(caller, reason, address=address[:255])
 
     def exchange(self, oidc_token: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return a run's token for the OIDC token of a job of GitHub Actions, which is used up by it.

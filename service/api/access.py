@@ -12,7 +12,7 @@ from service.access.permission import Permissions
 from service.access.tokens import StageToken, Tokens
 from service.api.asking import Asking
 from service.api.limits import Limit
-from service.api.own_stages import repository_at
+from service.api.own_stages import SeveralRepositories, repository_at
 from service.console.access import Headers
 from service.console.access import _is_from_here as is_from_here
 from service.github.client import GitHubClients
@@ -113,6 +113,8 @@ class Access:
         try:
             with self.parts.sessions.begin() as session:
                 found = repository_at(session, address, on_loopback=is_local, take_in=take_in).id
+        except SeveralRepositories:
+            raise self.callers.unknown(caller, address, "several repositories of this name") from None
         except UnknownRepository:
             raise self.callers.unknown(caller, address) from None
         self.callers.check(caller, found, stage, right, commit=commit)

@@ -41,20 +41,28 @@ class OwnStage:
     prefix: str
 
 
+class SeveralRepositories(UnknownRepository):
+    """One was renamed or deleted, and another has its name by now: which of them an address means is not known until
+    GitHub has told of the first.
+    """
+
+
 def repository_at(session: Session, address: str, *, on_loopback: bool, take_in: bool = False) -> Repository:
     """Return the repository with this address. Only a service on loopback has repositories that no GitHub told of; with
     `take_in` one more.
 
-    Raises `UnknownRepository`.
+    Raises `UnknownRepository`, and so `SeveralRepositories`.
     """
     host, _, name = address.partition("/")
     rows = session.scalars(
         select(Repository).where(func.lower(Repository.full_name) == name.lower(), Repository.removed_at.is_(None))
     )
-    for row in rows:
-        # A remote's address has no port: whoever clones over SSH names another than the pages'.
-        if urlsplit(row.host.web_url).hostname == host.lower():
-            return row
+    # A remote's address has no port: whoever clones over SSH names another than the pages'.
+    found = [row for row in rows if urlsplit(row.host.web_url).hostname == host.lower()]
+    if len(found) > 1:
+        raise SeveralRepositories(address)
+    if found:
+        return found[0]
     if not on_loopback:
         raise UnknownRepository(address)
     return _local(session, address, take_in=take_in)

@@ -7,12 +7,13 @@ from sqlalchemy import select
 from service.access.reach import Right
 from service.access.tokens import RunToken, Tokens
 from service.database import Sessions
-from service.models import App, AssemblyRow, Audit, Outcome, Run, Source, Stage, StageKind, Want
+from service.models import App, AssemblyRow, Audit, Outcome, Repository, Run, Source, Stage, StageKind, Want
 from service.parts import Parts
+from service.settings import Settings
 from service.stages.intents import append_intent, newest_intent
 from stagedoor.target import Trust
-from tests.service.api.conftest import Asking, add_run, address, machine, problem, wish
-from tests.service.rows import T0, add_source
+from tests.service.api.conftest import Asking, add_run, address, machine, person, problem, wish
+from tests.service.rows import T0, add_repository, add_source
 
 NEW = "d" * 40
 
@@ -145,6 +146,35 @@ def test_a_protected_stage_and_a_developers_own_are_left_alone(mona: Asking, par
     assert mona.post(f"/stages/{preview}/removals")["new"] is True
     assert wanted(parts.sessions, preview)[0] == "gone"
     assert audited(parts.sessions) == [("mona", "remove", preview, "")]
+
+
+def test_strangers_are_told_what_numbers_there_are_and_no_names(
+    client: FlaskClient, settings: Settings, parts: Parts, preview: int
+) -> None:
+    stranger = Asking(client, person(settings, "octocat", 7))
+    run = add_run(parts.sessions, preview)
+    for path in (f"/stages/{preview}", f"/runs/{run}"):
+        assert problem(stranger("GET", path)) == (403, "forbidden")
+    for path, told in (("/stages/999", "unknown-stage"), ("/runs/999", "unknown-run"), ("/plans/999", "unknown-plan")):
+        assert problem(stranger("GET", path)) == (404, told)
+    assert problem(stranger("DELETE", "/tokens/999")) == (404, "unknown-token")
+    for named in (address(), address("pr-4711"), address(repository="127.0.0.1/acme/no-such")):
+        assert problem(stranger("GET", "/stages", query_string=named)) == (403, "forbidden")
+
+
+def test_of_two_repositories_that_have_had_one_name_none_is_meant_until_github_has_told(
+    mona: Asking, parts: Parts, preview: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with parts.sessions.begin() as session:
+        first = session.get_one(Stage, preview).app.repository
+        renamed = add_repository(session, "Acme/Notes", 4711, host=first.host)
+        renamed_id = renamed.id
+    assert problem(mona("GET", "/stages", query_string=address())) == (403, "forbidden")
+    assert "several repositories of this name" in capsys.readouterr().out
+    assert mona.get(f"/stages/{preview}")["id"] == preview  # which is not asked for by that name
+    with parts.sessions.begin() as session:
+        session.get_one(Repository, renamed_id).full_name = "acme/notes-of-old"
+    assert [one["id"] for one in mona.get("/stages", **address())["stages"]] == [preview]
 
 
 def test_runs_are_cancelled_and_tried_again(mona: Asking, parts: Parts, preview: int) -> None:
