@@ -181,7 +181,8 @@ class StackChange:
             self._tell_kept(
                 (yield from clear_up(left.resources, stack, self.identity, self.clients, self.ledger, self.emit))
             )
-            yield from ask(lambda: remove_log_groups(self.clients, left.log_groups))
+            groups = yield from ask(lambda: remove_log_groups(self.clients, left.log_groups))
+            self._tell_kept(Kept(stack, one.logical_id, one.type, one.physical_id, why) for one, why in groups)
         except (ClientError, RemoveFailed) as error:
             self.emit(Event(EventKind.WARNING, stack, message=f"What the update dropped was not cleared up: {error}"))
 
@@ -194,7 +195,7 @@ class StackChange:
     def _tell_kept(self, several: Iterable[Kept]) -> None:
         for kept in several:
             message = f"{kept.physical_id} ({kept.type}) was left behind: {kept.reason}"
-            self.emit(Event(EventKind.WARNING, f"{kept.stack}/{kept.logical_id}", message=message))
+            self.emit(Event(EventKind.WARNING, f"{kept.stack}/{kept.logical_id}".rstrip("/"), message=message))
 
     def _continue_rollback(self, actual: ActualStack) -> Work[None]:
         watch = self._watch(actual.arn)

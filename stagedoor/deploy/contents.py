@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from stagedoor.deploy.access import is_denied
 from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.stacks import error_code, is_missing, read_template
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BUCKET = "AWS::S3::Bucket"
 REPOSITORY = "AWS::ECR::Repository"
+LOG_GROUP = "AWS::Logs::LogGroup"
 _STACK = "AWS::CloudFormation::Stack"
 LOG_RETENTION = "Custom::LogRetention"
 _LOG_GROUPS = {
@@ -31,6 +33,10 @@ _LOG_GROUPS = {
 """Log groups that a resource leaves behind, by its physical id. A service makes the first two on the first line that it
 writes (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html); the third is what CDK's own
 function makes, and keeps, for `log_retention`."""
+
+_NO_LOG_GROUP = frozenset({"ResourceNotFound", "InvalidParameter"})
+"""There is none of this name, or can be none
+(https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_DeleteLogGroup.html)."""
 
 _POLICIES = {
     "Retain": "its DeletionPolicy is Retain",
@@ -93,14 +99,21 @@ def empty_contents(clients: Clients, contents: Contents) -> list[tuple[Resource,
     return left
 
 
-def remove_log_groups(clients: Clients, names: Iterable[str]) -> None:
-    """Delete log groups that a stack left; CloudFormation does not know of them."""
+def remove_log_groups(clients: Clients, names: Iterable[str]) -> list[tuple[Resource, str]]:
+    """Delete log groups that a stack left; CloudFormation does not know of them.
+
+    Returns those that are not this role's to delete, and what AWS says: of `log_retention` an app may name any.
+    """
+    left: list[tuple[Resource, str]] = []
     for name in names:
         try:
             clients.client("logs", Phase.DEPLOY).delete_log_group(logGroupName=name)
         except ClientError as error:
-            if error_code(error) != "ResourceNotFound":
+            if is_denied(error):
+                left.append((Resource("", LOG_GROUP, name), error.response["Error"]["Message"]))
+            elif error_code(error) not in _NO_LOG_GROUP:
                 raise
+    return left
 
 
 def log_groups_of(resources: Iterable[Resource]) -> Iterator[str]:

@@ -159,7 +159,8 @@ class Deletion:
         if self.identity.disposable:
             left = yield from ask(lambda: read_left_behind(self.clients, self.actual.arn))
             groups = dict.fromkeys((*self._contents.log_groups, *left.log_groups))
-            yield from ask(lambda: remove_log_groups(self.clients, groups))
+            staying = yield from ask(lambda: remove_log_groups(self.clients, groups))
+            self.kept += tuple(_kept(self.actual.name, one, why) for one, why in staying)
             forgotten = [(one, why) for one, why in left.resources if one.logical_id not in retained]
             self.kept += yield from clear_up(
                 forgotten, self.actual.name, self.identity, self.clients, self.ledger, self.emit

@@ -17,7 +17,7 @@ from infra.target import GITHUB_ISSUER
 from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.reader import read_assembly
 from stagedoor.assembly.rewrite import rewrite_assembly
-from stagedoor.constructs import App, Bucket, Function, Stack, Table
+from stagedoor.constructs import App, Bucket, Function, Script, Stack, Table
 from stagedoor.deploy.apply import deploy
 from stagedoor.deploy.bootstrap import bootstrap
 from stagedoor.deploy.clients import Clients, Phase
@@ -135,8 +135,10 @@ def joins(value) -> Iterator[dict[str, Any]]:
         yield from joins(each)
 
 
-def app_of(code: str, target: Target, folder: Path, context: Any = None) -> Assembly:
-    """Return an app as a stage gets it: a function that may use a bucket and a table."""
+def app_of(
+    code: str, target: Target, folder: Path, context: Any = None, also: Callable[[Stack], Any] = lambda _: None
+) -> Assembly:
+    """Return an app as a stage gets it: a function that may use a bucket and a table, and what else is made."""
     place = folder / code
     source = folder / "source"
     source.mkdir(exist_ok=True)
@@ -145,6 +147,7 @@ def app_of(code: str, target: Target, folder: Path, context: Any = None) -> Asse
     main = Stack(app, "Main")
     used = [Bucket(main, "Files"), Table(main, "Notes", partition_key="id")]
     Function(main, "Answer", "source/handler.handle", bind=used)
+    also(main)
     assembly = read_assembly(by_http(Path(app.synth().directory)))
     return rewrite_assembly(assembly, IDENTITY, target, place / "stage").assembly
 
@@ -192,6 +195,22 @@ def test_a_stage_is_born_swapped_and_gone(clients, target, app_folder, root):
     assert buckets() == []
     assert root("lambda").list_functions()["Functions"] == []
     assert root("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"] == []
+
+
+def test_a_log_group_that_is_not_the_roles_to_delete_is_left_behind(clients, target, app_folder):
+    """As a database's, for which an app has `log_retention`: the role may delete those of functions and of builds."""
+
+    def retention(stack: Stack) -> Script:
+        as_cdk_calls_it = {"resource": {"resource_type": "Custom::LogRetention"}}
+        return Script(stack, "Retention", on_create="source/handler.handle", cdk=as_cdk_calls_it)
+
+    assembly = app_of("one", target, app_folder, also=retention)
+    deploy(assembly, IDENTITY, clients, MemoryLedger("1"), silent)
+    removed = remove(IDENTITY, clients, MemoryLedger("2"), silent)
+    assert removed.deleted == (IDENTITY.stack_name("Main"),)
+    (kept,) = removed.kept
+    assert kept.type == "AWS::Logs::LogGroup"
+    assert "not authorized to perform: logs:DeleteLogGroup" in kept.reason
 
 
 def assets(target: Target) -> str:

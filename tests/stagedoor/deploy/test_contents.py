@@ -1,12 +1,16 @@
 """What a stack's removal has to empty, and what it finds to remove: on the local AWS."""
 
 import json
+from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from urllib3 import HTTPResponse
 
 from stagedoor.deploy import contents
-from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.contents import Contents, Resource, empty_contents, remove_log_groups
 
 
@@ -40,4 +44,21 @@ def test_what_is_not_there_any_more_is_no_trouble(clients: Clients):
         repositories=(Resource("R", "AWS::ECR::Repository", "gone"),),
     )
     assert empty_contents(clients, gone) == []
-    remove_log_groups(clients, ["/aws/lambda/gone"])
+    assert remove_log_groups(clients, ["/aws/lambda/gone"]) == []
+
+
+def test_a_log_group_that_may_not_be_deleted_or_cannot_be_one_keeps_no_other(clients: Clients):
+    logs = clients.client("logs", Phase.DEPLOY)
+    answers = {"another's": "AccessDeniedException", "no name": "InvalidParameterException"}
+
+    def answer(params: Any, **_: Any) -> Any:
+        code = answers.get(json.loads(params["body"])["logGroupName"])
+        said = {"Error": {"Code": code, "Message": "not authorized to perform: logs:DeleteLogGroup"}}
+        return (AWSResponse("", 400, HTTPHeaders(), HTTPResponse()), said) if code else None
+
+    logs.meta.events.register("before-call.cloudwatch-logs.DeleteLogGroup", answer)
+    boto3.Session().client("logs").create_log_group(logGroupName="/aws/lambda/own")
+    left = remove_log_groups(clients, [*answers, "/aws/lambda/own"])
+    kept = Resource("", "AWS::Logs::LogGroup", "another's")
+    assert left == [(kept, "not authorized to perform: logs:DeleteLogGroup")]
+    assert logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/own")["logGroups"] == []

@@ -6,10 +6,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from urllib3 import HTTPResponse
 
 from stagedoor.assembly.model import Assembly
 from stagedoor.deploy.apply import deploy
-from stagedoor.deploy.clients import Clients
+from stagedoor.deploy.clients import Clients, Phase
 from stagedoor.deploy.contents import Resource
 from stagedoor.deploy.ledger import MemoryLedger
 from stagedoor.deploy.left_behind import LeftBehind, left_behind, take_away
@@ -73,6 +76,22 @@ def test_of_a_lasting_stage_it_is_told(app: Path, clients: Clients):
     assert repositories() == ["kept"]
     [warning] = warnings(told)
     assert warning.startswith("kept (AWS::ECR::Repository) was left behind: ")
+
+
+def test_a_log_group_that_an_update_left_and_nobody_lets_us_delete_is_told(
+    app: Path, clients: Clients, monkeypatch: pytest.MonkeyPatch
+):
+    # The local AWS tells no deletions of functions with the update's events, and asks no policies here.
+    left = LeftBehind(log_groups=("/aws/lambda/old",))
+    monkeypatch.setattr("stagedoor.deploy.change.left_behind", lambda _events: left)
+    said = {"Error": {"Code": "AccessDeniedException", "Message": "not authorized"}}
+    answer: Any = (AWSResponse("", 400, HTTPHeaders(), HTTPResponse()), said)
+    logs = clients.client("logs", Phase.DEPLOY)
+    logs.meta.events.register("before-call.cloudwatch-logs.DeleteLogGroup", lambda **_: answer)
+    told: list[Event] = []
+    deploy(one(app), IDENTITY, clients, MemoryLedger("1"), silent)
+    deploy(one(app, More=parameter("y")), IDENTITY, clients, MemoryLedger("2"), told.append)
+    assert warnings(told) == ["/aws/lambda/old (AWS::Logs::LogGroup) was left behind: not authorized"]
 
 
 def test_what_an_update_left_whose_process_died_goes_with_the_stage(
