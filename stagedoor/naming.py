@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from stagedoor.errors import UserError
 
 STAGE_NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
+"""As JSON Schema has it. In Python `$` is before a last line break, too, so that only `fullmatch` holds a name to it."""
+
 STACK_NAME_LIMIT = 128
 PREFIX_LIMIT = 64
 LASTING = frozenset({"prod", "production", "staging", "main", "master"})
@@ -85,7 +87,7 @@ class StageIdentity:
 
 def check_stage_name(name: str) -> str:
     """Return `name` if it may name a stage, else raise `InvalidStageName`."""
-    if not STAGE_NAME.match(name):
+    if not STAGE_NAME.fullmatch(name):
         raise InvalidStageName(
             f"{name!r} cannot name a stage.",
             "Use at most 40 lower-case letters, digits and hyphens, beginning with a letter.",
@@ -125,7 +127,7 @@ def stage_name_for_branch(branch: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", branch.lower()).strip("-")
     if not slug or not slug[0].isalpha():
         slug = f"b-{slug}".rstrip("-")
-    if slug == branch and STAGE_NAME.match(slug) and not re.fullmatch(r"pr-\d+", slug):
+    if slug == branch and STAGE_NAME.fullmatch(slug) and not re.fullmatch(r"pr-\d+", slug):
         return slug
     return f"{slug[: 40 - _DIGEST_LENGTH - 1].rstrip('-')}-{_digest(branch)}"
 
