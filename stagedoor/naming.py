@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stagedoor.errors import UserError
 
 STAGE_NAME = re.compile(r"^[a-z][a-z0-9-]{0,39}$")
-"""As JSON Schema has it. In Python `$` is before a last line break, too, so that only `fullmatch` holds a name to it."""
+"""As JSON Schema has it. In Python `$` is before a last line break, too: only `fullmatch` holds a name to this."""
 
 STACK_NAME_LIMIT = 128
 PREFIX_LIMIT = 64
