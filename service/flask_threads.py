@@ -6,7 +6,8 @@ together a bounded share of it. a2wsgi's own middleware hands bodies over piece 
 its environ is used.
 
 The API asks GitHub who may do what, and a GitHub that does not answer holds a thread for a minute. So the API has
-threads of its own: webhooks and health checks, which ask nobody but the database, do not stand behind it.
+threads of its own: webhooks and health checks, which ask nobody but the database, do not stand behind it. Of these no
+address has all, so that whoever needs no GitHub (machines, runs) does not wait for one who does.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from service.access.errors import AccessError
+from service.api.limits import Turns
 from service.api.problems import PROBLEM, BodyTooSlow, headers_of, problem_of
 
 if TYPE_CHECKING:
@@ -65,8 +67,8 @@ class _Answer:
 
 class FlaskThreads:
     """An ASGI application that answers with a WSGI one. Of bodies it reads `limit` bytes and one more, which is how the
-    application sees that one is too large. `threads` answer the API, and as many all the rest; `room` is how many bytes
-    of bodies are held at once, those that wait for a thread among them.
+    application sees that one is too large. `threads` answer the API, three in four at most for one address, and as many
+    all the rest; `room` is how many bytes of bodies are held at once, those that wait for a thread among them.
     """
 
     def __init__(self, app: "WSGIApplication", limit: int, threads: int, room: int = ROOM_BYTES) -> None:
@@ -76,6 +78,7 @@ class FlaskThreads:
         self._held = 0
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="flask")
         self._api_threads = ThreadPoolExecutor(threads, thread_name_prefix="flask-api")
+        self._turns = Turns(each=max(1, threads * 3 // 4))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 408 when its body takes too long, 503 when there is no room for it, nothing when the
@@ -104,7 +107,12 @@ class FlaskThreads:
                     await self._read(receive, body)
         except TimeoutError:
             raise BodyTooSlow from None
-        threads = self._api_threads if _is_of_api(scope) else self._threads
+        if not _is_of_api(scope):
+            return await self._on(self._threads, scope, body)
+        async with self._turns.of(scope):
+            return await self._on(self._api_threads, scope, body)
+
+    async def _on(self, threads: ThreadPoolExecutor, scope: Scope, body: _Body) -> _Answer:
         run = contextvars.copy_context().run
         return await asyncio.get_running_loop().run_in_executor(threads, run, self._answer, scope, body.whole())
 

@@ -13,8 +13,7 @@ from service.access.tokens import StageToken, Tokens
 from service.api.asking import Asking
 from service.api.limits import Limit
 from service.api.own_stages import SeveralRepositories, repository_at
-from service.console.access import Headers
-from service.console.access import _is_from_here as is_from_here
+from service.console.access import Headers, is_from_here
 from service.github.client import GitHubClients
 from service.models import PlanRow, Run, Stage
 from service.parts import Parts

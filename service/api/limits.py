@@ -4,11 +4,15 @@ In one process, and no library for it: what Flask-Limiter adds to such counters 
 moving windows in memory (limits 5.8) keeps each address that ever asked, for good.
 """
 
+import asyncio
 import threading
 import time
 from collections import deque
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
+from weakref import WeakValueDictionary
+
+from starlette.types import Scope
 
 from service.access.errors import AccessError, TooMany
 
@@ -59,6 +63,29 @@ class Limit:
             raise TooManyFromAddress
         if self._all is not None and not self._all.take():
             raise TooMany
+
+
+class Turns:
+    """What each address may have of something at a time: its others wait. Of one event loop."""
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, scope: Scope) -> asyncio.Semaphore:
+        """Return the turns of whoever sent a request; they are forgotten when nobody has or awaits one."""
+        network = network_of(_address_of(scope))
+        turns = self._of.get(network)
+        if turns is None:
+            turns = self._of[network] = asyncio.Semaphore(self._each)
+        return turns
+
+
+def _address_of(scope: Scope) -> str:
+    """Return who asks, as the proxy in front says it, or the connection."""
+    said = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    client = scope.get("client")
+    return said[-1].decode("latin-1").rpartition(",")[2].strip() if said else (client[0] if client else "")
 
 
 def network_of(address: str) -> str:

@@ -24,7 +24,7 @@ def may_read(settings: Settings, headers: Headers) -> bool:
     """
     password = settings.console_password.get_secret_value()
     if not password:
-        return settings.on_loopback and _is_from_here(headers)
+        return settings.on_loopback and is_from_here(headers)
     scheme, _, encoded = headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return False
@@ -35,7 +35,7 @@ def may_read(settings: Settings, headers: Headers) -> bool:
     return hmac.compare_digest(given.encode(), password.encode())
 
 
-def _is_from_here(headers: Headers) -> bool:
+def is_from_here(headers: Headers) -> bool:
     """Return whether a request that came over loopback was made on this machine, and for it.
 
     A tunnel or a proxy through which GitHub reaches a laptop comes over loopback, too, and says so or names another

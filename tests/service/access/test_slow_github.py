@@ -82,6 +82,25 @@ def test_webhooks_and_health_checks_are_answered_while_everybody_else_waits_for_
     assert all(one.is_alive() for one in waiting), "they did wait"
 
 
+def test_one_address_has_not_all_threads_of_the_api(
+    url: str, settings: Settings, login: LoginToken, stage_id: int
+) -> None:
+    headers = {"Authorization": f"Bearer {Tokens.of(settings).mint(login)}"}
+
+    def look() -> None:
+        requests.get(f"{url}/api/v1/stages/{stage_id}", headers=headers, timeout=60)
+
+    waiting = [threading.Thread(target=look, daemon=True) for _ in range(ASKING)]
+    for one in waiting:
+        one.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    elsewhere = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
+    assert requests.get(f"{url}/api/v1/openapi.json", headers=elsewhere, timeout=20).status_code == 200
+    assert time.monotonic() - began < PATIENT_SECONDS
+    assert all(one.is_alive() for one in waiting), "they did wait"
+
+
 def test_pages_streams_go_on_while_those_of_the_api_wait_for_github(
     url: str, settings: Settings, login: LoginToken, stage_id: int
 ) -> None:
