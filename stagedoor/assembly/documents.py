@@ -59,7 +59,7 @@ def path_inside(root: Path, base: Path, relative: str) -> Path:
         raise outside
     try:
         path = Path(os.path.realpath(base / relative, strict=True))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         # Outside is outside whether or not something is there: what this machine holds is not to be asked that way.
         if not Path(os.path.normpath(base / relative)).is_relative_to(root):
             raise outside from None

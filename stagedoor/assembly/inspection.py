@@ -201,11 +201,22 @@ def _walk(directory: Path) -> Iterator["os.DirEntry[str]"]:
 def _check_link(link: Path, name: str, sources: set[Path]) -> None:
     """An asset directory may hold relative links within itself, as `node_modules/.bin` does; nothing else may."""
     source = next((parent for parent in link.parents if parent in sources), None)
-    if source is None or os.path.isabs(os.readlink(link)) or not Path(os.path.realpath(link)).is_relative_to(source):
+    if source is None or os.path.isabs(os.readlink(link)) or not _end_of(link).is_relative_to(source):
         raise LinkOutside(
             f"{name!a} in the assembly is a link that leads out of its asset.",
             "Set `follow_symlinks` on the asset, so that it holds the file itself.",
         )
+
+
+def _end_of(link: Path) -> Path:
+    """Return where a link leads, whether something is there or not; nowhere inside, for links without an end."""
+    try:
+        os.stat(link)
+    except FileNotFoundError:
+        pass
+    except OSError:  # the kernel gives up chains and rings of links, and names that are too long
+        return Path("/")
+    return Path(os.path.realpath(link))
 
 
 def _too_large(what: str, limit: str) -> AssemblyTooLarge:

@@ -7,7 +7,7 @@ import click
 
 from stagedoor.cli.options import EXIT_CODES, Options
 from stagedoor.cli.screen import Ending
-from stagedoor.cli.service import Logins, Service, ServiceRefused, find_server
+from stagedoor.cli.service import Logins, NoService, Service, ServiceBusy, ServiceRefused, find_server
 from stagedoor.cli.work import at_work
 
 SERVER = click.option(
@@ -18,6 +18,7 @@ SERVER = click.option(
 )
 
 _ACCEPTED = 202
+_LONGEST_PAUSE = 60  # seconds
 
 
 @click.command(epilog=EXIT_CODES)
@@ -51,7 +52,11 @@ def _wait(service: Service, device_code: str, pause: int, patience: int) -> dict
     until = time.monotonic() + patience
     while time.monotonic() < until:
         time.sleep(pause)
-        status, said = service.call("POST", "/login/poll", {"device_code": device_code})
+        try:
+            status, said = service.call("POST", "/login/poll", {"device_code": device_code})
+        except (NoService, ServiceBusy):  # whoever has entered the code need not do so again for it
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            continue
         if status != _ACCEPTED:
             return said
         pause = max(pause, int(said.get("wait", pause)))

@@ -7,6 +7,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -20,6 +21,7 @@ USUAL = "http://127.0.0.1:8000"
 """Where a service on this machine is, unless its operator says otherwise."""
 
 _SECONDS = 30.0
+_PASSING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE)
 _GLANCE_SECONDS = 1.0
 
 
@@ -39,6 +41,10 @@ class ServiceRefused(UserError):
     """The service said no; the words are its own."""
 
     id = "service-refused"
+
+
+class ServiceBusy(ServiceRefused):
+    """The service said that the same may be asked for again in a while."""
 
 
 class Logins:
@@ -152,12 +158,13 @@ class Service:
     def refused(self, error: urllib.error.HTTPError) -> UserError:
         """Return what the service's problem document says as an error; without one, that this is no service."""
         said = _document(error.read())
+        kind = ServiceBusy if error.code in _PASSING else ServiceRefused
         if "what" not in said:
             what = f"The service at {self.url} answered {error.code}."
-            return ServiceRefused(what, "See that it is a Stagedoor of this version.")
+            return kind(what, "See that it is a Stagedoor of this version.")
         if said.get("id") == NotLoggedIn.id:
             return NotLoggedIn(str(said["what"]), f"Run `stagedoor login --server {self.url}`.")
-        return ServiceRefused(str(said["what"]), str(said.get("remedy", "")))
+        return kind(str(said["what"]), str(said.get("remedy", "")))
 
     def away(self, error: Exception) -> NoService:
         """Return that the service does not answer."""
@@ -176,7 +183,7 @@ def _checked(url: str) -> str:
 def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=_GLANCE_SECONDS) as answer:  # noqa: S310
-            return bool(answer.status == http.HTTPStatus.OK)
+            return bool(answer.status == HTTPStatus.OK)
     except (OSError, http.client.HTTPException):
         return False
 

@@ -108,8 +108,11 @@ def _file(name: str, path: Path, status: os.stat_result) -> AssetFile:
 
 
 def _inside(path: Path, root: Path) -> Path:
-    real = path.resolve()
-    if not real.is_relative_to(root) or not real.exists():
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # nothing is there, or links lead on without end
+        real = Path("/")
+    if not real.is_relative_to(root):
         raise AssetOutsideAssembly(
             f"The asset file {path.name!r} leads to a place that is not in the assembly.",
             "Put a copy of the file into the asset instead of a link.",

@@ -83,6 +83,23 @@ def test_links_that_lead_out_of_the_asset(write: Write, place: str, target: str)
         inspect_assembly(read_assembly(directory), TARGET)
 
 
+LINKS_WITHOUT_AN_END = {
+    "itself": {"a": "a"},
+    "ring": {"a": "b", "b": "a"},
+    "chain": {f"link-{number}": f"link-{number + 1}" for number in range(2_000)},
+    "long": {"a": "n" * 300},
+}
+
+
+@pytest.mark.parametrize("links", LINKS_WITHOUT_AN_END.values(), ids=LINKS_WITHOUT_AN_END)
+def test_links_without_an_end(write: Write, links: dict[str, str]) -> None:
+    directory = with_asset(write)
+    for name, target in links.items():
+        (directory / "asset.abc" / name).symlink_to(target)
+    with pytest.raises(LinkOutside):
+        inspect_assembly(read_assembly(directory), TARGET)
+
+
 def test_a_file_that_has_a_name_outside(write: Write, tmp_path: Path) -> None:
     directory = with_asset(write)
     (tmp_path / "secret").write_text("")

@@ -98,6 +98,14 @@ def test_links_inside_the_assembly_are_followed_and_circles_end(tmp_path: Path):
     assert b"again/one.py" in archive(asset, tmp_path)
 
 
+@pytest.mark.parametrize("target", ["itself", "nothing", "n" * 300])
+def test_links_to_nothing_are_refused(tmp_path: Path, target: str):
+    asset = code_asset(tmp_path, TARGET, {"one.py": "x"})
+    (asset.source / "itself").symlink_to(target)
+    with pytest.raises(AssetOutsideAssembly, match="itself"):
+        addressed(tmp_path, asset)
+
+
 def test_links_that_multiply_each_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(asset_files, "MOST_FILES", 1000)
     asset = code_asset(tmp_path, TARGET, {"d0/index.py": "x"})
