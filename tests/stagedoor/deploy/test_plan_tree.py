@@ -4,11 +4,11 @@ from typing import Any
 
 from rich.console import Console
 
-from stagedoor.deploy.plan_tree import plan_tree, summary
 from stagedoor.deploy.comparison.differences import difference
 from stagedoor.deploy.comparison.permissions import permission_changes
 from stagedoor.deploy.decision import Action
 from stagedoor.deploy.plan import Plan, StackPlan
+from stagedoor.deploy.plan_tree import plan_tree, summary
 from tests.stagedoor.deploy.compared import compared, of, resource
 
 
