@@ -57,7 +57,7 @@ up: setup ## start the same and stay
 	@$(RUN)/python -m demo up
 
 test: setup tests/node/node_modules/.made bench/peers/node_modules/.made $(HERE)/moto/.made ## every test
-	@PYTHONDONTWRITEBYTECODE= $(RUN)/pytest -n 2 --dist loadgroup
+	@PYTHONDONTWRITEBYTECODE= $(RUN)/pytest -n 3 --dist loadgroup
 
 storm: setup ## one test alone: the service under kills, freezes and a lost queue
 	@$(RUN)/pytest -s tests/chaos/test_storm.py

@@ -204,7 +204,7 @@ def test_a_cancellation_is_passed_on(house: House, repository: LocalRepository):
 
 def test_a_job_of_an_older_commit_cancels_nothing_of_a_newer_one(house: House, repository: LocalRepository):
     github, server = house.github, house.cloud.service.url
-    slow = "import time; print('up', flush=True); time.sleep(8)\n"
+    slow = "import time; print('up', flush=True); time.sleep(4)\n"
     app = slow + (put_app(house.cloud.state / "older") / "app.py").read_text()
     github.push(repository, "older", {"app.py": app})
     number = github.open_pull_request(repository, "older")
