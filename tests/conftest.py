@@ -13,7 +13,6 @@ from sqlalchemy import Engine, make_url
 from service.database import Sessions, make_engine, make_sessions, migrate
 from tests.postgres import DatabaseUrl, fresh_database, running_postgres
 
-
 _NICENESS = 5
 
 
