@@ -192,9 +192,7 @@ def test_a_cancellation_is_passed_on(house: House, repository: LocalRepository):
     here = house.run_of(repository, number)
     working = threading.Thread(target=lambda: here.use(server=server))
     working.start()
-    began = time.monotonic()
-    while "synth | up" not in here.log and working.is_alive() and time.monotonic() - began < 60:
-        time.sleep(0.05)
+    until_said(here, "synth | up", working)
     here.cancel()
     working.join(20)
     assert here.outputs["status"] == "cancelled"
@@ -211,12 +209,9 @@ def test_a_job_of_an_older_commit_cancels_nothing_of_a_newer_one(house: House, r
     older = house.run_of(repository, number)
     working = threading.Thread(target=lambda: older.use(server=server))
     working.start()
-    began = time.monotonic()
-    while "synth | up" not in older.log and working.is_alive() and time.monotonic() - began < 60:
-        time.sleep(0.05)
+    until_said(older, "synth | up", working)
     github.push(repository, "older", {"app.py": app.replace("'up'", "'newer'")})
-    while "synth | newer" not in older.log and working.is_alive() and time.monotonic() - began < 90:
-        time.sleep(0.05)
+    until_said(older, "synth | newer", working)
     older.cancel()
     working.join(20)
     assert older.outputs["status"] == "cancelled"
@@ -224,6 +219,13 @@ def test_a_job_of_an_older_commit_cancels_nothing_of_a_newer_one(house: House, r
     newer = house.run_of(repository, number)
     assert newer.use(server=server), newer.log
     assert newer.outputs["status"] in ("succeeded", "unchanged")
+
+
+def until_said(here: Job, words: str, working: threading.Thread) -> None:
+    """Wait until a step's log has some words, or the step has ended."""
+    deadline = time.monotonic() + 60
+    while words not in here.log and working.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def commented(github: LocalGitHub, repository: LocalRepository, number: int, words: str) -> None:
@@ -296,9 +298,7 @@ def test_a_comparison_that_is_cancelled_ends_at_the_service(house: House, reposi
     here = house.run_of(repository, number)
     working = threading.Thread(target=lambda: here.use(server=server, command="diff"))
     working.start()
-    began = time.monotonic()
-    while "synth | up" not in here.log and working.is_alive() and time.monotonic() - began < 60:
-        time.sleep(0.05)
+    until_said(here, "synth | up", working)
     here.cancel()
     working.join(20)
     assert here.outputs["status"] == "cancelled"
