@@ -288,7 +288,9 @@ class Switchboard:
         attempt.times.setdefault("custody", now)
         self._release_event(attempt, session if attempt.ask.key in session.attempts else None)
         session.attempts.add(attempt.ask.key)
-        effects += [Offer(session.id, attempt.ask.key, known=True), Changed(attempt.ask.key)]
+        if session.cut_at is None:  # else it lists the attempt again when it is back
+            effects.append(Offer(session.id, attempt.ask.key, known=True))
+        effects.append(Changed(attempt.ask.key))
 
     def _ask_once_more(self, attempt: Attempt, now: float, effects: list[Effect]) -> None:
         """Have the agent repeat a result that we let go of."""

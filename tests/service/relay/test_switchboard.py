@@ -178,6 +178,15 @@ def test_after_a_restart_an_agent_that_lists_it_has_it():
     assert attempt.session == "1"
 
 
+def test_after_a_restart_what_a_session_listed_before_it_was_cut_again_is_its_own():
+    board = Switchboard()
+    session, _ = joined(board, "1", known=["r.1"])
+    board.cut(session, T0)
+    attempt, effects = called(board, again=1, open_sessions=frozenset({"1"}))
+    assert (attempt.session, attempt.phase, offers(effects)) == ("1", Phase.CUSTODY, [])
+    assert offers(joined(board, "1", now=T0 + 1, known=["r.1"])[1]) == [Offer("1", (1, "r.1"), known=True)]
+
+
 def test_after_a_restart_one_that_nobody_lists_is_routed_when_all_are_back():
     board = Switchboard()
     attempt, _ = asked(board, again=1, open_sessions=frozenset({"1", "2"}))
@@ -331,6 +340,10 @@ class Relay(RuleBasedStateMachine):
     def come_back(self, data):
         session_id = data.draw(st.sampled_from(sorted(self.sessions)))
         developer, functions = self.sessions[session_id]
+        # It says what it has: of the rest it has started nothing, and an offer on the connection before this is gone.
+        for name, holders in self.offered.items():
+            if name not in self.agents[session_id]:
+                holders.discard(session_id)
         session = self.board.sessions.get(session_id) or Session(
             session_id, 1, developer, self.now, functions=functions
         )
