@@ -62,7 +62,8 @@ def alone(inputs: Inputs, workflow: Workflow, environ: Mapping[str, str], runner
         argv += ["--confirm", start.stage] if inputs.stage or not is_lasting(start.stage) else []
     root = inputs.root(workflow.workspace)
     if command in ("deploy", "diff"):
-        warn_of_other_commit(root, workflow.commit, runner)
+        meant = workflow.compared_commit(start.stage) if command == "diff" else workflow.commit
+        warn_of_other_commit(root, meant, runner)
     env = trusting(root, {name: value for name, value in environ.items() if not name.startswith(_NOT_HANDED_ON)})
     check_remote(root, env)
     env |= {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", "STAGEDOOR_CONFIG": inputs.config}

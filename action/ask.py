@@ -212,11 +212,11 @@ def _cancel(
 
 def _compared(service: Service, inputs: Inputs, workflow: Workflow, runner: Runner, stage: str, until: float) -> Result:
     """Have the commit compared with the stage. What CloudFormation would refuse is a failure."""
-    log, began = EventLog(runner), time.monotonic()
-    body = {"repository": workflow.address, "app": inputs.app, "stage": stage, "commit": workflow.commit}
+    log, began, commit = EventLog(runner), time.monotonic(), workflow.compared_commit(stage)
+    body = {"repository": workflow.address, "app": inputs.app, "stage": stage, "commit": commit}
     asked = _when_known(service, "/plans", {name: value for name, value in body.items() if value}, until)
     number = quote(str(asked.get("plan")), safe="")
-    runner.line(f"Stage {stage}, commit {workflow.commit[:7]}: the service compares, and changes nothing.")
+    runner.line(f"Stage {stage}, commit {commit[:7]}: the service compares, and changes nothing.")
     end: Mapping[str, Any] = {}
     try:
         for sent in follow(service, f"/plans/{number}/stream", until):
@@ -238,7 +238,7 @@ def _compared(service: Service, inputs: Inputs, workflow: Workflow, runner: Runn
         app=str(whole.get("app") or inputs.app),
         stage=stage,
         status=status,
-        commit=workflow.commit,
+        commit=commit,
         web_url=workflow.web_url,
         run_url=page,
         seconds=time.monotonic() - began,

@@ -132,6 +132,13 @@ class Workflow:
             raise Refused("no-commit", "The event names no commit.", "Run this on pull_request, push or workflow_run.")
         return commit
 
+    def compared_commit(self, stage: str) -> str:
+        """The commit that a stage is compared with: of a pull request and another stage than its own the merge that
+        GitHub made for this run, as the head alone would take back what its base has got since.
+        """
+        is_merge = self.event_name == "pull_request" and stage != self.own_stage and _COMMIT.match(self.sha)
+        return self.sha if is_merge else self.commit
+
     @property
     def branch(self) -> str:
         """The branch, where the run is about one of this repository's that stays: a merge queue's are gone at once.

@@ -76,11 +76,15 @@ class GitRepository:
 
     def merge(self, base: str, head: str, message: str) -> str:
         """Merge the commit `head` into the branch `base` with a merge commit, and return it."""
-        onto = self.resolve(f"refs/heads/{base}")
-        tree = self._git("merge-tree", "--write-tree", onto, head)
-        commit = self._git("commit-tree", tree, "-p", onto, "-p", head, "-m", message)
+        commit = self.merge_of(base, head, message)
         self.move(base, commit)
         return commit
+
+    def merge_of(self, base: str, head: str, message: str) -> str:
+        """Return a merge commit of a branch and the commit `head`, which is on no branch."""
+        onto = self.resolve(f"refs/heads/{base}")
+        tree = self._git("merge-tree", "--write-tree", onto, head)
+        return self._git("commit-tree", tree, "-p", onto, "-p", head, "-m", message)
 
     def move(self, branch: str, commit: str) -> None:
         """Point a branch at a commit."""

@@ -213,6 +213,13 @@ class LocalGitHub(Conversation):
         self._tell_pull(repository, number, "closed", deliver=deliver)
         return pull.merge_sha
 
+    def test_merge(self, repository: LocalRepository, number: int) -> str:
+        """Return the merge of a pull request and its base that its workflows run on (`refs/pull/<number>/merge`)."""
+        pull = repository.pulls[number]
+        commit = repository.git.merge_of(pull.base_ref, pull.head_sha, f"Merge {pull.head_sha} into {pull.base_ref}")
+        repository.git.set_ref(f"refs/pull/{number}/merge", commit)
+        return commit
+
     def label(self, repository: LocalRepository, number: int, name: str, *, deliver: bool = True) -> None:
         """Put a label on a pull request."""
         labels = self._call("POST", f"/repos/{repository.full_name}/issues/{number}/labels", {"labels": [name]})

@@ -175,10 +175,13 @@ def _stage(caller: Caller, repository_id: int, body: PlanBody) -> int:
 
 
 def _check_newest(caller: Caller, repository_id: int, commit: str) -> None:
-    """Raise `CommitNotWanted` where the commit is not the newest of the pull request whose workflow asks.
+    """Raise `CommitNotWanted` where the commit is neither the newest of the pull request whose workflow asks, nor the
+    merge that GitHub says this run is of.
 
     All that was ever pushed to a repository or one of its forks can be fetched by its id.
     """
+    if caller.run is not None and caller.run.sha == commit:
+        return
     number = pull_number(caller.run.ref) if caller.run else None
     pull = (Source.repository_id == repository_id, Source.kind == SourceKind.PULL, Source.ref == str(number))
     with current_parts().sessions.begin() as session:

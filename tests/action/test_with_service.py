@@ -40,7 +40,9 @@ class House:
         self.github = cloud.github
 
     def run_of(self, repository: LocalRepository, number: int, action: str = "synchronize", **more: Any) -> Job:
+        """Return a job for a pull request; `merged`: for its merge with its base, as GitHub has it."""
         head = repository.pulls[number].head_sha
+        sha = self.github.test_merge(repository, number) if more.pop("merged", False) else head
         event = pull_request(number, action, head)
         claims = JobClaims(
             repository.number,
@@ -48,7 +50,7 @@ class House:
             repository.full_name,
             event="pull_request",
             ref=f"refs/pull/{number}/merge",
-            sha=head,
+            sha=sha,
         )
         claims = replace(claims, **more.pop("claims", {}))
         made: Job = self.job(
@@ -60,6 +62,7 @@ class House:
                 "server_url": self.github.web_url,
                 "api_url": self.github.api_url,
                 "ref": f"refs/pull/{number}/merge",
+                "sha": sha,
             },
             **more,
         )
@@ -255,36 +258,39 @@ def test_a_pull_request_is_compared_with_the_stage_of_its_base(house: House, rep
     assert not shut.use(server=server, command="diff", stage="main")
     assert shut.errors[0].startswith("You may not do this here")
 
-    deployed = github.push(repository, "main", {"word": "one", "stagedoor.toml": BASE_IS_OPEN})
+    deployed = github.push(repository, "main", {"stagedoor.toml": BASE_IS_OPEN})
     pushed = house.run_of(repository, number, claims={"event": "push", "ref": "refs/heads/main", "sha": deployed})
     github_of_push = {**pushed.github, "event_name": "push", "ref": "refs/heads/main", "sha": deployed, "head_ref": ""}
     pushed = replace(pushed, github=github_of_push, event={"repository": {"id": 4242}})
     assert pushed.use(server=server), pushed.log
 
-    here = house.run_of(repository, number)
+    # Something came to main meanwhile, which the pull request's head has not.
+    github.push(repository, "main", {"readme": "newer"})
+    here = house.run_of(repository, number, merged=True)
     assert here.use(server=server, command="diff", stage="main"), here.log
+    assert f"commit {here.github['sha'][:7]}: the service compares" in here.log
     assert here.ran == ["ask"]
     assert (here.outputs["status"], here.outputs["changed"], here.outputs["stage"]) == ("succeeded", "true", "main")
     assert "what a deploy to <code>main</code> would change" in here.summary
     assert "<code>update</code> | 1 |" in here.summary
     assert f"[All of it, with its values]({here.outputs['run-url']})" in here.summary
     with urllib.request.urlopen(here.outputs["run-url"]) as page:
-        assert "~ Value: one → two" in html.unescape(page.read().decode())
+        assert "→ two" in html.unescape(page.read().decode())
     assert "synth | the word is two" in here.log
     stage = house.run_of(repository, number)
     assert not stage.use(server=server, command="outputs", stage="main"), "to be compared is not to be read"
 
     github.push(repository, "main", {"word": "two"})
-    same = house.run_of(repository, number)
+    same = house.run_of(repository, number, merged=True)
     deadline = time.monotonic() + 60
     while not (same.use(server=server, command="diff", stage="main") and same.outputs["changed"] == "false"):
         assert time.monotonic() < deadline, same.log
-        same = house.run_of(repository, number)
+        same = house.run_of(repository, number, merged=True)
     assert same.outputs["status"] == "unchanged"
     assert "Nothing would change." in same.summary
 
     github.push(repository, "change", {"app.py": "\n\nraise SystemExit('no')"})
-    broken = house.run_of(repository, number)
+    broken = house.run_of(repository, number, merged=True)
     assert not broken.use(server=server, command="diff", stage="main")
     assert broken.outputs["status"] == "failed"
     assert broken.errors[0].startswith("The app's program (python3 app.py) ended with status 1")

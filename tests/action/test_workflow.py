@@ -52,6 +52,8 @@ def test_commit_and_stage(tmp_path: Path, event: dict[str, Any], name: str, ref:
     found = workflow(tmp_path, event, name, ref)
     assert (found.commit, found.stage("")) == (commit, stage)
     assert found.stage("prod") == "prod"
+    assert found.compared_commit(stage) == commit
+    assert found.compared_commit("prod") == (MERGE if name == "pull_request" else commit)
     assert not found.from_fork
     assert found.address == "ghe.example.com/acme/notes"
     assert found.host == "ghe.example.com:8443"

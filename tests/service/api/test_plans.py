@@ -157,8 +157,9 @@ def test_a_pull_requests_run_compares_its_newest_commit_with_what_is_open_for_th
     client: FlaskClient, parts: Parts, preview: int
 ) -> None:
     main = add_sibling(parts.sessions, preview, "main", Trust.PRODUCTION)
-    asking = Asking(client, pull_run(parts, preview))
-    assert problem(asking("POST", "/plans", address("main") | {"commit": NEW})) == (403, "forbidden")
+    merge = "e" * 40
+    asking = Asking(client, pull_run(parts, preview, sha=merge))
+    assert problem(asking("POST", "/plans", address("main") | {"commit": merge})) == (403, "forbidden")
     with parts.sessions.begin() as session:
         stage = session.get_one(Stage, main)
         append_intent(session, stage, Want.COMMIT, "pushed", replace(wish(stage), settings={"pull_requests": "diff"}))
@@ -166,6 +167,7 @@ def test_a_pull_requests_run_compares_its_newest_commit_with_what_is_open_for_th
     with parts.sessions() as session:
         source = session.scalars(select(Source).where(Source.ref == "1")).one()
         assert source.generation > source.done_generation, "GitHub is asked what is newest"
+    assert asking.post("/plans", address("main") | {"commit": merge})["stage"] == main, "GitHub says whose it is"
     heard_of(parts, preview, NEW)
     asked = asking.post("/plans", address("main") | {"commit": NEW})
     assert asked["stage"] == main
