@@ -26,9 +26,10 @@ from stagedoor.errors import UserError
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 MIGRATION_LOCK = 0x57A6ED00  # any number that no other program locks in this database
 SQLITE_BUSY_SECONDS = 30
-IDLE_TRANSACTION_SECONDS = 20
+IDLE_TRANSACTION_SECONDS = 5
 """After which PostgreSQL ends a transaction whose process says nothing. Ours never wait for anything but the database:
-such a process is frozen, or its machine is gone, and the rows that it locked are needed."""
+such a process is frozen, or its machine is gone, and the rows that it locked are needed, by webhooks too, which GitHub
+gives ten seconds."""
 
 # What the server (the first) and the client do about a peer that has vanished without a word.
 _SERVER_KEEPALIVES = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
