@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 import structlog
@@ -46,6 +47,22 @@ process's answer, and nobody notices whether a deploy took a tenth longer.
 UPKEEP_EVERY_SECONDS = 60  # or as often as the settings say, where that is oftener
 
 
+class OneHorseWorker(Worker):
+    """RQ's worker, which kills its work-horse and nobody else.
+
+    RQ kills the process group that the work-horse is in. Before the work-horse has made one of its own, that is ours:
+    the whole service's, and whatever started it.
+    """
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Kill the work-horse, with its process group where it has one; one that is gone is let be."""
+        with suppress(ProcessLookupError):
+            if os.getpgid(self.horse_pid) == os.getpgrp():
+                os.kill(self.horse_pid, sig)
+            else:
+                super().kill_horse(sig)
+
+
 def work() -> None:
     """Be one RQ worker until told to stop. The first signal lets the job at hand finish; a second kills it, and gives
     the stage that it held to whoever comes next, who would else wait for the lease to end.
@@ -63,7 +80,7 @@ def work() -> None:
 
     queue = queue_on(os.environ[QUEUE_VARIABLE])
     queue.job_class = RingJob
-    worker = Worker(
+    worker = OneHorseWorker(
         [queue],
         name=f"stagedoor-{os.getpid()}-{uuid4().hex[:6]}",
         connection=queue.connection,

@@ -3,6 +3,8 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -96,6 +98,26 @@ def is_over(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+KILLS_A_HORSE_OF_ITS_OWN_GROUP = """
+import os, subprocess, sys
+from service.worker.processes import OneHorseWorker
+for apart in (False, True):
+    horse = subprocess.Popen(["sleep", "60"], process_group=0 if apart else None)
+    worker = object.__new__(OneHorseWorker)
+    worker._horse_pid, worker.name, worker.log = horse.pid, "w", __import__("logging").getLogger()
+    worker.kill_horse()
+    assert horse.wait(10) == -9
+    worker.kill_horse()
+print("alive")
+"""
+
+
+def test_a_work_horse_is_killed_without_those_whose_group_it_is_still_in():
+    script = [sys.executable, "-c", KILLS_A_HORSE_OF_ITS_OWN_GROUP]
+    done = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False, start_new_session=True)
+    assert done.stdout == "alive\n", done.stderr
 
 
 def test_a_worker_that_is_told_to_stop_in_the_middle_of_a_run_hands_its_stage_on(settings, queue_url, monkeypatch):
