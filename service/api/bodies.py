@@ -1,5 +1,6 @@
 """What the API takes in: bodies and queries. All that is not declared is refused, and so is what is not as declared."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -196,20 +197,24 @@ class LiveBody(Body):
     functions: Patterns | None = None
 
 
+def _one_of(*names: str) -> Callable[[dict[str, Any]], None]:
+    """Return what says that one of these is needed; what stands for the others is no value that could be sent."""
+
+    def say(schema: dict[str, Any]) -> None:
+        schema["oneOf"] = [{"required": [name]} for name in names]
+        for name in names:
+            del schema["properties"][name]["default"]
+
+    return say
+
+
 _PLANNED = ("commit", "assembly", "run")
-
-
-def _one_of_three(schema: dict[str, Any]) -> None:
-    """As `_either`."""
-    schema["oneOf"] = [{"required": [name]} for name in _PLANNED]
-    for name in _PLANNED:
-        del schema["properties"][name]["default"]
 
 
 class PlanBody(Body):
     """A stage, and what it is to be compared with: a commit, an assembly that was uploaded, or what a run deployed."""
 
-    model_config = ConfigDict(json_schema_extra=_one_of_three)
+    model_config = ConfigDict(json_schema_extra=_one_of(*_PLANNED))
 
     repository: RepositoryAddress
     app: AppName | None = None
@@ -225,17 +230,10 @@ class PlanBody(Body):
         return self
 
 
-def _either(schema: dict[str, Any]) -> None:
-    """Say that one of the two is needed; what stands for the other is no value that could be sent."""
-    schema["oneOf"] = [{"required": ["commit"]}, {"required": ["assembly"]}]
-    for name in ("commit", "assembly"):
-        del schema["properties"][name]["default"]
-
-
 class DeployBody(Body):
     """What a stage is to be: a commit of its repository, or an assembly that was uploaded."""
 
-    model_config = ConfigDict(json_schema_extra=_either)
+    model_config = ConfigDict(json_schema_extra=_one_of("commit", "assembly"))
 
     commit: Commit = ""
     assembly: Annotated[Id, Field(description="The id of an assembly")] = 0

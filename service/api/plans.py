@@ -12,6 +12,7 @@ from service.access.audit import audit
 from service.access.callers import Caller, Right
 from service.access.errors import Forbidden, GitHubAway, SeveralApps, StageTaken, UnknownPlan, UnknownRun, UnknownStage
 from service.access.reach import pull_number
+from service.access.tokens import RunToken
 from service.api.access import current_access
 from service.api.answers import (
     PlanAnswer,
@@ -80,9 +81,13 @@ def request_plan(caller: Caller, body: PlanBody) -> PlanRequestedAnswer:
     with parts.sessions() as session:
         commit = body.commit or _commit_of(session, body)
     repository_id = access.let_into_repository(caller, body.repository, body.stage, Right.PLAN, commit)
-    may_deploy = access.callers.may(caller, repository_id, body.stage, Right.DEPLOY)
-    if body.commit and caller.of_pull_request:
-        _check_newest(caller, repository_id, body.commit)
+    run = caller.run
+    if body.commit and run is not None and caller.of_pull_request:
+        _check_newest(run, repository_id, body.commit)
+    if run is not None:  # a branch's has its own commit compared, which the service deploys by itself
+        unmerged = caller.of_pull_request
+    else:
+        unmerged = not access.callers.may(caller, repository_id, body.stage, Right.DEPLOY)
     stage_id = _stage(caller, repository_id, body)
     with parts.sessions.begin() as session:
         stage = session.get_one(Stage, stage_id)
@@ -95,8 +100,7 @@ def request_plan(caller: Caller, body: PlanBody) -> PlanRequestedAnswer:
             commit=commit or None,
             assembly=_assembly(session, stage, body),
             actor=caller.name,
-            # A branch's run has its own commit compared, which the service deploys by itself.
-            unmerged=caller.of_pull_request or (caller.run is None and not may_deploy),
+            unmerged=unmerged,
         )
         said = {**body.model_dump(exclude_unset=True, include={"commit", "assembly", "run"}), "new": is_new}
         audit(session, caller, "plan", stage_id=stage.id, subject=f"plan {plan.id}", data=said)
@@ -174,20 +178,19 @@ def _stage(caller: Caller, repository_id: int, body: PlanBody) -> int:
     return found[0].id
 
 
-def _check_newest(caller: Caller, repository_id: int, commit: str) -> None:
+def _check_newest(run: RunToken, repository_id: int, commit: str) -> None:
     """Raise `CommitNotWanted` where the commit is neither the newest of the pull request whose workflow asks, nor the
     merge that GitHub says this run is of.
 
     All that was ever pushed to a repository or one of its forks can be fetched by its id.
     """
-    if caller.run is not None and caller.run.sha == commit:
+    if run.sha == commit:
         return
-    number = pull_number(caller.run.ref) if caller.run else None
-    pull = (Source.repository_id == repository_id, Source.kind == SourceKind.PULL, Source.ref == str(number))
+    pull = (Source.repository_id == repository_id, Source.kind == SourceKind.PULL)
     with current_parts().sessions.begin() as session:
-        newest = session.scalar(select(Source.head_sha).where(*pull))
-        if newest != commit and caller.run is not None:
-            have_github_asked(session, repository_id, caller.run.ref)
+        newest = session.scalar(select(Source.head_sha).where(*pull, Source.ref == str(pull_number(run.ref))))
+        if newest != commit:
+            have_github_asked(session, repository_id, run.ref)
     if newest != commit:
         raise CommitNotWanted(commit)
 

@@ -17,10 +17,9 @@ from service.stages.leftovers import remove_folder, work_folder
 from service.stages.plans import MOST_ATTEMPTS, Claim, blobs_of_plan, claim, events_of_plan
 from service.stages.stage_assembly import phase, stage_assembly
 from stagedoor.deploy.clients import Clients
-from stagedoor.deploy.insides import with_insides
-from stagedoor.deploy.plan import Plan, plan_deploy
+from stagedoor.deploy.insides import compared
+from stagedoor.deploy.plan import Plan
 from stagedoor.deploy.plan_json import plan_as_json
-from stagedoor.deploy.publishing.assets import address_assets
 from stagedoor.deploy.swapping.swap import Hotswaps
 from stagedoor.errors import Cancelled, LeaseLost
 from stagedoor.events import Emit, Event
@@ -94,10 +93,8 @@ def _planned(job: Job, parts: Parts, github: GitHubClients, claimed: Claim, emit
     with stage_assembly(job, parts, github, watched, claimed.look, claimed.check) as made:
         with phase("plan", watched):
             folder = work_folder(parts.settings, job.name) / "addressed"
-            addressed = address_assets(made.rewritten.assembly, job.target, folder)
             hotswaps = Hotswaps(DriftsToRead(parts.sessions, job.stage_id), allowed=job.identity.disposable)
-            plan = plan_deploy(addressed, job.identity, clients, job.known, hotswaps)
-            plan = with_insides(plan, clients)
+            plan = compared(made.rewritten.assembly, job.identity, clients, job.known, hotswaps, folder)
         made.before_apply()
         return plan
 

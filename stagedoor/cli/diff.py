@@ -15,11 +15,10 @@ from stagedoor.cli.personal_stage import stage_named
 from stagedoor.cli.screen import Ending
 from stagedoor.cli.stage import FoundStage, adopting, find_stage
 from stagedoor.cli.work import Work, at_work
-from stagedoor.deploy.insides import with_insides
-from stagedoor.deploy.plan import Plan, plan_deploy
+from stagedoor.deploy.insides import compared
+from stagedoor.deploy.plan import Plan
 from stagedoor.deploy.plan_json import plan_as_json
 from stagedoor.deploy.plan_tree import print_plan, summary
-from stagedoor.deploy.publishing.assets import address_assets
 from stagedoor.deploy.trial import with_change_sets
 
 
@@ -68,7 +67,5 @@ def _plan(work: Work, app: AppFolder, found: FoundStage, *, adopt: bool) -> Plan
         identity = adopting(found, {stack.own_name for stack in own.stacks}) if adopt else found.identity
         assembly = stage_assembly(work, own, identity, found.target, folder)
         with work.phase("plan"):
-            addressed = address_assets(assembly, found.target, Path(folder) / "addressed")
             hotswaps = hotswaps_of(identity, found.clients)
-            plan = plan_deploy(addressed, identity, found.clients, found.known, hotswaps)
-            return with_insides(plan, found.clients)
+            return compared(assembly, identity, found.clients, found.known, hotswaps, Path(folder) / "addressed")

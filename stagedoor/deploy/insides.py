@@ -3,16 +3,37 @@
 It takes a call that a deploy does not make for each stack that is deleted, so only a diff asks.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+from stagedoor.assembly.model import Assembly
 from stagedoor.assembly.template import construct_paths_of
 from stagedoor.deploy.clients import Clients
 from stagedoor.deploy.comparison.differences import difference
 from stagedoor.deploy.comparison.permissions import permission_changes
 from stagedoor.deploy.comparison.resolution import Resolved, resolve, values_of
 from stagedoor.deploy.decision import Action
-from stagedoor.deploy.plan import Plan, StackPlan
+from stagedoor.deploy.plan import KnownStack, Plan, StackPlan, plan_deploy
+from stagedoor.deploy.publishing.assets import address_assets
 from stagedoor.deploy.stacks import read_template
+from stagedoor.deploy.swapping.swap import Hotswaps
+from stagedoor.naming import StageIdentity
+
+
+def compared(
+    assembly: Assembly,
+    identity: StageIdentity,
+    clients: Clients,
+    known: Sequence[KnownStack],
+    hotswaps: Hotswaps,
+    into: Path,
+) -> Plan:
+    """Return the whole plan of an assembly, as a person wants it; `into` is a directory for templates that refer to
+    their assets where these would be published. Raises what `address_assets` and `plan_deploy` raise.
+    """
+    addressed = address_assets(assembly, clients.target, into)
+    return with_insides(plan_deploy(addressed, identity, clients, known, hotswaps), clients)
 
 
 def with_insides(plan: Plan, clients: Clients) -> Plan:

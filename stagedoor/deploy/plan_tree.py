@@ -59,10 +59,10 @@ def print_plan(plan: Plan) -> None:
 
 def plan_text(plan: Plan) -> str:
     """Return the picture as plain text, in lines as long as they are."""
-    console = Console(highlight=False, width=_LONGEST_LINE, color_system=None, file=io.StringIO(), force_terminal=False)
-    with console.capture() as captured:
-        console.print(plan_tree(plan))
-    return captured.get()
+    text = io.StringIO()
+    console = Console(highlight=False, width=_LONGEST_LINE, color_system=None, file=text, force_terminal=False)
+    console.print(plan_tree(plan))
+    return text.getvalue()
 
 
 def _refusal(error: UserError) -> Text:

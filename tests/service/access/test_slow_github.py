@@ -5,7 +5,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -66,14 +66,20 @@ def url(settings: Settings) -> Iterator[str]:
     thread.join()
 
 
+def all_at_once(ask: Callable[[int], None]) -> list[threading.Thread]:
+    """Have many ask at the same time, and return them when all wait."""
+    asking = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(ASKING)]
+    for one in asking:
+        one.start()
+    time.sleep(0.5)
+    return asking
+
+
 def test_webhooks_and_health_checks_are_answered_while_everybody_else_waits_for_github(url: str) -> None:
     def log_in(number: int) -> None:
         requests.post(f"{url}/api/v1/login", headers={"X-Forwarded-For": f"203.0.113.{number}"}, timeout=60)
 
-    waiting = [threading.Thread(target=log_in, args=(number,), daemon=True) for number in range(ASKING)]
-    for one in waiting:
-        one.start()
-    time.sleep(0.5)
+    waiting = all_at_once(log_in)
     sent = Sent("ping", {"zen": "Keep it logically awesome."})
     for method, path, status in (("GET", "/healthz", 200), ("GET", "/readyz", 200), ("POST", URL, 202)):
         began = time.monotonic()
@@ -87,13 +93,10 @@ def test_one_address_has_not_all_threads_of_the_api(
 ) -> None:
     headers = {"Authorization": f"Bearer {Tokens.of(settings).mint(login)}"}
 
-    def look() -> None:
+    def look(_number: int) -> None:
         requests.get(f"{url}/api/v1/stages/{stage_id}", headers=headers, timeout=60)
 
-    waiting = [threading.Thread(target=look, daemon=True) for _ in range(ASKING)]
-    for one in waiting:
-        one.start()
-    time.sleep(0.5)
+    waiting = all_at_once(look)
     began = time.monotonic()
     elsewhere = {"X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
     assert requests.get(f"{url}/api/v1/openapi.json", headers=elsewhere, timeout=20).status_code == 200
@@ -106,13 +109,10 @@ def test_pages_streams_go_on_while_those_of_the_api_wait_for_github(
 ) -> None:
     headers = {"Authorization": f"Bearer {Tokens.of(settings).mint(login)}"}
 
-    def follow() -> None:
+    def follow(_number: int) -> None:
         requests.get(f"{url}/api/v1/stages/{stage_id}/stream", headers=headers, timeout=60)
 
-    waiting = [threading.Thread(target=follow, daemon=True) for _ in range(ASKING)]
-    for one in waiting:
-        one.start()
-    time.sleep(0.5)
+    waiting = all_at_once(follow)
     began = time.monotonic()
     assert requests.get(f"{url}/runs/999/events", timeout=20).text == "no such run"
     assert time.monotonic() - began < PATIENT_SECONDS
